@@ -1,0 +1,2 @@
+//! pgwright.
+fn main() {}
