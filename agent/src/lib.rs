@@ -1,1 +1,3 @@
 //! All I/O with PostgreSQL.
+
+pub mod cluster;
