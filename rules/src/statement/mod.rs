@@ -3,6 +3,9 @@
 //! [`analyze`] reads one statement with the server's own grammar (pg_query), resolves names against the
 //! [`Snapshot`](crate::snapshot::Snapshot) and answers with an [`Analysis`], or with the reason why not.
 
+pub mod guard;
+pub mod index_shape;
+
 use std::collections::BTreeMap;
 
 use petgraph::graphmap::UnGraphMap;
