@@ -1,11 +1,17 @@
 //! The command line: every command and option, with the texts of `--help`.
+#![expect(
+    clippy::doc_markdown,
+    reason = "doc comments here are the texts of --help, printed as they stand"
+)]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
 use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::values::{ByteSize, Gate, Milliseconds, Since, Whole};
 
 /// Make a PostgreSQL server faster, provably and undoably
@@ -284,6 +290,7 @@ pub(crate) struct DemoArgs {
         value_name = "SIZE",
         value_enum,
         default_value_t,
+        ignore_case = true,
         env = "PGWRIGHT_SCALE",
         hide_env_values = true
     )]
@@ -331,8 +338,9 @@ Examples:
 
 const ENVIRONMENT: &str = "\
 Environment:
-  PGWRIGHT_…     every option that has no default of its own above, e.g. PGWRIGHT_STORAGE_BUDGET=2GB
-  PG…            the connection as for psql: PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSFILE, PGSERVICE, PGSSLMODE …
+  PGWRIGHT_…     stands for the option that names it, as PGWRIGHT_STORAGE_BUDGET=2GB for --storage-budget
+  PG…            the connection as for psql: PGHOST, PGUSER, PGDATABASE, PGPASSFILE, PGSERVICE …
+  PGWRIGHT_LOG   a trace on stderr, by part: debug, agent=trace …
   NO_COLOR       no colours
 
 Options go before environment variables, these before configuration files, these before defaults.";
@@ -348,12 +356,48 @@ pub(crate) fn command() -> clap::Command {
     Cli::command().after_long_help(after)
 }
 
-/// Reads the command line; answers `--help`, `--version` and wrong options by itself.
-pub(crate) fn parse() -> Cli {
-    use clap::FromArgMatches as _;
+/// Reads the command line. `Err` holds how the program ends at once: `--help`, `--version`, a wrong option.
+pub(crate) fn parse() -> Result<Cli, Exit> {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    read(&arguments).map_err(|stop| match stop {
+        Stop::Clap(error) => {
+            // Where the terminal is gone, nobody is left to be told.
+            let _ = error.print();
+            if error.exit_code() == 0 { Exit::Success } else { Exit::Usage }
+        }
+        Stop::Misplaced => {
+            let failure = Failure::new(Exit::Usage, "a connection stands where none is expected")
+                .hint("give it with -d, as in `pgwright optimize -d postgres://…`");
+            crate::commands::complain(&failure.render());
+            failure.exit
+        }
+    })
+}
+
+/// Why there is no command to carry out.
+#[derive(Debug)]
+enum Stop {
+    /// What clap has to say.
+    Clap(clap::Error),
+    /// A connection in the wrong place: clap's message would repeat it, with the password in it.
+    Misplaced,
+}
+
+fn read(arguments: &[OsString]) -> Result<Cli, Stop> {
     let mut command = command();
-    let matches = command.get_matches_mut();
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    let matches = command.try_get_matches_from_mut(arguments).and_then(|matches| {
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    });
+    matches.map_err(|error| {
+        let told = error.to_string();
+        let connection = |text: &str| text.contains("://") || text.contains("password=");
+        let mut given = arguments.iter().map(|argument| argument.to_string_lossy());
+        if error.use_stderr() && given.any(|text| connection(&text) && told.contains(&*text)) {
+            Stop::Misplaced
+        } else {
+            Stop::Clap(error)
+        }
+    })
 }
 
 #[cfg(test)]
@@ -442,5 +486,21 @@ mod tests {
         let Command::Optimize(args) = cli.command else { panic!("not optimize") };
         assert_eq!(args.schema, ["a", "b", "c"]);
         assert_eq!(cli.global.database.as_deref(), Some("service=x"));
+    }
+
+    #[test]
+    fn a_connection_in_the_wrong_place_is_not_repeated() {
+        for wrong in [
+            "pgwright postgres://u:canary@h/d",
+            "pgwright optimize postgres://u:canary@h/d",
+            "pgwright log postgres://u:canary@h/d",
+            "pgwright optimize password=canary",
+            "pgwright optimize --limit postgres://u:canary@h/d",
+        ] {
+            let arguments: Vec<_> = wrong.split(' ').map(Into::into).collect();
+            assert!(matches!(super::read(&arguments), Err(super::Stop::Misplaced)), "{wrong}");
+        }
+        let arguments: Vec<_> = ["pgwright", "optimize", "--fast"].map(Into::into).into();
+        assert!(matches!(super::read(&arguments), Err(super::Stop::Clap(_))));
     }
 }

@@ -104,14 +104,13 @@ pub(crate) fn settings(
     here: &Path,
     home: Option<&Path>,
 ) -> Result<Settings, Failure> {
-    let files = match &global.config {
-        Some(path) => vec![read(path)?],
-        None => {
-            let near = Some(here.join("pgwright.toml"));
-            let own = home.map(|home| home.join("pgwright").join("config.toml"));
-            let present = [near, own].into_iter().flatten().filter(|path| path.exists());
-            present.map(|path| read(&path)).collect::<Result<_, _>>()?
-        }
+    let files = if let Some(path) = &global.config {
+        vec![read(path)?]
+    } else {
+        let near = Some(here.join("pgwright.toml"));
+        let own = home.map(|home| home.join("pgwright").join("config.toml"));
+        let present = [near, own].into_iter().flatten().filter(|path| path.exists());
+        present.map(|path| read(&path)).collect::<Result<_, _>>()?
     };
     let none = OptimizeArgs::default();
     Ok(merge(global, optimize.unwrap_or(&none), &files))
@@ -223,7 +222,7 @@ impl From<toml::de::Error> for Wrong {
 fn parse(text: &str) -> Result<File, Wrong> {
     let mut unknown = Vec::new();
     let file: File = serde_ignored::deserialize(toml::Deserializer::parse(text)?, |path| {
-        unknown.push(path.to_string())
+        unknown.push(path.to_string());
     })?;
     match unknown.first() {
         None => Ok(file),
@@ -390,9 +389,8 @@ mod tests {
     fn every_known_key_is_read() {
         for key in KEYS {
             let value = match *key {
-                "color" => "'auto'",
                 "optimize.min-confidence" => "0.9",
-                "optimize.what-if" => "'auto'",
+                "color" | "optimize.what-if" => "'auto'",
                 "optimize.format" => "'human'",
                 "optimize.schema" | "optimize.exclude-table" => "['a']",
                 "optimize.limit"

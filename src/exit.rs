@@ -48,7 +48,7 @@ impl Exit {
             Self::Connection => "cannot connect, cannot sample, or a privilege is missing",
             Self::Action => "an action failed or could not be undone",
             Self::Refused => {
-                "refused by a safety check: standby, another run at work, unsupported server version, changed journal"
+                "refused for safety: standby, another run at work, unsupported version, changed journal"
             }
             Self::Internal => "internal error, a fault of pgwright",
             Self::Interrupted => "interrupted by Ctrl-C",

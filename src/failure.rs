@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt::{Display, Write as _};
 
+use agent::postgres::{ConnectCause, PgError};
+
 use crate::exit::Exit;
 use crate::text;
 
@@ -31,13 +33,27 @@ impl Failure {
         failure
     }
 
+    /// The failure that an error of the library tells of; where a server stands behind it, the server's error
+    /// knows the code and what to do better than the caller.
+    pub(crate) fn of(exit: Exit, error: &(dyn Error + 'static)) -> Self {
+        let chain =
+            std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
+        let server = chain.filter_map(|error| error.downcast_ref::<PgError>()).last();
+        let mut failure = Self::from_error(exit, error);
+        if let Some(server) = server {
+            failure.exit = server_exit(server).unwrap_or(exit);
+            failure.hints.extend(server.hint().map(str::to_owned));
+        }
+        failure
+    }
+
     /// Adds an error and everything below it, one cause each.
     pub(crate) fn caused_by(mut self, error: &(dyn Error + 'static)) -> Self {
         let mut next = Some(error);
         while let Some(error) = next {
             let cause = error.to_string();
             // Some libraries repeat the cause within their own text.
-            if self.causes.last().is_none_or(|last| !last.contains(&cause)) {
+            if !self.causes.last().unwrap_or(&self.message).contains(&cause) {
                 self.causes.push(cause);
             }
             next = error.source();
@@ -63,6 +79,16 @@ impl Failure {
             let _ = writeln!(out, "{hint}hint:{hint:#} {}", text::lines(line, "      "));
         }
         out
+    }
+}
+
+/// The exit code that a server's error calls for, where it calls for one.
+fn server_exit(error: &PgError) -> Option<Exit> {
+    match (error.connect_cause(), error.sqlstate()) {
+        (Some(ConnectCause::Unsupported), _) | (None, Some("25006")) => Some(Exit::Refused),
+        (Some(_), _) => Some(Exit::Connection),
+        _ if error.is_lost() => Some(Exit::Connection),
+        _ => None,
     }
 }
 

@@ -3,7 +3,13 @@
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use agent::applier::Event;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::text;
+
+/// Longer statements are cut: a progress line that wraps cannot be wiped away.
+const STATEMENT_COLUMNS: usize = 70;
 
 /// A line at the bottom of the terminal that says what is going on.
 pub(crate) struct Progress(ProgressBar);
@@ -12,7 +18,8 @@ impl Progress {
     /// Shown only where somebody watches.
     pub(crate) fn new(wanted: bool) -> Self {
         let shown = wanted && std::io::stderr().is_terminal();
-        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target =
+            if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
         if shown {
             bar.enable_steady_tick(Duration::from_millis(120));
@@ -34,6 +41,27 @@ impl Progress {
         self.0.set_style(style("{spinner} {msg} {bar:24} {pos} of {len}"));
         self.0.set_message(what.to_owned());
     }
+
+    /// A change being carried out or taken back.
+    pub(crate) fn applying(&self, event: &Event) {
+        match event {
+            Event::Waiting { why, .. } => self.stage(&format!("waiting: {}", text::line(why))),
+            Event::Started { statement, .. } => {
+                self.stage(&text::cut(&text::line(statement), STATEMENT_COLUMNS));
+            }
+            Event::Progress { phase, done, total, .. } if *total > 0 => {
+                self.part(&text::line(phase), *done, *total);
+            }
+            Event::Progress { phase, .. } => self.stage(&text::line(phase)),
+            Event::Recovered { row, what, .. } => {
+                let what = text::line(what);
+                self.0.suspend(|| {
+                    crate::commands::warn(&format!("action {row} of an earlier run: {what}"));
+                });
+            }
+            Event::Finished(_) => {}
+        }
+    }
 }
 
 impl Drop for Progress {
@@ -43,5 +71,7 @@ impl Drop for Progress {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("the templates are constant and right").progress_chars("█▓░")
+    ProgressStyle::with_template(template)
+        .expect("the templates are constant and right")
+        .progress_chars("█▓░")
 }

@@ -48,6 +48,19 @@ pub(crate) fn lines(text: &str, indent: &str) -> String {
     lines.join(&format!("\n{indent}"))
 }
 
+/// The text with its lines and blanks as they are, unprintable characters written `\u{1b}`.
+pub(crate) fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c != '\n' && unprintable(c) {
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Columns that it takes on a terminal.
 pub(crate) fn width(text: &str) -> usize {
     text.width()

@@ -14,6 +14,7 @@ mod action;
 mod applied;
 pub(crate) mod page;
 
+pub(crate) use applied::undone;
 use page::Page;
 
 /// The report for people.
@@ -124,7 +125,7 @@ fn nothing(page: &mut Page, report: &Report) {
 fn summary(page: &mut Page, report: &Report) {
     let due = report.actions.iter().filter(|action| action.applies).count();
     let saved: f64 = report.actions.iter().filter_map(|action| action.impact.ms_per_day).sum();
-    let saves = match total_ms(report) {
+    let share = match total_ms(report) {
         Some(total) if saved > 0.0 => {
             format!(
                 " would save up to {} of {} a day",
@@ -136,7 +137,7 @@ fn summary(page: &mut Page, report: &Report) {
     };
     page.blank();
     page.text(&format!(
-        "{BOLD}{}{BOLD:#}{saves}; {} the gate of {:.2}",
+        "{BOLD}{}{BOLD:#}{share}; {} the gate of {:.2}",
         units::plural(report.actions.len(), "action", "actions"),
         match (due, report.actions.len()) {
             (0, _) => "none reaches".to_owned(),
@@ -303,7 +304,7 @@ Carried out 1 of 2 actions in 8.1 s, run 67e55044-10b1-426f-9247-bb680e5fe0c8
     12  done     create index on public.\"BehaviorLog\" (\"userId\", \"timestamp\" DESC)
                  3.1 s, 33 MB (34 MB foretold)
     13  failed   drop index public.user_email_idx2 on public.\"User\" (email)
-                 5.0 s, canceling statement due to lock timeout; nothing is left of it
+                 5.0 s, canceling statement due to lock timeout (55P03); nothing was changed
 
 Undo one with `pgwright rollback 12`, or all of this run with
   pgwright rollback --run 67e55044-10b1-426f-9247-bb680e5fe0c8

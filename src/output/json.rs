@@ -1,5 +1,7 @@
 //! `--format json`: the report as it is, versioned; with `--apply` the outcomes under `applied`.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use super::{Applied, Document, Format};
@@ -31,7 +33,7 @@ pub(crate) fn pretty(value: &impl Serialize) -> String {
     for c in json.chars() {
         if c != '\n' && text::unprintable(c) {
             // All of them are in the basic plane, so that four digits hold them.
-            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
         } else {
             out.push(c);
         }

@@ -4,7 +4,6 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use rules::report::Report;
-use serde::Serialize;
 
 use crate::cli::ReportFormat;
 use crate::exit::Exit;
@@ -14,11 +13,14 @@ use crate::failure::Failure;
 pub(crate) mod fixture;
 pub(crate) mod human;
 pub(crate) mod json;
+mod outcome;
 pub(crate) mod sql;
 pub(crate) mod units;
 
+pub(crate) use outcome::{Applied, Ending, Outcome};
+
 /// Columns of a page that no terminal shows: files, pipes.
-const PLAIN_WIDTH: usize = 100;
+pub(crate) const PLAIN_WIDTH: usize = 100;
 
 /// What a form renders.
 #[derive(Clone, Copy)]
@@ -35,6 +37,7 @@ pub(crate) struct Document<'a> {
     pub(crate) width: usize,
 }
 
+#[cfg(test)]
 impl<'a> Document<'a> {
     /// The report of a dry run, for a plain page.
     pub(crate) fn of(report: &'a Report) -> Self {
@@ -49,44 +52,6 @@ pub(crate) struct Traffic {
     pub(crate) statements: u64,
     /// Milliseconds until they were answered.
     pub(crate) ms: f64,
-}
-
-/// What one run of `--apply` did.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Applied {
-    /// Id of the run, for `rollback --run`.
-    pub(crate) run: String,
-    /// What became of each due action, in order.
-    pub(crate) outcomes: Vec<Outcome>,
-}
-
-/// What became of one action.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Outcome {
-    /// Short id of the action.
-    pub(crate) action: String,
-    /// Its number in the journal; `None` when it never got there.
-    pub(crate) log_id: Option<i64>,
-    /// How it ended.
-    pub(crate) result: Ending,
-    /// Why it did not end well.
-    pub(crate) reason: Option<String>,
-    /// Seconds that it took.
-    pub(crate) seconds: f64,
-    /// Real size of a new index in bytes.
-    pub(crate) bytes: Option<u64>,
-}
-
-/// How an action ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Ending {
-    /// Carried out and verified.
-    Applied,
-    /// Not carried out: what it rested on is no longer so.
-    Skipped,
-    /// It failed.
-    Failed,
 }
 
 /// One form of the report.
@@ -112,22 +77,19 @@ pub(crate) fn width() -> usize {
 
 /// Writes a result to a file or to stdout, colour codes only where they belong.
 pub(crate) fn deliver(text: &str, file: Option<&Path>) -> Result<(), Failure> {
-    match file {
-        Some(path) => {
-            save(&anstream::adapter::strip_str(text).to_string(), path).map_err(|error| {
-                Failure::new(Exit::Usage, format!("cannot write `{}`", path.display()))
-                    .caused_by(&error)
-            })
-        }
-        None => {
-            let mut stdout = anstream::stdout();
-            match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-                // A reader that has seen enough, such as `head`, is no failure.
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                    Err(Failure::new(Exit::Usage, "cannot write to stdout").caused_by(&error))
-                }
-                _ => Ok(()),
+    if let Some(path) = file {
+        save(&anstream::adapter::strip_str(text).to_string(), path).map_err(|error| {
+            Failure::new(Exit::Usage, format!("cannot write `{}`", path.display()))
+                .caused_by(&error)
+        })
+    } else {
+        let mut stdout = anstream::stdout();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            // A reader that has seen enough, such as `head`, is no failure.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::new(Exit::Usage, "cannot write to stdout").caused_by(&error))
             }
+            _ => Ok(()),
         }
     }
 }

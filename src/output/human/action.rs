@@ -26,20 +26,17 @@ pub(super) fn headline(action: &ActionReport) -> String {
         return format!("{} {table}", action.kind.replace('_', " "));
     };
     let keys = text::line(&index.keys.join(", "));
-    let mut line = match action.kind.as_str() {
-        "create_index" => {
-            let method = if index.method == "btree" {
-                String::new()
-            } else {
-                format!("{} ", text::line(&index.method))
-            };
-            format!("create {method}index on {table} ({keys})")
-        }
-        _ => {
-            // The name stands in the statement only.
-            let name = action.statement.rsplit_once("CONCURRENTLY ").map_or("", |(_, name)| name);
-            format!("drop index {} on {table} ({keys})", sql::one_line(name))
-        }
+    let mut line = if action.kind == "create_index" {
+        let method = if index.method == "btree" {
+            String::new()
+        } else {
+            format!("{} ", text::line(&index.method))
+        };
+        format!("create {method}index on {table} ({keys})")
+    } else {
+        // The name stands in the statement only.
+        let name = action.statement.rsplit_once("CONCURRENTLY ").map_or("", |(_, name)| name);
+        format!("drop index {} on {table} ({keys})", sql::one_line(name))
     };
     if !index.include.is_empty() {
         let _ = write!(line, " include ({})", text::line(&index.include.join(", ")));
@@ -121,10 +118,10 @@ fn figures(document: &Document<'_>, action: &ActionReport) -> Vec<String> {
     }
     match action.impact.bytes {
         Some(bytes) if bytes < 0 => {
-            parts.push(format!("{} of disk back", units::bytes(bytes.unsigned_abs())))
+            parts.push(format!("{} of disk back", units::bytes(bytes.unsigned_abs())));
         }
         Some(bytes) if bytes > 0 => {
-            parts.push(format!("for {} of disk", units::bytes(bytes.unsigned_abs())))
+            parts.push(format!("for {} of disk", units::bytes(bytes.unsigned_abs())));
         }
         _ => {}
     }
