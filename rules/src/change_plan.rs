@@ -1,5 +1,7 @@
 //! The frozen list of actions of one run, with their undo, made before anything runs.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -193,7 +195,10 @@ pub fn digest(text: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
 }
 
 /// Name of a new index: `pgw_<table>_<keys>_<8 digits of the key>`, ASCII, at most 63 bytes, so that the
