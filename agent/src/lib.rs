@@ -1,5 +1,9 @@
-//! All I/O with PostgreSQL.
+//! All I/O with PostgreSQL: connection, sampler, what-if, applier, journal.
+//!
+//! The only crate that opens a socket. A statement that changes something is sent from `applier` and
+//! `rollback` and from nowhere else.
 
+pub mod cluster;
 pub mod conninfo;
 pub mod postgres;
 pub mod redacted;
