@@ -56,7 +56,7 @@ pub fn actions(assembly: &Assembly<'_>) -> (Vec<Action>, Vec<Refusal>) {
     for candidate in assembly.candidates {
         match &candidate.change {
             Change::DropIndex { .. } | Change::Analyze { .. } => {
-                actions.push(assembly.plain(candidate))
+                actions.push(assembly.plain(candidate));
             }
             Change::CreateIndex { .. } => {}
         }

@@ -241,6 +241,9 @@ pub fn lint(plan: &ChangePlan) -> Vec<String> {
                 faults.push(format!("action {id}: index and action name different tables"));
             }
         }
+        if let Err(error) = second_opinion(&action.sql()) {
+            faults.push(format!("action {id}: a second parser refuses `{}`: {error}", action.sql()));
+        }
         if let Operation::DropIndex { index } = &action.operation {
             let keeps = index.unique
                 || index.primary
@@ -263,6 +266,18 @@ pub fn lint(plan: &ChangePlan) -> Vec<String> {
         faults.push("an action stands twice in the plan".to_owned());
     }
     faults
+}
+
+/// Whether sqlparser, which shares no code with the server's grammar, takes the statement for exactly one. It
+/// does not know `DROP INDEX CONCURRENTLY`, so that word is left out for it.
+fn second_opinion(sql: &str) -> Result<(), String> {
+    let sql = sql.replacen("DROP INDEX CONCURRENTLY ", "DROP INDEX ", 1);
+    let dialect = sqlparser::dialect::PostgreSqlDialect {};
+    match sqlparser::parser::Parser::parse_sql(&dialect, &sql) {
+        Ok(statements) if statements.len() == 1 => Ok(()),
+        Ok(statements) => Err(format!("it sees {} statements", statements.len())),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ fn by_statement(cx: &Context<'_>, table: u32) -> Writes {
         match analyzed.analysis.kind {
             StatementKind::Insert => writes.inserted += per_day,
             StatementKind::Update => {
-                writes.updated.push((write.columns.iter().cloned().collect(), per_day))
+                writes.updated.push((write.columns.iter().cloned().collect(), per_day));
             }
             StatementKind::Delete => writes.deleted += per_day,
             StatementKind::Select => {}

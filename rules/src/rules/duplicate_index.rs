@@ -22,7 +22,7 @@ declare_rule! {
     ///
     /// # Undo
     /// The dropped index is made again as it was: definition, tablespace, comment, statistics targets.
-    pub DuplicateIndex {
+    pub(super) DuplicateIndex {
         id: "duplicate_index",
         summary: "two indexes with the very same definition",
         reach: Reach::Act,

@@ -20,7 +20,7 @@ declare_rule! {
     ///
     /// # Undo
     /// The index can be built again from its definition.
-    pub InvalidIndex {
+    pub(super) InvalidIndex {
         id: "invalid_index",
         summary: "invalid index left behind by a failed build",
         reach: Reach::Ask,

@@ -23,7 +23,7 @@ declare_rule! {
     ///
     /// # Undo
     /// The dropped index is made again as it was.
-    pub RedundantIndex {
+    pub(super) RedundantIndex {
         id: "redundant_index",
         summary: "index whose keys begin another index",
         reach: Reach::Advise,

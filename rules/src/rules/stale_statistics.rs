@@ -21,7 +21,7 @@ declare_rule! {
     ///
     /// # Undo
     /// None: statistics are replaced. The next ANALYZE replaces them again.
-    pub StaleStatistics {
+    pub(super) StaleStatistics {
         id: "stale_statistics",
         summary: "table read by the workload without fresh planner statistics",
         reach: Reach::Act,

@@ -28,7 +28,7 @@ declare_rule! {
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.
-    pub UnindexedContainment {
+    pub(super) UnindexedContainment {
         id: "unindexed_containment",
         summary: "search in documents, arrays or text vectors without a GIN index",
         reach: Reach::Ask,

@@ -29,7 +29,7 @@ declare_rule! {
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; the ANALYZE that follows the build needs none.
-    pub UnindexedExpression {
+    pub(super) UnindexedExpression {
         id: "unindexed_expression",
         summary: "comparison with an expression that no index serves",
         reach: Reach::Act,

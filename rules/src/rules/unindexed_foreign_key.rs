@@ -27,7 +27,7 @@ declare_rule! {
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.
-    pub UnindexedForeignKey {
+    pub(super) UnindexedForeignKey {
         id: "unindexed_foreign_key",
         summary: "foreign key without an index on the referencing side",
         reach: Reach::Act,

@@ -28,7 +28,7 @@ declare_rule! {
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.
-    pub UnservedPredicate {
+    pub(super) UnservedPredicate {
         id: "unserved_predicate",
         summary: "filter, join or order that no index serves",
         reach: Reach::Act,
@@ -100,11 +100,11 @@ fn look_at(
                 findings.refusals.push(refusal(
                     format!("index ({})", definition.brief()),
                     format!("already covered by {index}"),
-                ))
+                ));
             }
             Some(_) => {}
             None => {
-                findings.candidates.push(create(table, definition, "unserved_predicate", position))
+                findings.candidates.push(create(table, definition, "unserved_predicate", position));
             }
         }
     }
