@@ -1,1 +1,2 @@
 //! The thinking half.
+pub mod size;
