@@ -6,3 +6,5 @@
 pub mod quote;
 pub mod snapshot;
 pub mod statement;
+#[doc(hidden)]
+pub mod testing;
