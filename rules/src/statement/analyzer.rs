@@ -80,14 +80,7 @@ pub fn is_single_plannable(text: &str) -> Result<StatementKind, Unanalyzable> {
     plannable(&parse::statement(text)?)
 }
 
-/// Whether the statement names relations, and all of them are the system's or in `snapshot`.
-pub(super) fn reads_catalogs_only(statement: &NodeEnum, snapshot: &Snapshot) -> bool {
-    let mut analyzer = Analyzer::new(snapshot, &[]);
-    analyzer.statement(statement).is_ok() && analyzer.catalog
-}
-
-/// As [`is_single_plannable`], of a syntax tree.
-pub(super) fn plannable(statement: &NodeEnum) -> Result<StatementKind, Unanalyzable> {
+fn plannable(statement: &NodeEnum) -> Result<StatementKind, Unanalyzable> {
     match statement {
         NodeEnum::SelectStmt(select) if makes_table(select) => Err(Unanalyzable::Into),
         NodeEnum::SelectStmt(_) => Ok(StatementKind::Select),

@@ -1,11 +1,9 @@
 //! What a text of the workload is, told from the text alone: the sampler's first sieve.
 
-use std::collections::BTreeMap;
-
-use super::analyzer::{plannable, reads_catalogs_only};
-use super::parse::{self, NodeEnum};
+use super::analyzer::is_single_plannable;
+use super::parse::{self, Lexeme, NodeEnum, Outline, Token};
+use super::scope::{system_relation, system_schema};
 use super::{StatementKind, Unanalyzable};
-use crate::snapshot::{FORMAT, Intake, Server, Snapshot};
 
 /// The comment that every statement of ours carries.
 pub const MARKER: &str = "/* pgwright */";
@@ -61,28 +59,61 @@ pub fn classify_within(text: &str, size_max: Option<usize>) -> Class {
     if size_max.is_some_and(|size| text.len() >= size) {
         return Class::Truncated;
     }
-    let statement = match parse::statement(text) {
-        Ok(statement) => statement,
+    let outline = match parse::outline(text) {
+        Ok(outline) => outline,
         Err(Unanalyzable::Syntax(message)) if cut_off(text, &message) => return Class::Truncated,
-        Err(Unanalyzable::NotOne(0)) => return Class::Unparsable("is empty".to_owned()),
-        Err(Unanalyzable::NotOne(count)) => return Class::Utility(format!("{count} statements in one")),
         Err(reason) => return Class::Unparsable(reason.to_string()),
     };
-    if let NodeEnum::CopyStmt(copy) = &statement
+    match kind(text, &outline) {
+        Ok(_) if catalog_only(&outline) => Class::CatalogOnly,
+        Ok(kind) => match parse::fingerprint(text) {
+            Ok(fingerprint) => Class::Statement { kind, fingerprint },
+            Err(reason) => Class::Unparsable(reason.to_string()),
+        },
+        Err(Unanalyzable::NotOne(0)) => Class::Unparsable("is empty".to_owned()),
+        Err(Unanalyzable::NotOne(count)) => Class::Utility(format!("{count} statements in one")),
+        Err(Unanalyzable::Kind(_)) if outline.kinds.first().is_some_and(|kind| kind == "CopyStmt") => copy(text),
+        Err(Unanalyzable::Kind(words)) => Class::Utility(words),
+        Err(reason) => Class::Utility(reason.to_string()),
+    }
+}
+
+/// The kind of a text that is one plannable statement. The tree is built only where the outline leaves doubt:
+/// a second statement, or an INTO.
+fn kind(text: &str, outline: &Outline) -> Result<StatementKind, Unanalyzable> {
+    let tokens = parse::tokens(text)?;
+    let comment = |token: &&Lexeme| !matches!(token.token, Token::SqlComment | Token::CComment);
+    let last = tokens.iter().rev().find(comment).map(|token| token.start);
+    let doubtful = |token: &Lexeme| match token.token {
+        Token::Into => true,
+        Token::Ascii59 => Some(token.start) != last,
+        _ => false,
+    };
+    Ok(match outline.kinds.first().map(String::as_str) {
+        Some("InsertStmt") if !tokens.iter().any(|token| token.token == Token::Ascii59) => StatementKind::Insert,
+        _ if tokens.iter().any(doubtful) => return is_single_plannable(text),
+        Some("SelectStmt") => StatementKind::Select,
+        Some("UpdateStmt") => StatementKind::Update,
+        Some("DeleteStmt") => StatementKind::Delete,
+        _ => return is_single_plannable(text),
+    })
+}
+
+/// Whether all relations are the system's, and there is one.
+fn catalog_only(outline: &Outline) -> bool {
+    let system = |(schema, name): &(String, String)| if schema.is_empty() { system_relation(name) } else { system_schema(schema) };
+    !outline.tables.is_empty() && outline.tables.iter().all(system)
+}
+
+/// What a COPY is.
+fn copy(text: &str) -> Class {
+    if let Ok(NodeEnum::CopyStmt(copy)) = parse::statement(text)
         && let (true, Some(range)) = (copy.is_from, &copy.relation)
     {
         let schema = (!range.schemaname.is_empty()).then(|| range.schemaname.clone());
         return Class::CopyInto { schema, table: range.relname.clone() };
     }
-    match plannable(&statement) {
-        Ok(_) if catalog_only(&statement) => Class::CatalogOnly,
-        Ok(kind) => match parse::fingerprint(text) {
-            Ok(fingerprint) => Class::Statement { kind, fingerprint },
-            Err(reason) => Class::Unparsable(reason.to_string()),
-        },
-        Err(Unanalyzable::Kind(words)) => Class::Utility(words),
-        Err(reason) => Class::Utility(reason.to_string()),
-    }
+    Class::Utility("COPY".to_owned())
 }
 
 /// Whether the parser's complaint is about the end of the text, as it is when the rest is missing.
@@ -129,38 +160,6 @@ pub(super) fn kind_words(statement: &NodeEnum) -> String {
         _ => "a utility statement",
     };
     words.to_owned()
-}
-
-/// Whether all relations that a statement names are the system's, and there is one.
-fn catalog_only(statement: &NodeEnum) -> bool {
-    reads_catalogs_only(statement, &nowhere())
-}
-
-/// A snapshot that knows no table: every user table is unknown in it.
-fn nowhere() -> Snapshot {
-    Snapshot {
-        format: FORMAT,
-        server: Server {
-            version_num: 0,
-            version: String::new(),
-            database: String::new(),
-            role: String::new(),
-            superuser: false,
-            search_path: Vec::new(),
-            read_only: false,
-            system_identifier: None,
-            database_oid: 0,
-            taken_at: chrono::DateTime::UNIX_EPOCH,
-            counters_since: None,
-        },
-        settings: BTreeMap::new(),
-        extensions: Vec::new(),
-        tables: Vec::new(),
-        views: Vec::new(),
-        functions: Vec::new(),
-        statements: Vec::new(),
-        intake: Intake::default(),
-    }
 }
 
 #[cfg(test)]

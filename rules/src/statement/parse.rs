@@ -38,6 +38,23 @@ pub(super) fn statement(text: &str) -> Result<NodeEnum, Unanalyzable> {
     all.pop().and_then(|raw| raw.stmt).and_then(|node| node.node).ok_or(Unanalyzable::NotOne(0))
 }
 
+/// What can be told of a text without its tree, which takes a tenth of the time.
+pub(super) struct Outline {
+    /// Kinds of the statements in it, each once, the outermost first.
+    pub(super) kinds: Vec<String>,
+    /// Schema (may be empty) and name of each relation in it, common table expressions left out.
+    pub(super) tables: Vec<(String, String)>,
+}
+
+/// The outline of a text.
+pub(super) fn outline(text: &str) -> Result<Outline, Unanalyzable> {
+    const WHOLE: i32 = -1;
+    let summary =
+        pg_query::summary(text, pg_query::ParserOptions::DEFAULT, WHOLE).map_err(|error| refusal(&error))?.protobuf;
+    let tables = summary.tables.into_iter().map(|table| (table.schema_name, table.table_name)).collect();
+    Ok(Outline { kinds: summary.statement_types, tables })
+}
+
 /// The fingerprint of a text: 16 hexadecimal digits, equal for texts that differ only in literals, parameter
 /// numbers, aliases and layout. Schema and relation names count, and so do digits in them.
 pub fn fingerprint(text: &str) -> Result<String, Unanalyzable> {
@@ -56,6 +73,10 @@ pub(super) fn normalize(text: &str) -> Result<String, Unanalyzable> {
 
 /// The tokens of a text, comments included.
 pub(super) fn tokens(text: &str) -> Result<Vec<Lexeme>, Unanalyzable> {
+    // pg_query 18.1 makes a slice of a null pointer where there is no token at all.
+    if text.chars().all(|c| matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')) {
+        return Ok(Vec::new());
+    }
     let scanned = pg_query::scan_tokens(text).map_err(|error| refusal(&error))?;
     Ok(scanned
         .iter()
@@ -123,6 +144,7 @@ mod tests {
         assert!(matches!(statement("SELECT '\0'"), Err(Unanalyzable::Syntax(_))));
         assert!(matches!(tokens("SELECT 'open"), Err(Unanalyzable::Syntax(_))));
         assert_eq!(statement(""), Err(Unanalyzable::NotOne(0)));
+        assert_eq!(tokens(" \n\t"), Ok(Vec::new()));
         assert_eq!(statement("SELECT 1; SELECT 2"), Err(Unanalyzable::NotOne(2)));
     }
 }

@@ -4,7 +4,6 @@ mod conditions;
 mod limits;
 mod parameters;
 mod shapes;
-mod speed;
 
 use super::{Analysis, JoinKind, Operand, Target, Unanalyzable, analyze};
 use crate::snapshot::Snapshot;
