@@ -22,6 +22,8 @@ pub mod size;
 pub mod sizes;
 pub mod snapshot;
 pub mod statement;
+#[doc(hidden)]
+pub mod testing;
 pub mod unpriced;
 pub mod whatif;
 pub mod workload;
