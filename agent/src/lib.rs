@@ -1,1 +1,6 @@
 //! All I/O with PostgreSQL.
+
+pub mod conninfo;
+pub mod postgres;
+pub mod redacted;
+pub mod tls;
