@@ -113,7 +113,8 @@ struct Roles {
     equal: Vec<Term>,
     any_of: Vec<Term>,
     ranges: Vec<Term>,
-    alternatives: Vec<Term>,
+    /// One set of keys for each arm of an OR.
+    arms: BTreeMap<(usize, usize), (Vec<Term>, Vec<Term>)>,
     joined: Vec<Term>,
     order: Vec<Key>,
     group: Vec<Term>,
@@ -185,7 +186,10 @@ pub fn candidates(
     if roles.joined.len() > 1 {
         add(plain(&roles.joined));
     }
-    for term in roles.equal.iter().chain(&roles.any_of).chain(&roles.alternatives) {
+    for (equal, ranges) in roles.arms.values() {
+        add(join(&[&plain(equal), &plain(&ranges[..ranges.len().min(1)])]));
+    }
+    for term in roles.equal.iter().chain(&roles.any_of) {
         add(plain(std::slice::from_ref(term)));
     }
     if !roles.group.is_empty() && roles.group.len() <= 3 {
@@ -200,19 +204,23 @@ fn roles(analyzed: &Analyzed, relation: RelationId, terms: &dyn Fn(&Target) -> V
         equal: vec![],
         any_of: vec![],
         ranges: vec![],
-        alternatives: vec![],
+        arms: BTreeMap::new(),
         joined: vec![],
         order: vec![],
         group: vec![],
     };
     for predicate in analysis.predicates.iter().filter(|p| p.relation == relation) {
-        let list = match role(predicate) {
-            Some(Role::Equal) => &mut roles.equal,
-            Some(Role::AnyOf) => &mut roles.any_of,
-            Some(Role::Range) => &mut roles.ranges,
-            Some(Role::Alternative) => &mut roles.alternatives,
-            Some(Role::Joined) => &mut roles.joined,
-            None => continue,
+        let arm = predicate
+            .alternative
+            .map(|number| roles.arms.entry((number, predicate.arm)).or_default());
+        let list = match (role(predicate), arm) {
+            (Some(Role::Equal | Role::AnyOf | Role::Joined), Some((equal, _))) => equal,
+            (Some(Role::Range), Some((_, ranges))) => ranges,
+            (Some(Role::Equal), None) => &mut roles.equal,
+            (Some(Role::AnyOf), None) => &mut roles.any_of,
+            (Some(Role::Range), None) => &mut roles.ranges,
+            (Some(Role::Joined), None) => &mut roles.joined,
+            (None, _) => continue,
         };
         for term in terms(&predicate.target) {
             if !list.contains(&term) {
@@ -247,7 +255,6 @@ enum Role {
     Equal,
     AnyOf,
     Range,
-    Alternative,
     Joined,
 }
 
@@ -259,9 +266,6 @@ fn role(predicate: &Predicate) -> Option<Role> {
     );
     if !indexable {
         return None;
-    }
-    if predicate.alternative.is_some() {
-        return (!matches!(predicate.class, C::IsNotNull)).then_some(Role::Alternative);
     }
     if matches!(predicate.operand, Operand::Column(..)) && predicate.class == C::Equality {
         return Some(Role::Joined);

@@ -242,7 +242,8 @@ pub fn lint(plan: &ChangePlan) -> Vec<String> {
             }
         }
         if let Err(error) = second_opinion(&action.sql()) {
-            faults.push(format!("action {id}: a second parser refuses `{}`: {error}", action.sql()));
+            faults
+                .push(format!("action {id}: a second parser refuses `{}`: {error}", action.sql()));
         }
         if let Operation::DropIndex { index } = &action.operation {
             let keeps = index.unique

@@ -49,9 +49,11 @@ impl Rule for UnindexedExpression {
             let mut seen: Vec<(RelationId, &Expression)> = Vec::new();
             for predicate in &analysis.predicates {
                 let Target::Expression(expression) = &predicate.target else { continue };
-                if comparable(predicate.class) && !seen.contains(&(predicate.relation, expression)) {
+                if comparable(predicate.class) && !seen.contains(&(predicate.relation, expression))
+                {
                     seen.push((predicate.relation, expression));
-                    let case = Case { cx, position, analyzed, relation: predicate.relation, expression };
+                    let case =
+                        Case { cx, position, analyzed, relation: predicate.relation, expression };
                     findings.merge(case.look_at(&popularity));
                 }
             }
@@ -76,15 +78,20 @@ impl Case<'_> {
     fn look_at(&self, popularity: &std::collections::BTreeMap<(u32, String), usize>) -> Findings {
         let mut findings = Findings::default();
         let snapshot = self.cx.snapshot;
-        let Some(table) = snapshot.table(self.analyzed.analysis.relations[self.relation].table) else {
+        let Some(table) = snapshot.table(self.analyzed.analysis.relations[self.relation].table)
+        else {
             return findings;
         };
-        if let Some(reason) = btree::unindexable(table).or_else(|| unfit(snapshot, table, self.expression)) {
+        if let Some(reason) =
+            btree::unindexable(table).or_else(|| unfit(snapshot, table, self.expression))
+        {
             findings.refusals.push(self.refusal(table, &self.expression.sql, reason));
             return findings;
         }
         let statement = self.analyzed.of(snapshot);
-        for concrete in substitute(self.expression, self.relation, &self.analyzed.analysis, statement, snapshot) {
+        for concrete in
+            substitute(self.expression, self.relation, &self.analyzed.analysis, statement, snapshot)
+        {
             findings.merge(self.with_constants(table, &concrete, popularity));
         }
         findings
@@ -97,25 +104,38 @@ impl Case<'_> {
         popularity: &std::collections::BTreeMap<(u32, String), usize>,
     ) -> Findings {
         let mut findings = Findings::default();
-        let block = &self.analyzed.analysis.blocks[self.analyzed.analysis.relations[self.relation].block];
+        let block =
+            &self.analyzed.analysis.blocks[self.analyzed.analysis.relations[self.relation].block];
         let cut = block.limit.is_some() && !block.aggregates;
         if let Some(share) = concrete.share.filter(|&share| share > SHARE_MAX && !cut) {
-            let reason = format!("about {:.0} % of the rows match; an index would not narrow them down", share * 100.0);
+            let reason = format!(
+                "about {:.0} % of the rows match; an index would not narrow them down",
+                share * 100.0
+            );
             findings.refusals.push(self.refusal(table, &concrete.sql, reason));
             return findings;
         }
         let own = Term::Expression(concrete.sql.clone());
         let terms = |target: &Target| match target {
             Target::Expression(expression) if expression == self.expression => vec![own.clone()],
-            Target::Column(name) if table.column(name).is_some_and(|c| btree::unsuited(c).is_none()) => {
+            Target::Column(name)
+                if table.column(name).is_some_and(|c| btree::unsuited(c).is_none()) =>
+            {
                 vec![Term::Column(name.clone())]
             }
             _ => vec![],
         };
-        let candidates = btree::candidates(self.cx, self.analyzed, self.relation, popularity, &terms);
-        for definition in candidates.into_iter().filter(|d| d.keys.iter().any(|key| key.term == own)) {
+        let candidates =
+            btree::candidates(self.cx, self.analyzed, self.relation, popularity, &terms);
+        for definition in
+            candidates.into_iter().filter(|d| d.keys.iter().any(|key| key.term == own))
+        {
             if let Some(index) = covering(table, &definition) {
-                findings.refusals.push(self.refusal(table, &concrete.sql, format!("already covered by {index}")));
+                findings.refusals.push(self.refusal(
+                    table,
+                    &concrete.sql,
+                    format!("already covered by {index}"),
+                ));
                 continue;
             }
             let mut candidate = create(table, definition, "unindexed_expression", self.position);
@@ -157,7 +177,9 @@ fn unfit(snapshot: &Snapshot, table: &Table, expression: &Expression) -> Option<
     if columns.len() != expression.columns.len() || columns.is_empty() {
         return Some("it is no expression over the table's own columns".to_owned());
     }
-    if let Some(operator) = expression.operators.iter().find(|o| !IMMUTABLE_OPERATORS.contains(&o.as_str())) {
+    if let Some(operator) =
+        expression.operators.iter().find(|o| !IMMUTABLE_OPERATORS.contains(&o.as_str()))
+    {
         return Some(format!("the operator {operator} is not known to be immutable"));
     }
     let dates = columns.iter().any(|column| column.type_category == 'D');
@@ -170,10 +192,15 @@ fn unfit(snapshot: &Snapshot, table: &Table, expression: &Expression) -> Option<
         let widening = !matches!(simple.as_str(), "bigint" | "int8")
             || columns.iter().all(|c| matches!(c.base_type.as_str(), "int2" | "int4" | "int8"));
         if !SAFE_CASTS.contains(&simple.as_str()) || !from_plain || !widening {
-            return Some(format!("the cast to {cast} is not immutable, or could fail on a later row"));
+            return Some(format!(
+                "the cast to {cast} is not immutable, or could fail on a later row"
+            ));
         }
     }
-    expression.functions.iter().find_map(|(schema, name)| mutable(snapshot, &columns, schema.as_deref(), name))
+    expression
+        .functions
+        .iter()
+        .find_map(|(schema, name)| mutable(snapshot, &columns, schema.as_deref(), name))
 }
 
 /// Why a function cannot be part of an index: it must be PostgreSQL's own, and immutable in every overload that
@@ -190,7 +217,9 @@ fn mutable(
         .filter(|f| f.name == name && schema.is_none_or(|schema| f.schema == schema))
         .collect();
     if overloads.iter().any(|function| function.schema != "pg_catalog") {
-        return Some(format!("{name}() is not PostgreSQL's own; its result could change with its definition"));
+        return Some(format!(
+            "{name}() is not PostgreSQL's own; its result could change with its definition"
+        ));
     }
     let takes = |function: &&&crate::snapshot::Function| {
         function.arguments.iter().any(|argument| {
@@ -204,7 +233,8 @@ fn mutable(
     if fitting.is_empty() {
         return Some(format!("no built-in {name}() is known that takes the column"));
     }
-    fitting.iter().any(|function| function.volatility != Volatility::Immutable).then(|| {
-        format!("{name}() is not immutable for this type")
-    })
+    fitting
+        .iter()
+        .any(|function| function.volatility != Volatility::Immutable)
+        .then(|| format!("{name}() is not immutable for this type"))
 }

@@ -8,6 +8,8 @@ mod classify;
 mod condition;
 mod expression;
 mod from;
+pub mod guard;
+pub mod index_shape;
 mod parse;
 mod print;
 mod query;
