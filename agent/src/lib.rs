@@ -1,1 +1,4 @@
 //! All I/O with PostgreSQL.
+
+pub mod doctor;
+pub mod sampler;
