@@ -1,4 +1,5 @@
 //! All I/O with PostgreSQL.
 
+pub mod cluster;
 pub mod doctor;
 pub mod sampler;

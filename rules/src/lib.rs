@@ -3,6 +3,12 @@
 //! Pure, synchronous and deterministic: the same input gives the same output, byte for byte. Nothing here
 //! reads a clock, a file or the environment, and nothing here can fail for want of the outside world.
 
+pub mod candidate;
+pub mod change_plan;
+pub mod evidence;
+pub mod index;
 pub mod quote;
+pub mod reach;
+pub mod report;
 pub mod snapshot;
 pub mod statement;

@@ -1,0 +1,42 @@
+# `make help` lists what can be made. Everything is a plain cargo command behind `make setup`.
+
+# Where rustup puts cargo; a shell that was open before does not know it yet.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+# `make build PROFILE=release` optimizes: slow to build, and no faster for the server's work.
+PROFILE ?= dev
+CARGO_FLAGS ?= --locked
+
+.DEFAULT_GOAL := build
+.PHONY: help setup build demo test test-matrix fmt lint bench servers
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing (by apt), or say what to install
+	@scripts/setup
+
+build: setup ## build the program (the default)
+	cargo build --workspace --profile $(PROFILE) $(CARGO_FLAGS)
+
+demo: setup ## run the whole job on a private PostgreSQL server
+	cargo run --profile $(PROFILE) $(CARGO_FLAGS) -- demo $(ARGS)
+
+test: lint ## everything that CI runs on the installed PostgreSQL
+	cargo test --workspace $(CARGO_FLAGS)
+
+test-matrix: setup ## the integration tests on PostgreSQL 14, 16, 17 and 18
+	scripts/test-matrix
+
+lint: setup ## formatting and clippy, warnings being errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets $(CARGO_FLAGS) -- --deny warnings
+
+fmt: ## format the code
+	cargo fmt --all
+
+bench: setup ## the benches
+	cargo bench --workspace $(CARGO_FLAGS)
+
+servers: ## fetch PostgreSQL servers of other versions (by npm)
+	scripts/servers

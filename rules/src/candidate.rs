@@ -1,0 +1,95 @@
+//! One possible change, and what a rule hands over: candidates and refusals.
+
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::Fact;
+use crate::index::IndexDefinition;
+use crate::reach::Reach;
+use crate::snapshot::Index;
+
+/// A possible change to the database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Change {
+    /// Make an index.
+    CreateIndex {
+        /// Oid of the table.
+        table: u32,
+        /// What index.
+        definition: IndexDefinition,
+    },
+    /// Drop an index.
+    DropIndex {
+        /// Oid of the table.
+        table: u32,
+        /// The index with everything needed to make it again.
+        index: Box<Index>,
+    },
+    /// Take new statistics.
+    Analyze {
+        /// Oid of the table.
+        table: u32,
+    },
+}
+
+impl Change {
+    /// Oid of the table.
+    pub fn table(&self) -> u32 {
+        match self {
+            Self::CreateIndex { table, .. }
+            | Self::DropIndex { table, .. }
+            | Self::Analyze { table } => *table,
+        }
+    }
+}
+
+/// One possible change with what a rule knows of it before it is priced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The rules that proposed it; the first is the one that it is reported under.
+    pub rules: Vec<&'static str>,
+    /// The change.
+    pub change: Change,
+    /// How far it may go.
+    pub reach: Reach,
+    /// Positions in the workload of the statements that it is for; empty when it is for none in particular.
+    pub serves: Vec<usize>,
+    /// Facts known already.
+    pub facts: Vec<Fact>,
+    /// Why no planner can price it, e.g. `HypoPG has no GIN`; `None` when one can.
+    pub unpriceable: Option<String>,
+    /// What it saves in milliseconds per day when no statement of the workload shows it (foreign-key checks).
+    pub own_gain_ms_per_day: f64,
+}
+
+/// A change that was considered and refused, with the reason.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The rule that considered it, or the step that refused it.
+    pub rule: String,
+    /// `schema.table`.
+    pub table: String,
+    /// What was considered, e.g. `index (a, b)`.
+    pub what: String,
+    /// Why not, one sentence.
+    pub reason: String,
+    /// Ids of the statements concerned.
+    pub statements: Vec<String>,
+}
+
+/// What a rule hands over.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Findings {
+    /// What it proposes.
+    pub candidates: Vec<Candidate>,
+    /// What it considered and refused.
+    pub refusals: Vec<Refusal>,
+}
+
+impl Findings {
+    /// Adds another rule's findings.
+    pub fn merge(&mut self, other: Self) {
+        self.candidates.extend(other.candidates);
+        self.refusals.extend(other.refusals);
+    }
+}

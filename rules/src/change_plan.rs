@@ -1,0 +1,302 @@
+//! The frozen list of actions of one run, with their undo, made before anything runs.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::evidence::Confidence;
+use crate::index::IndexDefinition;
+use crate::quote::{ident, qualified};
+use crate::reach::Reach;
+use crate::snapshot::Index;
+
+/// What an action does. The applier renders its SQL from this and from nothing else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Operation {
+    /// `CREATE INDEX CONCURRENTLY`.
+    CreateIndex {
+        /// Name of the new index, unqualified; it holds the first eight digits of the action's key.
+        name: String,
+        /// What index.
+        definition: IndexDefinition,
+    },
+    /// `DROP INDEX CONCURRENTLY`.
+    DropIndex {
+        /// The index as it is, with everything needed to make it again.
+        index: Box<Index>,
+    },
+    /// `ANALYZE`.
+    Analyze,
+}
+
+impl Operation {
+    /// `create_index`, `drop_index`, `analyze`: the journal's word for it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::CreateIndex { .. } => "create_index",
+            Self::DropIndex { .. } => "drop_index",
+            Self::Analyze => "analyze",
+        }
+    }
+}
+
+/// The table that an action touches.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TableRef {
+    /// Its oid when the snapshot was taken; the applier refuses when the name has another by now.
+    pub oid: u32,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl TableRef {
+    /// `schema.name`, quoted where SQL needs it.
+    pub fn qualified(&self) -> String {
+        qualified(&self.schema, &self.name)
+    }
+}
+
+/// What an action brings and costs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Impact {
+    /// Milliseconds of database time saved per day, write overhead not subtracted; `None` when not known.
+    pub ms_per_day: Option<f64>,
+    /// Bytes on disk that it takes (negative: frees); `None` when not known.
+    pub bytes: Option<i64>,
+    /// Milliseconds per day that writers pay for it (negative: are spared).
+    pub write_ms_per_day: f64,
+}
+
+/// What an action does for one statement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Help {
+    /// Id of the statement.
+    pub statement: String,
+    /// Weighted planner cost before.
+    pub cost_before: f64,
+    /// Weighted planner cost with the action.
+    pub cost_after: f64,
+    /// The operators before and after, one line each.
+    pub plan_before: String,
+    /// See `plan_before`.
+    pub plan_after: String,
+}
+
+/// One action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    /// 64 hexadecimal digits: SHA-256 of the canonical operation on its table. Equal actions have equal keys.
+    pub key: String,
+    /// The rule that it comes from first.
+    pub rule: String,
+    /// The table.
+    pub table: TableRef,
+    /// What is done.
+    pub operation: Operation,
+    /// How far it may go.
+    pub reach: Reach,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// What it brings.
+    pub impact: Impact,
+    /// What it does for which statement, the most helped first.
+    pub helps: Vec<Help>,
+}
+
+impl Action {
+    /// Short id for people: the first eight digits of the key.
+    pub fn id(&self) -> &str {
+        &self.key[..8]
+    }
+
+    /// The statement that carries it out, for people and for the applier alike.
+    pub fn sql(&self) -> String {
+        match &self.operation {
+            Operation::CreateIndex { name, definition } => definition.create(name),
+            Operation::DropIndex { index } => {
+                format!("DROP INDEX CONCURRENTLY {}", qualified(&index.schema, &index.name))
+            }
+            Operation::Analyze => format!("ANALYZE {}", self.table.qualified()),
+        }
+    }
+
+    /// The statements that undo it; empty when nothing needs undoing or nothing can (`ANALYZE`).
+    pub fn undo(&self) -> Vec<String> {
+        match &self.operation {
+            Operation::CreateIndex { name, .. } => {
+                vec![format!("DROP INDEX CONCURRENTLY {}", qualified(&self.table.schema, name))]
+            }
+            Operation::DropIndex { index } => recreate(index),
+            Operation::Analyze => Vec::new(),
+        }
+    }
+}
+
+/// The statements that make a dropped index again with everything that it had.
+pub fn recreate(index: &Index) -> Vec<String> {
+    let name = qualified(&index.schema, &index.name);
+    let definition = index.definition.replacen("CREATE INDEX ", "CREATE INDEX CONCURRENTLY ", 1);
+    let definition = match &index.tablespace {
+        // `TABLESPACE` stands before `WHERE` in the grammar.
+        Some(space) => match index.predicate.as_ref().and_then(|_| definition.rfind(" WHERE ")) {
+            Some(at) => {
+                format!("{} TABLESPACE {}{}", &definition[..at], ident(space), &definition[at..])
+            }
+            None => format!("{definition} TABLESPACE {}", ident(space)),
+        },
+        None => definition,
+    };
+    let mut statements = vec![definition];
+    if let Some(comment) = &index.comment {
+        statements.push(format!("COMMENT ON INDEX {name} IS {}", crate::quote::literal(comment)));
+    }
+    for (position, target) in &index.statistics_targets {
+        statements
+            .push(format!("ALTER INDEX {name} ALTER COLUMN {position} SET STATISTICS {target}"));
+    }
+    statements
+}
+
+/// The frozen list of actions of one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChangePlan {
+    /// SHA-256 of the snapshot that it was made from.
+    pub made_from: String,
+    /// The gate: actions below it stay recommendations.
+    pub min_confidence: f64,
+    /// Actions, the most time saved per day first.
+    pub actions: Vec<Action>,
+}
+
+impl ChangePlan {
+    /// Whether `--apply` carries this action out.
+    pub fn passes(&self, action: &Action) -> bool {
+        action.reach == Reach::Act && action.confidence.value >= self.min_confidence
+    }
+
+    /// The actions that `--apply` carries out, in order.
+    pub fn due(&self) -> impl Iterator<Item = &Action> {
+        self.actions.iter().filter(|action| self.passes(action))
+    }
+}
+
+/// The key of an action: SHA-256 over table and canonical operation.
+pub fn action_key(table: &TableRef, operation: &str) -> String {
+    hex(&Sha256::digest(format!("{}\n{operation}", table.qualified()).as_bytes()))
+}
+
+/// SHA-256 of a text, as 64 hexadecimal digits.
+pub fn digest(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Name of a new index: `pgw_<table>_<keys>_<8 digits of the key>`, ASCII, at most 63 bytes, so that the
+/// server neither cuts it nor meets it twice.
+pub fn index_name(definition: &IndexDefinition, key: &str) -> String {
+    let plain = |text: &str, longest: usize| -> String {
+        let mut out = String::new();
+        for c in text.chars() {
+            if c.is_ascii_alphanumeric() {
+                out.push(c.to_ascii_lowercase());
+            } else if !out.ends_with('_') && !out.is_empty() {
+                out.push('_');
+            }
+        }
+        out.truncate(longest);
+        out.trim_matches('_').to_owned()
+    };
+    let keys: Vec<String> = definition
+        .keys
+        .iter()
+        .map(|key| match &key.term {
+            crate::index::Term::Column(name) | crate::index::Term::Expression(name) => name.clone(),
+        })
+        .collect();
+    format!("pgw_{}_{}_{}", plain(&definition.table, 24), plain(&keys.join("_"), 24), &key[..8])
+}
+
+/// What is wrong with a change plan; an empty list lets it pass. Run before any plan is shown or applied.
+pub fn lint(plan: &ChangePlan) -> Vec<String> {
+    let mut faults = Vec::new();
+    for action in &plan.actions {
+        let id = action.id();
+        if let Operation::CreateIndex { name, definition } = &action.operation {
+            if name.len() > 63 || !name.ends_with(id) || !name.is_ascii() {
+                faults.push(format!("action {id}: the name `{name}` could be cut or collide"));
+            }
+            if (definition.schema.as_str(), definition.table.as_str())
+                != (action.table.schema.as_str(), action.table.name.as_str())
+            {
+                faults.push(format!("action {id}: index and action name different tables"));
+            }
+        }
+        if let Operation::DropIndex { index } = &action.operation {
+            let keeps = index.unique
+                || index.primary
+                || index.exclusion
+                || index.replica_identity
+                || index.clustered;
+            if action.reach == Reach::Act
+                && (keeps || index.constraint.is_some() || !index.required_by.is_empty())
+            {
+                faults.push(format!(
+                    "action {id}: drops {}, which is more than an index",
+                    index.name
+                ));
+            }
+        }
+    }
+    let mut keys: Vec<_> = plan.actions.iter().map(|action| &action.key).collect();
+    keys.sort();
+    if keys.windows(2).any(|pair| pair[0] == pair[1]) {
+        faults.push("an action stands twice in the plan".to_owned());
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{index_name, recreate};
+    use crate::index::{IndexDefinition, Key};
+
+    #[test]
+    fn names_are_ascii_short_and_end_with_the_key() {
+        let definition = IndexDefinition {
+            schema: "s".into(),
+            table: "Ünïcode table with a very long name indeed, really".into(),
+            method: "btree".into(),
+            keys: vec![Key::column("größe"), Key::column("another_rather_long_column_name")],
+            include: vec![],
+            predicate: None,
+        };
+        let name = index_name(&definition, "0123456789abcdef");
+        assert!(name.is_ascii() && name.len() <= 63 && name.ends_with("_01234567"), "{name}");
+    }
+
+    #[test]
+    fn a_dropped_index_comes_back_with_tablespace_and_comment() {
+        let index: crate::snapshot::Index = serde_json::from_value(serde_json::json!({
+            "oid": 1, "schema": "public", "name": "i", "method": "btree", "keys": [], "include": [],
+            "predicate": "(a > 1)", "definition": "CREATE INDEX i ON public.t USING btree (a) WHERE (a > 1)",
+            "unique": false, "primary": false, "exclusion": false, "nulls_not_distinct": false, "valid": true,
+            "ready": true, "live": true, "replica_identity": false, "clustered": false, "constraint": null,
+            "required_by": [], "partition_of": null, "extension_dependent": false, "tablespace": "fast disk",
+            "options": [], "comment": "it's", "statistics_targets": {"1": 500}, "bytes": 0, "scans": 0, "building": false
+        }))
+        .unwrap();
+        assert_eq!(
+            recreate(&index),
+            [
+                "CREATE INDEX CONCURRENTLY i ON public.t USING btree (a) TABLESPACE \"fast disk\" WHERE (a > 1)",
+                "COMMENT ON INDEX public.i IS 'it''s'",
+                "ALTER INDEX public.i ALTER COLUMN 1 SET STATISTICS 500"
+            ]
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! The one integration test binary: every file beside this one is a module of it.
+//!
+//! Tests that need a server get a database of their own on one private server
+//! (`harness::database`). `PGWRIGHT_TEST_MAJOR=16` chooses the version, `PGWRIGHT_TEST_KEEP=1`
+//! keeps the server of a failed test for a look with psql.
+#![expect(clippy::unwrap_used, reason = "a helper that panics fails the test that called it")]
+
+mod harness;
+
+mod architecture;
+mod cluster;
+mod selftest;
