@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
+
+use crate::quote::{ident, qualified};
 use crate::snapshot::{Intake, LeftOut, Statement};
 use crate::statement::{Class, classify, split};
 
@@ -12,7 +15,7 @@ pub const EXAMPLES_MAX: usize = 5;
 const NAMED_MAX: usize = 20;
 
 /// One entry of `pg_stat_statements`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct RawEntry {
     /// `queryid`; `None` where it is hidden from the role that looks.
     pub queryid: Option<i64>,
@@ -252,10 +255,10 @@ pub fn add_examples(statements: &mut [Statement], texts: &[String]) {
         statements.iter().enumerate().map(|(place, statement)| (statement.id.clone(), place)).collect();
     for text in texts.iter().filter(|text| !names_parameter(text)) {
         for piece in split(text) {
-            if let Class::Statement { fingerprint, .. } = classify(piece.text)
+            if let Class::Statement { fingerprint, .. } = classify(piece)
                 && let Some(place) = place.get(&fingerprint)
             {
-                statements[*place].examples.push(piece.text.to_owned());
+                statements[*place].examples.push(piece.trim().to_owned());
             }
         }
     }
@@ -287,8 +290,9 @@ fn sort_out(
     let mut entry = entry;
     let text = entry.text.take().ok_or(LeftOut::Truncated)?;
     let class = classify(&text);
-    if let Class::CopyInto { table, .. } = &class {
-        *intake.copied_rows.entry(table.clone()).or_default() += entry.rows;
+    if let Class::CopyInto { schema, table } = &class {
+        let name = schema.as_ref().map_or_else(|| ident(table), |schema| qualified(schema, table));
+        *intake.copied_rows.entry(name).or_default() += entry.rows;
     }
     match class {
         Class::Statement { fingerprint, .. } if entry.toplevel => Ok((fingerprint, text, entry)),
@@ -329,17 +333,20 @@ fn read_file(
     let first = unread.len();
     for (line, text) in pieces(&file.text) {
         intake.seen += 1;
-        let class = classify(text);
+        let class = match classify(text) {
+            // Nobody cuts the texts of a file: this one is written so.
+            Class::Truncated => Class::Unparsable("it ends too early: a quote, a parenthesis or a clause is left open".to_owned()),
+            class => class,
+        };
+        let count = reason(&class);
+        parsed += u64::from(count != Some(LeftOut::Unparsable));
+        if let Some(reason) = count {
+            leave_out(intake, reason, 1);
+        }
         match class {
             Class::Statement { fingerprint, .. } => found.push((fingerprint, text.to_owned())),
-            Class::Unparsable(ref reason) => {
-                unread.push(Unread { file: file.name.clone(), line, reason: reason.clone() });
-            }
+            Class::Unparsable(reason) => unread.push(Unread { file: file.name.clone(), line, reason }),
             _ => {}
-        }
-        parsed += u64::from(!matches!(class, Class::Unparsable(_)));
-        if let Some(reason) = reason(&class) {
-            leave_out(intake, reason, 1);
         }
     }
     match unread.get(first) {

@@ -7,6 +7,7 @@ pub mod candidate;
 pub mod change_plan;
 pub mod evidence;
 pub mod index;
+pub mod intake;
 pub mod quote;
 pub mod reach;
 pub mod report;

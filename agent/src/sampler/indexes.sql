@@ -1,5 +1,6 @@
 -- Indexes of those tables with every property that makes two of them differ.
 WITH locked AS (
+    -- Printing a definition and reading a size wait for such a lock, and we make nobody wait behind us.
     SELECT l.relation
     FROM pg_catalog.pg_locks AS l
     WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid()
@@ -21,7 +22,7 @@ WITH locked AS (
         u.position,
         u.position <= i.indnkeyatts AS is_key,
         a.attname,
-        CASE WHEN u.attnum = 0
+        CASE WHEN u.attnum = 0 AND NOT i.is_locked
              THEN pg_catalog.pg_get_indexdef(i.indexrelid, u.position::integer, false) END AS expression,
         CASE WHEN opn.nspname = 'pg_catalog' THEN op.opcname
              ELSE pg_catalog.quote_ident(opn.nspname) || '.' || pg_catalog.quote_ident(op.opcname) END AS opclass,
@@ -85,7 +86,7 @@ SELECT
     p.keys,
     coalesce(p.include, '[]') AS include,
     CASE WHEN NOT i.is_locked THEN pg_catalog.pg_get_expr(i.indpred, i.indrelid) END AS predicate,
-    pg_catalog.pg_get_indexdef(i.indexrelid) AS definition,
+    CASE WHEN i.is_locked THEN '' ELSE pg_catalog.pg_get_indexdef(i.indexrelid) END AS definition,
     i.indisunique AS unique,
     i.indisprimary AS primary,
     i.indisexclusion AS exclusion,

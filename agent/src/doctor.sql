@@ -2,7 +2,9 @@
 WITH relation AS (
     SELECT c.oid, c.relkind, c.relowner, c.reltuples, n.oid AS nspoid,
            pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name,
-           pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_ours
+           pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_ours,
+           pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+               AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_read
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'm', 'i', 'I')
@@ -51,20 +53,22 @@ SELECT
     (SELECT pg_catalog.count(*) FROM tab) AS tables,
     (SELECT pg_catalog.count(*) FROM tab WHERE is_ours AND pg_catalog.has_schema_privilege(nspoid, 'CREATE'))
         AS tables_to_index,
-    ARRAY(SELECT DISTINCT pg_catalog.pg_get_userbyid(t.relowner)::text FROM tab AS t WHERE NOT t.is_ours)
+    ARRAY(SELECT DISTINCT pg_catalog.pg_get_userbyid(t.relowner)::text FROM tab AS t WHERE NOT t.is_ours ORDER BY 1)
         AS other_owners,
     ARRAY(SELECT DISTINCT s.nspname::text FROM tab AS t JOIN pg_catalog.pg_namespace AS s ON s.oid = t.nspoid
-          WHERE t.is_ours AND NOT pg_catalog.has_schema_privilege(t.nspoid, 'CREATE')) AS closed_schemas,
-    (SELECT pg_catalog.count(*) FROM tab AS t
-     WHERE NOT pg_catalog.has_schema_privilege(t.nspoid, 'USAGE')
-        OR NOT pg_catalog.has_table_privilege(t.oid, 'SELECT')) AS tables_unreadable,
-    ARRAY(SELECT t.name FROM tab AS t LEFT JOIN pg_catalog.pg_stat_all_tables AS s ON s.relid = t.oid
+          WHERE t.is_ours AND NOT pg_catalog.has_schema_privilege(t.nspoid, 'CREATE') ORDER BY 1) AS closed_schemas,
+    (SELECT pg_catalog.count(*) FROM tab AS t WHERE NOT t.may_read) AS tables_unreadable,
+    ARRAY(SELECT DISTINCT s.nspname::text FROM tab AS t JOIN pg_catalog.pg_namespace AS s ON s.oid = t.nspoid
+          WHERE NOT t.may_read ORDER BY 1) AS unreadable_schemas,
+    ARRAY(SELECT t.name COLLATE "C" FROM tab AS t LEFT JOIN pg_catalog.pg_stat_all_tables AS s ON s.relid = t.oid
           WHERE greatest(s.last_analyze, s.last_autoanalyze) IS NULL
-            AND coalesce(s.n_live_tup, 0) + greatest(t.reltuples, 0) > 0) AS never_analyzed,
-    ARRAY(SELECT r.name FROM relation AS r JOIN pg_catalog.pg_index AS i ON i.indexrelid = r.oid
+            AND coalesce(s.n_live_tup, 0) + greatest(t.reltuples, 0) > 0
+          ORDER BY 1) AS never_analyzed,
+    ARRAY(SELECT r.name COLLATE "C" FROM relation AS r JOIN pg_catalog.pg_index AS i ON i.indexrelid = r.oid
           WHERE NOT i.indisvalid AND r.relkind = 'i'
             AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index AS b
-                            WHERE b.index_relid = r.oid)) AS invalid_indexes,
+                            WHERE b.index_relid = r.oid)
+          ORDER BY 1) AS invalid_indexes,
     pg_catalog.current_setting('track_counts') AS track_counts,
     pg_catalog.current_setting('track_activities') AS track_activities,
     pg_catalog.current_setting('track_io_timing') AS track_io_timing,
