@@ -13,3 +13,5 @@ pub mod reach;
 pub mod report;
 pub mod snapshot;
 pub mod statement;
+#[doc(hidden)]
+pub mod testing;
