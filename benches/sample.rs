@@ -13,6 +13,7 @@ use agent::conninfo::ConnInfo;
 use agent::postgres::{Meter, Purpose, Session};
 use agent::sampler::{SampleOptions, sample};
 use anyhow::{Context, Result, ensure};
+use rules::statement::analyze;
 use tokio_postgres::{Client, NoTls};
 
 /// Goals on a machine of two cores, whatever the profile.
@@ -90,7 +91,7 @@ async fn measure(tables: usize) -> Result<()> {
     let snapshot = sample(&session, &options).await?;
     let sampled = since.elapsed();
     session.close().await;
-    let analyses = snapshot.statements.iter().map(|statement| rules::statement::analyze(statement, &snapshot));
+    let analyses = snapshot.statements.iter().map(|s| analyze(&s.text, &snapshot, &s.search_path));
     let understood = analyses.filter(Result::is_ok).count();
     let taken = since.elapsed();
 

@@ -80,7 +80,7 @@ pub enum WorkloadError {
         reason: String,
     },
     /// They hold no statement to optimize.
-    #[error("{files} {} no SELECT, INSERT, UPDATE or DELETE on a table of this database{}", verb(*.count), .left_out)]
+    #[error("{files} {} no SELECT, INSERT, UPDATE or DELETE on a table{}", verb(*.count), .left_out)]
     Empty {
         /// Their names.
         files: String,
@@ -414,4 +414,151 @@ fn describe_left_out(intake: &Intake) -> String {
     let parts: Vec<String> =
         intake.left_out.iter().map(|(reason, count)| format!("{count} {}", reason.label())).collect();
     if parts.is_empty() { String::new() } else { format!(" (left out: {})", parts.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        EXAMPLES_MAX, RawEntry, SearchPaths, Thresholds, WorkloadError, WorkloadFile, add_examples, pieces, take_in,
+        take_in_files,
+    };
+    use crate::snapshot::LeftOut;
+
+    const ALL: Thresholds = Thresholds { limit: usize::MAX, min_calls: 0, min_mean_ms: 0.0, text_size: 1024 };
+
+    fn entry(queryid: i64, role: &str, text: &str, calls: u64, total_ms: f64) -> RawEntry {
+        RawEntry {
+            queryid: Some(queryid),
+            role: Some(role.to_owned()),
+            text: Some(text.to_owned()),
+            calls,
+            total_ms,
+            rows: calls,
+            blocks: 10 * calls,
+            toplevel: true,
+        }
+    }
+
+    fn paths() -> SearchPaths {
+        let path = |schema: &str| vec![schema.to_owned()];
+        SearchPaths { default: path("public"), by_role: [("bob".to_owned(), path("bob"))].into() }
+    }
+
+    #[test]
+    fn entries_of_one_statement_become_one() {
+        let entries = vec![
+            entry(3, "bob", "select a from t where b in ($1, $2)", 30, 5.0),
+            entry(1, "ann", "SELECT a FROM t WHERE b IN ($1)", 20, 50.0),
+            entry(2, "ann", "SELECT a FROM t WHERE b IN ($1)", 5, 1.0),
+        ];
+        let (statements, intake) = take_in(entries.clone(), &ALL, &paths());
+        let [one] = statements.as_slice() else { panic!("{statements:?}") };
+        assert_eq!(one.text, "SELECT a FROM t WHERE b IN ($1)", "the text that takes most time");
+        assert_eq!((one.calls, one.total_ms, one.rows, one.blocks), (55, Some(56.0), Some(55), Some(550)));
+        assert_eq!((one.role.as_deref(), &one.search_path[..], &one.queryids[..]), (Some("bob"), &["bob".to_owned()][..], &[1, 2, 3][..]));
+        assert!(intake.notes[0].contains("search_path of bob; ann ran it under another"), "{:?}", intake.notes);
+        assert_eq!((intake.seen, intake.kept_share), (3, Some(1.0)));
+
+        let reversed = entries.into_iter().rev().collect();
+        assert_eq!(take_in(reversed, &ALL, &paths()), (statements, intake));
+    }
+
+    #[test]
+    fn every_entry_left_out_is_counted_with_its_reason() {
+        let mut nested = entry(1, "ann", "SELECT 1 FROM t", 1, 1.0);
+        nested.toplevel = false;
+        let mut lost = entry(2, "ann", "", 1, 1.0);
+        lost.text = None;
+        let cut = format!("SELECT f({} FROM", "a ".repeat(600));
+        let entries = vec![
+            nested,
+            lost,
+            entry(3, "ann", &cut, 1, 1.0),
+            entry(4, "ann", "<insufficient privilege>", 1, 1.0),
+            entry(5, "ann", "COPY s.t FROM STDIN", 2, 1.0),
+            entry(6, "ann", "VACUUM t", 1, 1.0),
+            entry(7, "ann", "SELECT /* pgwright */ 1 FROM t", 1, 1.0),
+            entry(8, "ann", "SELECT 1 FROM pg_catalog.pg_class", 1, 1.0),
+            entry(9, "ann", "SELECT a FROM t", 1, 10.0),
+            entry(10, "ann", "SELECT b FROM t", 50, 10.0),
+            entry(11, "ann", "SELECT c FROM t", 50, 100.0),
+            entry(12, "ann", "SELECT d FROM t", 50, 200.0),
+        ];
+        let thresholds = Thresholds { limit: 1, min_calls: 2, min_mean_ms: 1.0, ..ALL };
+        let (statements, intake) = take_in(entries, &thresholds, &paths());
+        assert_eq!(statements.len(), 1);
+        assert_eq!(statements[0].text, "SELECT d FROM t");
+        let expected = [
+            (LeftOut::InsufficientPrivilege, 1),
+            (LeftOut::Truncated, 2),
+            (LeftOut::Utility, 2),
+            (LeftOut::Own, 1),
+            (LeftOut::CatalogOnly, 1),
+            (LeftOut::Nested, 1),
+            (LeftOut::FewCalls, 1),
+            (LeftOut::FastEnough, 1),
+            (LeftOut::BeyondLimit, 1),
+        ];
+        assert_eq!(intake.left_out, expected.into());
+        assert_eq!(intake.seen, 12);
+        assert_eq!(intake.copied_rows, [("s.t".to_owned(), 2)].into());
+        assert!((intake.kept_share.unwrap() - 200.0 / 328.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nothing_seen_is_no_error() {
+        let (statements, intake) = take_in(Vec::new(), &ALL, &paths());
+        assert!(statements.is_empty());
+        assert_eq!((intake.seen, intake.kept_share), (0, None));
+    }
+
+    #[test]
+    fn examples_are_real_texts_of_the_same_statement() {
+        let (mut statements, _) = take_in(vec![entry(1, "ann", "SELECT a FROM t WHERE b = $1", 1, 1.0)], &ALL, &paths());
+        let mut texts: Vec<String> = (0..9).map(|i| format!("SELECT a FROM t WHERE b = {i}")).collect();
+        texts.push("SELECT a FROM t WHERE b = $1".to_owned());
+        texts.push("BEGIN; SELECT a FROM t WHERE b = -1;".to_owned());
+        texts.push("SELECT a FROM u WHERE b = 0".to_owned());
+        texts.push("SELECT a FROM t WHERE b = 'open".to_owned());
+        texts.push(texts[0].clone());
+        add_examples(&mut statements, &texts);
+        assert_eq!(statements[0].examples.len(), EXAMPLES_MAX);
+        assert_eq!(statements[0].examples[0], "SELECT a FROM t WHERE b = -1");
+        assert_eq!(statements[0].examples[4], "SELECT a FROM t WHERE b = 3");
+    }
+
+    fn file(text: &str) -> WorkloadFile {
+        WorkloadFile { name: "w.sql".to_owned(), text: text.to_owned() }
+    }
+
+    #[test]
+    fn a_file_counts_each_statement_and_keeps_what_differs() {
+        let text = "SELECT 1 FROM t WHERE a = 1;\nSELECT 1 FROM t WHERE a = 2;\nSELECT 1 FROM t WHERE a = 2;\nSELECT 2 FROM t";
+        let (statements, intake) = take_in_files(&[file(text)], 10, &["s".to_owned()]).unwrap();
+        let repeated = statements.iter().find(|statement| statement.calls == 3).unwrap();
+        assert_eq!(repeated.examples, ["SELECT 1 FROM t WHERE a = 2"]);
+        assert_eq!((repeated.total_ms, &repeated.search_path[..]), (None, &["s".to_owned()][..]));
+        assert_eq!((intake.seen, intake.left_out), (4, [(LeftOut::Repeated, 1)].into()));
+        let (statements, intake) = take_in_files(&[file(text)], 1, &[]).unwrap();
+        assert_eq!((statements.len(), intake.left_out[&LeftOut::BeyondLimit]), (1, 1));
+    }
+
+    #[test]
+    fn pieces_know_their_line_and_psqls_commands_are_passed_over() {
+        let text = "\\set x 1\n\\timing\nSELECT 1;\n\n-- why\nSELECT\n2;\n";
+        assert_eq!(pieces(text), [(3, "SELECT 1"), (6, "SELECT\n2")]);
+        assert_eq!(pieces("\\q"), []);
+    }
+
+    #[test]
+    fn a_file_of_prose_is_an_error_with_its_line() {
+        let error = take_in_files(&[file("-- about\n\nThis is prose; and more")], 10, &[]).unwrap_err();
+        let WorkloadError::NothingParses { file: name, line, .. } = &error else { panic!("{error}") };
+        assert_eq!((name.as_str(), *line), ("w.sql", 3));
+        let error = take_in_files(&[file("-- about\n"), file("SET a = 1")], 10, &[]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "w.sql, w.sql hold no SELECT, INSERT, UPDATE or DELETE on a table (left out: 1 utility statements)"
+        );
+    }
 }

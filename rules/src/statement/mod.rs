@@ -13,6 +13,7 @@ mod print;
 mod query;
 mod resolve;
 mod scope;
+mod split;
 mod usage;
 mod write;
 
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 pub use analyzer::{analyze, is_single_plannable};
 pub use classify::{Class, MARKER, classify, classify_within};
 pub use parse::fingerprint;
+pub use split::split;
 
 use petgraph::graphmap::UnGraphMap;
 
