@@ -6,8 +6,13 @@
 pub mod applier;
 pub mod cluster;
 pub mod conninfo;
+pub mod doctor;
+pub mod explain;
+pub mod hypopg;
 pub mod journal;
+pub mod optimize;
 pub mod postgres;
 pub mod redacted;
 pub mod rollback;
+pub mod sampler;
 pub mod tls;

@@ -11,6 +11,7 @@ pub mod change_plan;
 pub mod context;
 pub mod evidence;
 pub mod index;
+pub mod intake;
 pub mod judge;
 pub mod quote;
 pub mod reach;

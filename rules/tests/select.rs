@@ -10,7 +10,9 @@ use rules::index::{IndexDefinition, Key};
 use rules::reach::Reach;
 use rules::select::{Selection, Selector, Step, Task};
 use rules::snapshot::Snapshot;
-use rules::statement::{Analysis, Block, Operand, Predicate, PredicateClass, Relation, StatementKind, Target, Write};
+use rules::statement::{
+    Analysis, Block, Operand, Predicate, PredicateClass, Relation, StatementKind, Target, Write,
+};
 use rules::whatif::{Cache, Price, Question};
 
 /// A snapshot of one table `public.t (a, b, c)` with 100,000 rows and no index, and of these statements.
@@ -73,6 +75,7 @@ fn analyzed(statement: usize, columns: &[&str], writes: Option<Write>) -> Analyz
         operator: "=".to_owned(),
         operand: Operand::Constant("1".to_owned()),
         alternative: None,
+        arm: 0,
     };
     Analyzed {
         statement,
@@ -129,7 +132,10 @@ fn choose(
                 let answers: Vec<_> = questions
                     .into_iter()
                     .map(|question| {
-                        let price = Price { plan: plan(cost(&question)), used: question.configuration.clone() };
+                        let price = Price {
+                            plan: plan(cost(&question)),
+                            used: question.configuration.clone(),
+                        };
                         (question, Ok(price))
                     })
                     .collect();
@@ -146,7 +152,8 @@ fn chosen(selection: &Selection) -> Vec<usize> {
 
 #[test]
 fn takes_what_helps_and_leaves_what_does_not() {
-    let (snapshot, workload) = (snapshot(2), [analyzed(0, &["a"], None), analyzed(1, &["b"], None)]);
+    let (snapshot, workload) =
+        (snapshot(2), [analyzed(0, &["a"], None), analyzed(1, &["b"], None)]);
     let candidates = [candidate(&["a"], &[0]), candidate(&["b"], &[1])];
     let cost = |q: &Question| if q.configuration.contains(&0) { 10.0 } else { 990.0 };
     assert_eq!(chosen(&choose(&snapshot, &workload, &candidates, None, &cost)), [0]);
@@ -169,9 +176,14 @@ fn a_wider_index_must_halve_what_the_narrower_one_leaves() {
 
 #[test]
 fn one_index_that_serves_two_statements_beats_two_indexes() {
-    let (snapshot, workload) = (snapshot(2), [analyzed(0, &["a"], None), analyzed(1, &["a", "b"], None)]);
+    let (snapshot, workload) =
+        (snapshot(2), [analyzed(0, &["a"], None), analyzed(1, &["a", "b"], None)]);
     let candidates = [candidate(&["a"], &[0]), candidate(&["a", "b"], &[1])];
-    let cost = |q: &Question| match (q.configuration.is_empty(), q.statement, q.configuration.contains(&1)) {
+    let cost = |q: &Question| match (
+        q.configuration.is_empty(),
+        q.statement,
+        q.configuration.contains(&1),
+    ) {
         (true, ..) => 1000.0,
         (_, 0, true) => 11.0,
         (_, 1, true) | (_, 0, false) => 10.0,
@@ -192,7 +204,8 @@ fn two_indexes_that_are_worth_something_only_together_are_taken_together() {
 
 #[test]
 fn an_index_that_makes_another_statement_worse_is_refused_with_the_reason() {
-    let (snapshot, workload) = (snapshot(2), [analyzed(0, &["a"], None), analyzed(1, &["a"], None)]);
+    let (snapshot, workload) =
+        (snapshot(2), [analyzed(0, &["a"], None), analyzed(1, &["a"], None)]);
     let candidates = [candidate(&["a"], &[0])];
     let cost = |q: &Question| if q.statement == 0 { 10.0 } else { 1200.0 };
     let selection = choose(&snapshot, &workload, &candidates, None, &cost);
@@ -216,9 +229,12 @@ fn a_gain_that_rests_on_the_cache_is_none() {
 
 #[test]
 fn a_budget_is_kept_and_spent_where_it_saves_most() {
-    let (snapshot, workload) = (snapshot(2), [analyzed(0, &["a"], None), analyzed(1, &["b"], None)]);
+    let (snapshot, workload) =
+        (snapshot(2), [analyzed(0, &["a"], None), analyzed(1, &["b"], None)]);
     let candidates = [candidate(&["a"], &[0]), candidate(&["b"], &[1])];
-    let cost = |q: &Question| if q.configuration.is_empty() { 1000.0 } else { 100.0 - 50.0 * q.statement as f64 };
+    let cost = |q: &Question| {
+        if q.configuration.is_empty() { 1000.0 } else { 100.0 - 50.0 * q.statement as f64 }
+    };
     let all = choose(&snapshot, &workload, &candidates, None, &cost);
     assert_eq!(all.chosen.len(), 2);
     let one = all.chosen[0].bytes;
@@ -245,7 +261,8 @@ fn what_writers_would_pay_is_held_against_the_gain() {
 
 #[test]
 fn the_same_prices_give_the_same_choice() {
-    let (snapshot, workload) = (snapshot(2), [analyzed(0, &["a", "b"], None), analyzed(1, &["b", "c"], None)]);
+    let (snapshot, workload) =
+        (snapshot(2), [analyzed(0, &["a", "b"], None), analyzed(1, &["b", "c"], None)]);
     let candidates = [
         candidate(&["a"], &[0]),
         candidate(&["b"], &[0, 1]),

@@ -15,6 +15,7 @@ mod print;
 mod query;
 mod resolve;
 mod scope;
+mod split;
 mod usage;
 mod write;
 
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 pub use analyzer::{analyze, is_single_plannable};
 pub use classify::{Class, MARKER, classify, classify_within};
 pub use parse::fingerprint;
+pub use split::split;
 
 use petgraph::graphmap::UnGraphMap;
 
