@@ -63,7 +63,7 @@ pub(crate) fn distribute(entries: &[Entry]) -> Vec<Share> {
 
 /// Keeps figures within a range in which sums and products stay finite.
 fn sane(figure: f64) -> f64 {
-    figure.clamp(0.0, 1e100)
+    if figure.is_nan() { 0.0 } else { figure.clamp(0.0, 1e100) }
 }
 
 #[cfg(test)]

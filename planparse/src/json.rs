@@ -80,6 +80,8 @@ struct Reader<'a> {
     value_depth: usize,
     current: RawPlan,
     plans: Vec<RawPlan>,
+    /// Line feeds counted so far, and up to where.
+    lines: (usize, usize),
     /// The first thing that is no plan, in words.
     found: Option<String>,
 }
@@ -95,6 +97,7 @@ impl<'a> Reader<'a> {
             value_depth: 0,
             current,
             plans: Vec::new(),
+            lines: (0, 0),
             found: None,
         }
     }
@@ -297,7 +300,9 @@ impl<'a> Reader<'a> {
             self.value_depth -= 1;
             self.attach(key, Value::Array(elements));
         }
-        let line = 1 + self.text[..start].matches('\n').count();
+        self.lines.0 += self.text[self.lines.1..start].matches('\n').count();
+        self.lines.1 = start;
+        let line = 1 + self.lines.0;
         self.stack.push((Frame::Bare { line, fields: Fields::new() }, None));
         self.key = Some(string);
         self.colon()

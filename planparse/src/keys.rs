@@ -109,7 +109,8 @@ fn merge_workers(key: &str, first: &mut Value, second: Value) -> bool {
     let (Value::Array(first), Value::Array(second)) = (first, second) else {
         return false;
     };
-    if key != "Workers" {
+    // PostgreSQL starts no more workers than this (`MAX_PARALLEL_WORKER_LIMIT`).
+    if key != "Workers" || first.len().max(second.len()) > 1024 {
         return false;
     }
     for worker in second {

@@ -17,11 +17,13 @@
 //! ```
 
 mod attribution;
+mod costs;
 mod display;
 mod json;
 mod keys;
 mod kind;
 mod lower;
+mod mentions;
 mod metrics;
 mod operator;
 mod plan;
@@ -30,6 +32,7 @@ mod raw;
 mod summary;
 #[cfg(test)]
 mod testing;
+mod times;
 mod tree;
 
 pub use display::tree;

@@ -66,18 +66,22 @@ const KEPT_KEYS: &[&str] = &[
 pub(crate) fn lower(raw: RawPlan) -> Parsed {
     let mut problems = raw.problems;
     let mut tree = Tree::default();
+    let mut has_outer: Vec<bool> = Vec::new();
     for node in raw.nodes {
         let id = OperatorId::from(tree.len());
         let parent = node.parent.map(OperatorId::from);
         let (relationship, operator) = lower_node(node, id, &mut problems);
         let parent = parent.map(|parent| {
             let link = relationship.as_deref().and_then(link_from_name).unwrap_or_else(|| {
-                let taken = likely_link(&tree, parent, &operator);
+                let above = tree.operator(parent).kind;
+                let taken = likely_link(above, has_outer[parent.index()], &operator);
                 problems.push(Problem::UnknownLink { operator: id, relationship, taken });
                 taken
             });
+            has_outer[parent.index()] |= link == Link::Outer;
             (parent, link)
         });
+        has_outer.push(false);
         tree.push(parent, operator);
     }
     link_ctes(&mut tree, &mut problems);
@@ -204,9 +208,7 @@ fn link_from_name(name: &str) -> Option<Link> {
 }
 
 /// What an operator without a relationship most likely is to its parent.
-fn likely_link(tree: &Tree, parent: OperatorId, operator: &Operator) -> Link {
-    let above = tree.operator(parent).kind;
-    let is_first = tree.children(parent).iter().all(|(_, link)| *link != Link::Outer);
+fn likely_link(above: OperatorKind, has_outer: bool, operator: &Operator) -> Link {
     match (operator.subplan_name.as_deref(), above) {
         (Some(name), _) if name.starts_with("SubPlan") => Link::SubPlan,
         (Some(_), _) => Link::InitPlan,
@@ -218,7 +220,7 @@ fn likely_link(tree: &Tree, parent: OperatorId, operator: &Operator) -> Link {
             | OperatorKind::BitmapOr,
         ) => Link::Member,
         (_, OperatorKind::SubqueryScan) => Link::Subquery,
-        _ if is_first => Link::Outer,
+        _ if !has_outer => Link::Outer,
         (_, OperatorKind::RecursiveUnion | OperatorKind::SetOp) => Link::Inner,
         (_, above) if above.is_join() => Link::Inner,
         _ => Link::Member,
@@ -360,7 +362,7 @@ fn link_ctes(tree: &mut Tree, problems: &mut Vec<Problem>) {
                 .and_then(|name| name.strip_prefix("CTE "));
             if let (Some(name), Link::InitPlan) = (name, link) {
                 let definitions = visible.entry(name.to_owned()).or_default();
-                definitions.retain(|(_, last)| *last >= id);
+                while definitions.pop_if(|(_, last)| *last < id).is_some() {}
                 definitions.push((cte, ends[id.index()]));
             }
         }

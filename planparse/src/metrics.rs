@@ -5,14 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::attribution::{Entry, Share, distribute};
-use crate::{Buffers, Link, Operator, OperatorId, OperatorKind, Plan};
-
-/// The planner's default `cpu_operator_cost`; a Materialize charges it for each row that it returns again
-/// (`cost_rescan()` in `costsize.c`).
-const CPU_OPERATOR_COST: f64 = 0.0025;
-
-/// The runs of the recursive term that the planner assumes (`cost_recursive_union()` in `costsize.c`).
-const RECURSIVE_RUNS: f64 = 10.0;
+use crate::{Buffers, Link, Operator, OperatorId, OperatorKind, Plan, costs, times};
 
 /// What one operator contributes by itself. The exclusive figures of all operators add up to the whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +23,9 @@ pub struct Metrics {
     /// How far the estimated rows are off: the larger of estimated and actual rows per loop over the smaller
     /// (the q-error), each taken for 1 at least. None where not executed or not comparable.
     pub estimate_error: Option<f64>,
+    /// Whether it can have been stopped before its last row, by a LIMIT or a join that had enough: then fewer rows
+    /// than estimated mean nothing.
+    pub stoppable: bool,
     /// Whether the statement ran, but never came here.
     pub never_executed: bool,
 }
@@ -45,12 +41,12 @@ impl Plan {
 }
 
 pub(crate) fn metrics(plan: &Plan) -> BTreeMap<OperatorId, Metrics> {
-    let costs = distribute(&cost_entries(plan));
-    let entries = time_entries(plan);
+    let costs = distribute(&costs::entries(plan));
+    let entries = times::entries(plan);
     let time_shares = distribute(&entries);
     let buffers = exclusive_buffers(plan, &entries);
-    let figures = costs.iter().zip(&time_shares).zip(buffers);
-    let metric = |((id, operator), ((cost, time), exclusive_buffers)): (
+    let figures = costs.iter().zip(&time_shares).zip(buffers.into_iter().zip(stoppable(plan)));
+    let metric = |((id, operator), ((cost, time), (exclusive_buffers, stoppable))): (
         (_, &Operator),
         ((&Share, &Share), _),
     )| {
@@ -62,6 +58,7 @@ pub(crate) fn metrics(plan: &Plan) -> BTreeMap<OperatorId, Metrics> {
             exclusive_ms: timed.then_some(time.exclusive),
             exclusive_buffers,
             estimate_error: estimate_error(operator),
+            stoppable,
             never_executed: operator.never_executed(),
         };
         (id, metrics)
@@ -84,178 +81,32 @@ fn estimate_error(operator: &Operator) -> Option<f64> {
     Some(estimated.max(actual) / estimated.min(actual))
 }
 
-/// Costs are printed per run; what is contained in the parent's figure is all runs together.
-fn cost_entries(plan: &Plan) -> Vec<Entry> {
-    let mut runs: Vec<f64> = Vec::new();
-    let mut entries = Vec::new();
-    for (id, operator) in plan.operators() {
-        let above = plan.parent(id).zip(plan.link(id));
-        let per_run =
-            above.map_or(1.0, |(parent, link)| runs_per_parent(plan, parent, link, operator));
-        let below_store = above
-            .is_some_and(|(parent, _)| plan.operator(parent).kind == OperatorKind::Materialize);
-        let parent_runs = above.map_or(1.0, |(parent, _)| runs[parent.index()]);
-        let all = if below_store { 1.0 } else { (parent_runs * per_run).min(1e30) };
-        let inclusive = if operator.kind == OperatorKind::Materialize {
-            operator.total_cost + (all - 1.0) * CPU_OPERATOR_COST * operator.rows
-        } else {
-            operator.total_cost * all
-        };
-        runs.push(all);
-        entries.push(Entry {
-            inclusive,
-            up: above.map(|(parent, _)| parent.index()),
-            repeated: per_run > 1.0,
-        });
-    }
-    entries
-}
-
-/// How often the planner expects an operator to run for one run of the operator above.
-fn runs_per_parent(plan: &Plan, parent: OperatorId, link: Link, operator: &Operator) -> f64 {
-    let above = plan.operator(parent);
-    match (above.kind, link) {
-        (OperatorKind::NestedLoop, Link::Inner) => {
-            plan.outer(parent).map_or(1.0, |outer| plan.operator(outer).rows.max(1.0))
-        }
-        (OperatorKind::RecursiveUnion, Link::Inner) => RECURSIVE_RUNS,
-        (_, Link::SubPlan) => {
-            let name = format!("hashed {}", operator.subplan_name.as_deref().unwrap_or_default());
-            // `hashed SubPlan 1`, but not `hashed SubPlan 10`.
-            let named = |text: &str| {
-                text.split(&name)
-                    .skip(1)
-                    .any(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
-            };
-            if above.expressions().any(named) { 1.0 } else { above.rows.max(1.0) }
-        }
-        _ => 1.0,
-    }
-}
-
-/// Times are printed as a mean per loop, in whichever process; what counts is the time on the clock.
-fn time_entries(plan: &Plan) -> Vec<Entry> {
-    let loops = |id: OperatorId| plan.operator(id).actual.map_or(0.0, |actual| actual.loops);
-    let mut processes: Vec<f64> = Vec::new();
-    let mut entries = Vec::new();
-    for (id, operator) in plan.operators() {
-        let above = plan.parent(id).zip(plan.link(id));
-        let here = above.map_or(1.0, |(parent, link)| {
-            let inherited = processes[parent.index()];
-            let gathered = plan.operator(parent).kind.is_gather() && link == Link::Outer;
-            // Leader and workers each count one loop for a run of the Gather.
-            if gathered && loops(parent) > 0.0 {
-                inherited * (loops(id) / loops(parent)).max(1.0)
-            } else {
-                inherited
-            }
-        });
-        processes.push(here);
-        let total_ms = operator.actual.and_then(|actual| actual.total_ms).unwrap_or(0.0);
-        entries.push(Entry {
-            inclusive: total_ms * loops(id) / here,
-            up: above.map(|(parent, _)| parent.index()),
-            repeated: above.is_some_and(|(parent, _)| loops(id) > loops(parent)),
-        });
-    }
-    rehang_init_plans(plan, &mut entries);
-    entries
-}
-
-/// Hangs each `InitPlan` below the operator that waited for it.
-///
-/// EXPLAIN prints an `InitPlan` at the top of its query level, but it runs inside whichever operator first asks for
-/// its result, and that operator's time holds it. A CTE likewise runs inside the scans that read it; all of it counts
-/// below the one that waited longest.
-fn rehang_init_plans(plan: &Plan, entries: &mut [Entry]) {
-    let ends = plan.tree.ends();
-    let mut spare: Vec<f64> = entries.iter().map(|entry| entry.inclusive).collect();
-    for id in plan.tree.ids().filter(|id| plan.link(*id) != Some(Link::InitPlan)) {
-        if let Some(up) = entries[id.index()].up {
-            spare[up] -= entries[id.index()].inclusive;
-        }
-    }
-    let mentions = mentions(plan);
-    for id in plan.tree.ids().filter(|id| plan.link(*id) == Some(Link::InitPlan)) {
-        let Some(attached) = plan.parent(id) else { continue };
-        let (operator, last) = (plan.operator(id), ends[attached.index()]);
-        let within = |user: &OperatorId| {
-            (attached <= *user && *user < id) || (ends[id.index()] < *user && *user <= last)
-        };
-        let ran = |user: &OperatorId| !plan.operator(*user).never_executed();
-        let readers = plan.readers(id);
-        if operator.kind == OperatorKind::ModifyTable && !readers.iter().any(ran) {
-            entries[id.index()].up = None;
-            continue;
-        }
-        let names = operator.subplan_name.as_deref().map(result_names).unwrap_or_default();
-        let mentioned = names.iter().filter_map(|name| mentions.get(name)).flatten().copied();
-        let users: Vec<OperatorId> =
-            readers.into_iter().chain(mentioned).filter(within).filter(ran).collect();
-        let waited = match users.iter().find(|user| plan.operator(**user).kind.is_gather()) {
-            // A Gather runs the InitPlans that its workers need before it starts them.
-            Some(gather) => Some(*gather),
-            None if !users.is_empty() => longest(&spare, users.into_iter()),
-            // In an output list, which is not printed without VERBOSE.
-            None if spare[attached.index()] >= entries[id.index()].inclusive => Some(attached),
-            None => {
-                let level = (attached.index()..=last.index()).map(OperatorId::from);
-                longest(&spare, level.filter(within))
-            }
-        };
-        let waited = waited.unwrap_or(attached);
-        if is_above(entries, id.index(), waited.index()) {
-            continue;
-        }
-        entries[id.index()].up = Some(waited.index());
-        entries[id.index()].repeated = false;
-        spare[waited.index()] -= entries[id.index()].inclusive;
-    }
-}
-
-/// The operator with most time to spare; of equals, the first.
-fn longest(spare: &[f64], users: impl Iterator<Item = OperatorId>) -> Option<OperatorId> {
-    users.fold(None, |best: Option<OperatorId>, user| match best {
-        Some(best) if spare[best.index()] >= spare[user.index()] => Some(best),
-        _ => Some(user),
-    })
-}
-
-/// Tells whether `top` is `below` or above it, in the tree as it hangs now.
-fn is_above(entries: &[Entry], top: usize, below: usize) -> bool {
-    std::iter::successors(Some(below), |index| entries[*index].up).any(|index| index == top)
-}
-
-/// The names by which expressions call the results of an `InitPlan`: `$0` of `InitPlan 1 (returns $0)` up to version
-/// 16, `InitPlan 1` from 17 on.
-fn result_names(subplan_name: &str) -> Vec<String> {
-    match subplan_name.split_once(" (returns ") {
-        Some((_, results)) => results.trim_end_matches(')').split(',').map(str::to_owned).collect(),
-        None => vec![subplan_name.to_owned()],
-    }
-}
-
-/// For each `$0` and `InitPlan 1` in the expressions of a plan, the operators that mention it.
-fn mentions(plan: &Plan) -> BTreeMap<String, Vec<OperatorId>> {
-    let mut mentions: BTreeMap<String, Vec<OperatorId>> = BTreeMap::new();
-    for (id, operator) in plan.operators() {
-        let evaluated = operator.other.get("Params Evaluated").and_then(|list| list.as_array());
-        let evaluated = evaluated.into_iter().flatten().filter_map(|name| name.as_str());
-        for text in operator.expressions().chain(evaluated) {
-            for mark in ["$", "InitPlan "] {
-                for (at, _) in text.match_indices(mark) {
-                    let digits =
-                        text[at + mark.len()..].bytes().take_while(u8::is_ascii_digit).count();
-                    let users =
-                        mentions.entry(text[at..at + mark.len() + digits].to_owned()).or_default();
-                    if users.last() != Some(&id) {
-                        users.push(id);
-                    }
+/// Tells of each operator whether it can have been stopped before its last row.
+fn stoppable(plan: &Plan) -> Vec<bool> {
+    let mut stoppable: Vec<bool> = Vec::new();
+    for (id, _) in plan.operators() {
+        let by_parent = plan.parent(id).zip(plan.link(id)).is_some_and(|(parent, link)| {
+            let above = plan.operator(parent);
+            let takes_one = above.inner_unique == Some(true)
+                || matches!(above.join_type.as_deref(), Some("Semi" | "Anti"));
+            match above.kind {
+                OperatorKind::Limit | OperatorKind::MergeJoin => true,
+                OperatorKind::NestedLoop if link == Link::Inner && takes_one => true,
+                OperatorKind::Aggregate if above.strategy.as_deref() == Some("Sorted") => {
+                    stoppable[parent.index()]
                 }
+                // These take all that is below before they give a row.
+                OperatorKind::Sort
+                | OperatorKind::Hash
+                | OperatorKind::Aggregate
+                | OperatorKind::ModifyTable
+                | OperatorKind::BitmapHeapScan => false,
+                _ => matches!(link, Link::InitPlan | Link::SubPlan) || stoppable[parent.index()],
             }
-        }
+        });
+        stoppable.push(by_parent);
     }
-    mentions
+    stoppable
 }
 
 /// Counters are sums over all loops and processes, so that the children's can be taken off as they are.
@@ -540,5 +391,22 @@ mod tests {
             (metrics[&id(0)].estimate_error, metrics[&id(1)].estimate_error),
             (None, Some(20.0))
         );
+    }
+
+    #[test]
+    fn what_can_be_stopped_early() {
+        let leaf = |relationship: &str| node("Seq Scan", relationship, json!({}), &[]);
+        let stoppable = |root: &Value| {
+            plan(root).metrics().values().map(|metrics| metrics.stoppable).collect::<Vec<_>>()
+        };
+        let limit = |below: Value| node("Limit", "Outer", json!({}), &[below]);
+        assert_eq!(stoppable(&limit(leaf("Outer"))), [false, true]);
+        let aggregate =
+            |strategy| node("Aggregate", "Outer", json!({"Strategy": strategy}), &[leaf("Outer")]);
+        assert_eq!(stoppable(&limit(aggregate("Hashed"))), [false, true, false]);
+        assert_eq!(stoppable(&limit(aggregate("Sorted"))), [false, true, true]);
+        let semi = json!({"Join Type": "Semi"});
+        let semi = node("Nested Loop", "Outer", semi, &[leaf("Outer"), leaf("Inner")]);
+        assert_eq!(stoppable(&semi), [false, false, true]);
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::tree::Tree;
-use crate::{Buffers, Link, Metrics, Operator, OperatorId, OperatorKind};
+use crate::{Buffers, Link, Metrics, Operator, OperatorId};
 
 /// What EXPLAIN printed for one statement. It has one operator at least, the root.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -288,33 +288,6 @@ impl fmt::Display for Plan {
     }
 }
 
-impl Plan {
-    /// Tells whether an operator can have been stopped before its last row, so that fewer rows than estimated mean nothing.
-    pub fn may_stop_early(&self, id: OperatorId) -> bool {
-        let mut below = id;
-        while let Some((above, link)) = self.tree.parent(below) {
-            let operator = self.operator(above);
-            let one_match = operator.inner_unique == Some(true)
-                || matches!(operator.join_type.as_deref(), Some("Semi" | "Anti"));
-            match operator.kind {
-                OperatorKind::Limit | OperatorKind::MergeJoin => return true,
-                OperatorKind::NestedLoop if link == Link::Inner && one_match => return true,
-                OperatorKind::Aggregate if operator.strategy.as_deref() == Some("Sorted") => {}
-                // These take all that is below before they give a row.
-                OperatorKind::Sort
-                | OperatorKind::Hash
-                | OperatorKind::Aggregate
-                | OperatorKind::ModifyTable
-                | OperatorKind::BitmapHeapScan => return false,
-                _ if matches!(link, Link::InitPlan | Link::SubPlan) => return true,
-                _ => {}
-            }
-            below = above;
-        }
-        false
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -379,24 +352,5 @@ mod tests {
             BTreeSet::from([relation(Some("s"), "t1"), relation(None, "t")])
         );
         assert_eq!(plan.relations_below(id(2)), BTreeSet::from([relation(None, "t")]));
-    }
-
-    #[test]
-    fn what_can_be_stopped_early() {
-        let leaf = |relationship: &str| node("Seq Scan", relationship, json!({}), &[]);
-        let limit = |below: Value| plan(&node("Limit", "Outer", json!({}), &[below]));
-        assert!(limit(leaf("Outer")).may_stop_early(id(1)));
-        assert!(!limit(node("Sort", "Outer", json!({}), &[leaf("Outer")])).may_stop_early(id(2)));
-        let semi = plan(&node(
-            "Nested Loop",
-            "Outer",
-            json!({"Join Type": "Semi"}),
-            &[leaf("Outer"), leaf("Inner")],
-        ));
-        assert!(
-            !semi.may_stop_early(id(0))
-                && !semi.may_stop_early(id(1))
-                && semi.may_stop_early(id(2))
-        );
     }
 }

@@ -86,7 +86,7 @@ fn worst_estimate(plan: &Plan, metrics: &[Metrics]) -> Option<String> {
     let off = |id: OperatorId| {
         let operator = plan.operator(id);
         let actual = operator.actual?;
-        let cut_short = actual.rows < operator.rows && plan.may_stop_early(id);
+        let cut_short = actual.rows < operator.rows && metrics[id.index()].stoppable;
         let enough = actual.rows.max(operator.rows) * actual.loops >= FEW_ROWS;
         metrics[id.index()]
             .estimate_error

@@ -43,6 +43,11 @@ impl OperatorId {
         self.0 as usize
     }
 
+    /// Returns the id after it.
+    pub(crate) fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
     /// Returns its place in [`Plan::graph`](crate::Plan::graph).
     pub fn node(self) -> NodeIndex {
         NodeIndex::new(self.index())

@@ -5,7 +5,7 @@ use rules::change_plan::{Operation, TableRef};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Identity, State};
+use super::{Identity, JournalError, State};
 use crate::postgres::{PgError, Row};
 
 /// One action as the journal has it.
@@ -104,14 +104,22 @@ impl Entry {
         same_cluster && self.database == here.database
     }
 
-    pub(super) fn read(row: &Row) -> Result<Self, PgError> {
-        let state: String = row.try_get("state")?;
+    pub(super) fn read(row: &Row) -> Result<Self, JournalError> {
+        let text = |name: &str| row.try_get::<_, String>(name);
+        let state = text("state").map_err(|error| JournalError::Read(error.into()))?;
+        match state.parse() {
+            Ok(state) => Self::read_in(row, state).map_err(JournalError::Read),
+            Err(what) => Err(JournalError::Changed { what }),
+        }
+    }
+
+    fn read_in(row: &Row, state: State) -> Result<Self, PgError> {
         Ok(Self {
             id: row.try_get("id")?,
             run: row.try_get("runId")?,
             action_key: row.try_get("actionKey")?,
             kind: row.try_get("kind")?,
-            state: state.parse().map_err(|error: String| PgError::other(&error))?,
+            state,
             table: TableRef {
                 oid: row.try_get("tableOid")?,
                 schema: row.try_get("schemaName")?,

@@ -364,7 +364,7 @@ async fn select(
     let sql =
         format!(r#"SELECT * FROM pgwright."OptimizationLog" WHERE {condition} ORDER BY "id""#);
     let rows = session.query(&sql, params).await.map_err(JournalError::Read)?;
-    rows.iter().map(|row| Entry::read(row).map_err(JournalError::Read)).collect()
+    rows.iter().map(Entry::read).collect()
 }
 
 #[cfg(test)]

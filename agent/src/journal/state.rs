@@ -19,7 +19,7 @@ pub enum State {
     Kept,
     /// It did not happen, and nothing of it is left.
     Aborted,
-    /// It did not happen, but an unusable index is left that could not be dropped yet.
+    /// It did not happen, or only half of it; an unusable index is left that could not be dropped yet.
     CleanupPending,
     /// The database is not as recorded: somebody else was there. A person has to look; hands off.
     Conflict,
@@ -78,7 +78,8 @@ impl State {
                 Self::CleanupPending,
                 Self::Conflict,
             ],
-            Self::CleanupPending => &[Self::Aborted, Self::Conflict],
+            // To `Verifying` where the rest of the action, or somebody else, made it whole after all.
+            Self::CleanupPending => &[Self::Verifying, Self::Aborted, Self::Conflict],
             Self::Observing => &[Self::Kept, Self::Reverting],
             Self::Kept | Self::RevertPending => &[Self::Reverting],
             Self::Reverting => &[Self::Reverted, Self::RevertPending, Self::Conflict],
@@ -146,8 +147,9 @@ mod tests {
         let before = [State::Intent, State::Applying, State::Verifying];
         for state in State::ALL {
             assert!(!state.may_become(State::Intent) && !state.may_become(state), "{state}");
+            assert_eq!(state.may_become(State::Applying), state == State::Intent);
         }
-        for state in [State::Observing, State::Kept, State::Reverting, State::CleanupPending] {
+        for state in [State::Observing, State::Kept, State::Reverting, State::RevertPending] {
             assert!(reachable(state).iter().all(|next| !before.contains(next)), "{state}");
         }
     }
