@@ -20,7 +20,7 @@ impl Progress {
         let shown = wanted && std::io::stderr().is_terminal();
         let target =
             if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
+        let bar = ProgressBar::with_draw_target(None, target).with_style(style("{spinner} {msg}"));
         if shown {
             bar.enable_steady_tick(Duration::from_millis(120));
         }

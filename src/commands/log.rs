@@ -37,7 +37,7 @@ pub(crate) async fn run(call: &Call, args: &LogArgs) -> Result<Exit, Failure> {
             entries: entries.iter().map(WireEntry::from).collect(),
         }),
         (Format::Human, [entry]) if args.id.is_some() => full(entry, output::width()),
-        (Format::Human, entries) => list(entries, output::width()),
+        (Format::Human, entries) => list(entries),
     };
     output::deliver(&text, None)?;
     Ok(Exit::Success)
@@ -129,13 +129,16 @@ fn meaning(state: State) -> (&'static str, Style) {
     }
 }
 
-fn list(entries: &[Entry], width: usize) -> String {
+fn list(entries: &[Entry]) -> String {
     if entries.is_empty() {
         return "The journal is empty: pgwright has changed nothing in this database.\n".to_owned();
     }
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.force_no_tty().set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    // One line an action, however long its names are: it can be searched, and a name can be copied.
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .force_no_tty();
     table.set_header(["id", "when (UTC)", "state", "kind", "table", "index", "sure"]);
     for entry in entries {
         table.add_row([
@@ -294,7 +297,7 @@ mod tests {
         hostile.state = State::Reverted;
         hostile.table.name = "x\n\u{1b}[2J".into();
         hostile.index_name = None;
-        let text = list(&[entry(), hostile], 120);
+        let text = list(&[entry(), hostile]);
         assert!(!text.contains('\u{1b}') && text.lines().count() == 5, "{text}");
         let first = text.lines().nth(1).unwrap();
         for part in [
@@ -308,7 +311,7 @@ mod tests {
         ] {
             assert!(first.contains(part), "{part}: {first}");
         }
-        assert!(list(&[], 100).contains("changed nothing"));
+        assert!(list(&[]).contains("changed nothing"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `pgwright optimize`: what would help, and with `--apply`, carrying it out.
 
-use agent::applier::{self, ApplyOptions};
+use agent::applier::{self, ApplyError, ApplyOptions};
 use agent::conninfo::ConnInfo;
+use agent::journal::JournalError;
 use agent::optimize::{self, OptimizeError, Options, Proposal, WhatIfChoice};
 use agent::sampler::{SampleErrorKind, SampleOptions};
 use tokio::sync::watch;
@@ -30,8 +31,9 @@ pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
     }
     let options = options(settings)?;
     let info = call.conninfo()?;
-    let proposal = interruptible(propose(call, &info, &options)).await?;
-    let applied = if settings.apply { Some(apply(call, &info, &proposal).await?) } else { None };
+    let proposal = interruptible(Box::pin(propose(call, &info, &options))).await?;
+    let applied =
+        if settings.apply { Some(Box::pin(apply(call, &info, &proposal)).await?) } else { None };
     report(call, &proposal, applied.as_ref())?;
     Ok(applied.as_ref().map_or(Exit::Success, Applied::exit))
 }
@@ -73,6 +75,11 @@ async fn propose(call: &Call, info: &ConnInfo, options: &Options) -> Result<Prop
 }
 
 fn failure(error: &OptimizeError) -> Failure {
+    if let OptimizeError::Postgres { source, .. } = error
+        && source.connect_cause().is_some()
+    {
+        return Failure::of(Exit::Connection, source);
+    }
     let exit = match error {
         OptimizeError::Postgres { .. } | OptimizeError::NoHypoPg { .. } => Exit::Connection,
         OptimizeError::Sample(error) => match error.kind() {
@@ -99,21 +106,37 @@ async fn apply(call: &Call, info: &ConnInfo, proposal: &Proposal) -> Result<Appl
     let options = ApplyOptions { stop: Some(stopped), ..ApplyOptions::default() };
     let progress = Progress::new(call.progress);
     let mut show = |event| progress.applying(&event);
-    let work = applier::apply(info, &call.meter, &proposal.plan, run, &options, &mut show);
+    let work =
+        Box::pin(applier::apply(info, &call.meter, &proposal.plan, run, &options, &mut show));
     let outcomes = stoppable(work, &stop).await?.map_err(|error| applying(&error))?;
     Ok(Applied { run: run.to_string(), outcomes: outcomes.iter().map(Outcome::from).collect() })
 }
 
 /// The failure of a run that changes something.
-pub(super) fn applying(error: &applier::ApplyError) -> Failure {
+pub(super) fn applying(error: &ApplyError) -> Failure {
     let exit = match error.kind() {
         applier::ErrorKind::Server => Exit::Connection,
         applier::ErrorKind::Usage => Exit::Usage,
         applier::ErrorKind::Refused => Exit::Refused,
         applier::ErrorKind::Interrupted => Exit::Interrupted,
     };
-    Failure::of(exit, error)
-        .hint("`pgwright log` shows what was done; a later run finishes what was left")
+    let failure = Failure::of(exit, error);
+    // Where nothing was begun, the journal has nothing to tell.
+    let begun = match error {
+        ApplyError::Server { source, .. } => source.connect_cause().is_none(),
+        ApplyError::Journal(error) => {
+            matches!(error, JournalError::Write(_) | JournalError::Moved { .. })
+        }
+        ApplyError::Interrupted => true,
+        ApplyError::OtherRun { .. }
+        | ApplyError::Refused { .. }
+        | ApplyError::NoSuchAction { .. } => false,
+    };
+    if begun {
+        failure.hint("`pgwright log` shows what was done; the next run finishes what is left")
+    } else {
+        failure
+    }
 }
 
 /// Does work that must be asked to stop, so that it can clean up; a second Ctrl-C does not wait for that.

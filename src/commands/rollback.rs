@@ -21,14 +21,14 @@ pub(crate) async fn run(call: &Call, args: &RollbackArgs) -> Result<Exit, Failur
     let options = ApplyOptions { stop: Some(stopped), ..ApplyOptions::default() };
     let progress = Progress::new(call.progress);
     let mut show = |event| progress.applying(&event);
-    let work = rollback(&info, &call.meter, which(args)?, &options, &mut show);
+    let work = Box::pin(rollback(&info, &call.meter, which(args)?, &options, &mut show));
     let outcomes = stoppable(work, &stop).await?.map_err(|error| applying(&error))?;
     drop(progress);
     let outcomes: Vec<Outcome> = outcomes.iter().map(Outcome::from).collect();
     let failed =
         outcomes.iter().any(|outcome| matches!(outcome.result, Ending::Failed | Ending::Refused));
     if failed || !call.quiet {
-        output::deliver(&human::undone(&outcomes, output::width()), None)?;
+        output::deliver(&human::undone(&outcomes, output::width(), call.verbose > 0), None)?;
     }
     Ok(if failed { Exit::Action } else { Exit::Success })
 }

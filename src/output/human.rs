@@ -60,11 +60,16 @@ impl Format for Human {
     }
 }
 
-/// Milliseconds per day of all statements together, when any was measured.
+/// Milliseconds per day of all statements together, when any is known.
 fn total_ms(report: &Report) -> Option<f64> {
-    let measured: Vec<f64> =
+    let known: Vec<f64> =
         report.statements.iter().filter_map(|statement| statement.ms_per_day).collect();
-    (!measured.is_empty()).then(|| measured.iter().sum())
+    (!known.is_empty()).then(|| known.iter().sum())
+}
+
+/// Whether the server measured the statements; else their times are estimated from their cost.
+fn measured(report: &Report) -> bool {
+    report.statements.iter().any(|statement| statement.mean_ms.is_some())
 }
 
 fn header(page: &mut Page, report: &Report) {
@@ -78,13 +83,18 @@ fn header(page: &mut Page, report: &Report) {
     ));
     page.blank();
     let mut sampled = format!(
-        "{} from {} over {}",
+        "{} from {}",
         units::plural(report.statements.len(), "statement", "statements"),
-        text::line(&run.source),
-        units::days(run.days)
+        text::line(&run.source)
     );
+    if measured(report) {
+        let _ = write!(sampled, " over {}", units::days(run.days));
+    } else if !report.statements.is_empty() {
+        sampled
+            .push_str("; nobody measured them, so times are estimated, for one call of each a day");
+    }
     if let Some(share) = run.kept_share {
-        let _ = write!(sampled, "; they make up {} of the time counted", units::percent(share));
+        let _ = write!(sampled, "; {} of the time counted", units::percent(share));
     }
     page.labelled("sampled", &sampled);
     page.labelled(
@@ -150,6 +160,11 @@ fn summary(page: &mut Page, report: &Report) {
     ));
 }
 
+/// `1 call`, `1,234 calls`.
+fn calls_of(calls: u64) -> String {
+    units::plural(calls as usize, "call", "calls")
+}
+
 /// Every statement on one line, for `-v`.
 fn statements(page: &mut Page, report: &Report) {
     page.blank();
@@ -158,7 +173,7 @@ fn statements(page: &mut Page, report: &Report) {
         let StatementReport {
             id, calls, mean_ms, ms_per_day, cost, cost_after, unanalyzed, ..
         } = statement;
-        let mut figures = vec![format!("{} calls", units::count(*calls))];
+        let mut figures = vec![calls_of(*calls)];
         figures.extend(mean_ms.map(|ms| format!("{} each", units::duration(ms))));
         figures.extend(ms_per_day.map(|ms| format!("{} a day", units::duration(ms))));
         match (cost, cost_after) {
@@ -277,8 +292,7 @@ mod tests {
             "\
 pgwright 0.1.0 on PostgreSQL 15.18 (Debian 15.18-0+deb12u1), database vedfinance as app
 
-  sampled    1 statement from pg_stat_statements over 6.5 days; they make up 97 % of the time
-             counted
+  sampled    1 statement from pg_stat_statements over 6.5 days; 97 % of the time counted
   database   12 tables, 31 indexes, 1.8 GB
   priced by  the server's own planner, with HypoPG
   note       7 entries were evicted from pg_stat_statements; raise pg_stat_statements.max
@@ -380,5 +394,17 @@ Undo one with `pgwright rollback 12`, or all of this run with
             text.chars().filter(|c| *c != '\n' && crate::text::unprintable(*c)).collect();
         assert!(bad.is_empty(), "{bad:?}");
         assert!(!text.lines().any(|line| line.starts_with("Nothing to do")), "{text}");
+    }
+
+    #[test]
+    fn what_nobody_measured_is_called_estimated() {
+        let mut report = fixture::report();
+        for statement in &mut report.statements {
+            statement.mean_ms = None;
+        }
+        report.actions[0].impact.ms_per_day = Some(0.0);
+        let text = plain(&Document::of(&report));
+        assert!(text.contains("times are estimated") && !text.contains("over 6.5 days"), "{text}");
+        assert!(text.contains("brings     for 34 MB of disk"), "{text}");
     }
 }

@@ -8,7 +8,7 @@ use rules::reach::Reach;
 use rules::report::{ActionReport, FactReport};
 
 use super::page::Page;
-use super::{BOLD, CAUTION, Document, FAINT, GOOD, total_ms};
+use super::{BOLD, CAUTION, Document, FAINT, GOOD, calls_of, total_ms};
 use crate::output::{sql, units};
 use crate::text;
 
@@ -58,7 +58,7 @@ pub(super) fn write(
     let hang = " ".repeat(INDENT);
     page.wrapped(&format!("{number:>2}  "), &hang, &format!("{BOLD}{}{BOLD:#}", headline(action)));
     verdict(page, document, action);
-    let label = if action.impact.ms_per_day.is_some() { "saves" } else { "brings" };
+    let label = if saving(action).is_some() { "saves" } else { "brings" };
     let label = format!("{hang}{FAINT}{}{FAINT:#}", text::pad(label, INNER - INDENT));
     page.row(&label, &" ".repeat(INNER), &figures(document, action));
     let most = if document.verbose { usize::MAX } else { 3 };
@@ -107,13 +107,19 @@ fn verdict(page: &mut Page, document: &Document<'_>, action: &ActionReport) {
     );
 }
 
+/// Milliseconds saved per day, where there are any.
+fn saving(action: &ActionReport) -> Option<f64> {
+    action.impact.ms_per_day.filter(|ms| *ms > 0.0)
+}
+
 /// `saves 48 min a day (53 % of all)`, `takes 34 MB`, `writers pay 1.2 s a day`.
 fn figures(document: &Document<'_>, action: &ActionReport) -> Vec<String> {
     let mut parts = Vec::new();
-    if let Some(ms) = action.impact.ms_per_day {
+    if let Some(ms) = saving(action) {
         let share = total_ms(document.report).filter(|total| *total > 0.0);
-        let share = share
-            .map_or(String::new(), |total| format!(" ({} of all)", units::percent(ms / total)));
+        let share = share.map_or(String::new(), |total| {
+            format!(" ({} of all)", units::percent((ms / total).min(1.0)))
+        });
         parts.push(format!("{BOLD}{}{BOLD:#} a day{share}", units::duration(ms)));
     }
     match action.impact.bytes {
@@ -173,7 +179,7 @@ fn helped(page: &mut Page, document: &Document<'_>, help: &Help, first: bool) {
         units::times_less(help.cost_before, help.cost_after)
     );
     if let Some(statement) = statement {
-        let _ = write!(figures, " · {} calls", units::count(statement.calls));
+        let _ = write!(figures, " · {}", calls_of(statement.calls));
         if let Some(mean) = statement.mean_ms {
             let _ = write!(figures, " of {}", units::duration(mean));
         }

@@ -12,7 +12,9 @@ pub(super) fn write(page: &mut Page, report: &Report, applied: &Applied) {
     page.blank();
     let outcomes = &applied.outcomes;
     if outcomes.is_empty() {
-        page.text(&format!("{BOLD}Nothing was changed:{BOLD:#} no action reaches the gate."));
+        let why =
+            if report.actions.is_empty() { "" } else { " None of these actions reaches the gate." };
+        page.text(&format!("{BOLD}Nothing was changed.{BOLD:#}{why}"));
         return;
     }
     let done = || outcomes.iter().filter(|outcome| outcome.result == Ending::Applied);
@@ -39,7 +41,9 @@ pub(super) fn write(page: &mut Page, report: &Report, applied: &Applied) {
 }
 
 /// The page of `rollback`.
-pub(crate) fn undone(outcomes: &[Outcome], width: usize) -> String {
+///
+/// Of several, those of which nothing was left to undo are only counted.
+pub(crate) fn undone(outcomes: &[Outcome], width: usize, verbose: bool) -> String {
     let mut page = Page::new(width);
     if outcomes.is_empty() {
         page.text("Nothing to undo: the journal holds no such action.");
@@ -48,8 +52,14 @@ pub(crate) fn undone(outcomes: &[Outcome], width: usize) -> String {
     let done = outcomes.iter().filter(|outcome| outcome.result == Ending::Undone).count();
     let all = units::plural(outcomes.len(), "action", "actions");
     page.text(&format!("{BOLD}Undone {done} of {all}{BOLD:#}"));
-    for outcome in outcomes {
+    let idle = |outcome: &&Outcome| outcome.result == Ending::Skipped;
+    let hidden =
+        if verbose || outcomes.len() == 1 { 0 } else { outcomes.iter().filter(idle).count() };
+    for outcome in outcomes.iter().filter(|outcome| hidden == 0 || !idle(outcome)) {
         one(&mut page, outcome, &subject(outcome), None);
+    }
+    if hidden > 0 {
+        page.text(&format!("{FAINT}Nothing was left to undo of {hidden}; -v lists them.{FAINT:#}"));
     }
     page.finish()
 }
@@ -97,19 +107,28 @@ mod tests {
     #[test]
     fn a_rollback_says_what_became_of_each_action() {
         let mut outcomes: Vec<Outcome> = fixture::applied().outcomes;
+        let idle = Outcome {
+            result: Ending::Skipped,
+            reason: Some("it was undone before".into()),
+            ..outcomes[0].clone()
+        };
+        outcomes.push(idle);
         outcomes[0].result = Ending::Undone;
         (outcomes[0].seconds, outcomes[0].bytes) = (None, None);
         assert_eq!(
-            anstream::adapter::strip_str(&undone(&outcomes, 80)).to_string(),
+            anstream::adapter::strip_str(&undone(&outcomes, 80, false)).to_string(),
             "\
-Undone 1 of 2 actions
+Undone 1 of 3 actions
     12  undone   create index pgw_behaviorlog_userid_timestamp_3f2a91c0 on
                  public.\"BehaviorLog\"
     13  failed   drop index user_email_idx2 on public.\"User\"
                  5.0 s, canceling statement due to lock timeout (55P03); nothing
                  was changed
+Nothing was left to undo of 1; -v lists them.
 "
         );
-        assert!(undone(&[], 80).contains("Nothing to undo"));
+        assert!(undone(&outcomes, 80, true).contains("it was undone before"));
+        assert!(undone(&outcomes[2..], 80, false).contains("it was undone before"));
+        assert!(undone(&[], 80, false).contains("Nothing to undo"));
     }
 }
