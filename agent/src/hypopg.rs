@@ -15,8 +15,8 @@ use crate::postgres::PgError;
 
 /// Answers what-if questions by HypoPG.
 #[derive(Debug)]
-pub struct HypoPg<'a> {
-    explainer: &'a mut Explainer,
+pub struct HypoPg<'e, 'a> {
+    explainer: &'e mut Explainer,
     schema: String,
     snapshot: &'a Snapshot,
     workload: &'a [Analyzed],
@@ -26,10 +26,10 @@ pub struct HypoPg<'a> {
     refused: BTreeMap<usize, String>,
 }
 
-impl<'a> HypoPg<'a> {
+impl<'e, 'a> HypoPg<'e, 'a> {
     /// Uses the extension in `schema` on the explainer's session.
     pub fn new(
-        explainer: &'a mut Explainer,
+        explainer: &'e mut Explainer,
         schema: &str,
         snapshot: &'a Snapshot,
         workload: &'a [Analyzed],
@@ -84,7 +84,7 @@ impl<'a> HypoPg<'a> {
             for statement in self.statements(candidate) {
                 match session.query_one(&create, &[&statement]).await {
                     Ok(row) => {
-                        let name: String = row.try_get(0).map_err(|e| PgError::other(&e.to_string()))?;
+                        let name: String = row.try_get(0)?;
                         self.names.insert(name, candidate);
                     }
                     Err(error) if error.is_lost() => return Err(error),

@@ -233,7 +233,7 @@ async fn plan_all(
 
 async fn choose<'a>(
     mut selector: Selector<'a>,
-    mut answerer: HypoPg<'a>,
+    mut answerer: HypoPg<'_, 'a>,
     progress: &mut dyn FnMut(Event),
 ) -> Result<(Selector<'a>, Selection), OptimizeError> {
     let lost = |source| OptimizeError::Postgres { action: "lost the server while pricing", source };

@@ -245,6 +245,7 @@ fn roles(analyzed: &Analyzed, relation: RelationId, terms: &dyn Fn(&Target) -> V
             roles.order.push(Key::ordered(term, key.descending, key.nulls_first));
         }
     }
+    roles.order = forward(std::mem::take(&mut roles.order));
     if block.group_by.iter().all(|(owner, _)| *owner == relation) {
         roles.group = block.group_by.iter().flat_map(|(_, target)| terms(target)).collect();
     }
@@ -286,15 +287,16 @@ fn sides(pair: &JoinPair, relation: RelationId) -> Vec<&Target> {
         .collect()
 }
 
-/// Drops repeated terms, cuts to the widest allowed, and reads the whole index backwards when that makes its
-/// first key ascending: `(a DESC, b)` and `(a, b DESC)` are one index, and one spelling of it is enough. All
-/// keys sharing one direction become plain ascending ones.
+/// Drops repeated terms and cuts to the widest allowed.
 fn tidy(keys: Vec<Key>) -> Vec<Key> {
     let mut seen = BTreeSet::new();
-    let mut keys: Vec<Key> =
-        keys.into_iter().filter(|key| seen.insert(key.term.clone())).take(WIDTH_MAX).collect();
-    let ordinary = |key: &Key| key.nulls_first == key.descending;
-    if keys.iter().all(|key| key.descending && ordinary(key)) {
+    keys.into_iter().filter(|key| seen.insert(key.term.clone())).take(WIDTH_MAX).collect()
+}
+
+/// Turns an order that is descending throughout into the ascending one: a B-tree is read both ways, equality
+/// keys before it have no direction, and so one index serves both spellings.
+fn forward(mut keys: Vec<Key>) -> Vec<Key> {
+    if keys.iter().all(|key| key.descending && key.nulls_first) {
         for key in &mut keys {
             key.descending = false;
             key.nulls_first = false;

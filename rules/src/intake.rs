@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::quote::{ident, qualified};
 use crate::snapshot::{Intake, LeftOut, Statement};
-use crate::statement::{Class, classify, split};
+use crate::statement::{Class, FileError, FileStatement, classify, split};
 
 /// Most examples kept of one statement: enough for skew to show, few enough for a small snapshot.
 pub const EXAMPLES_MAX: usize = 5;
@@ -145,9 +145,14 @@ impl Merged {
 
     fn into_statement(self, id: String, paths: &SearchPaths, notes: &mut Vec<String>) -> Statement {
         let most = self.calls_by_role.values().max().copied();
-        let role = self.calls_by_role.iter().find(|(_, calls)| Some(**calls) == most).map(|(role, _)| role.clone());
+        let role = self
+            .calls_by_role
+            .iter()
+            .find(|(_, calls)| Some(**calls) == most)
+            .map(|(role, _)| role.clone());
         let search_path = paths.of(role.as_deref()).to_vec();
-        let others = self.calls_by_role.keys().filter(|other| paths.of(Some(other.as_str())) != search_path);
+        let others =
+            self.calls_by_role.keys().filter(|other| paths.of(Some(other.as_str())) != search_path);
         let others: Vec<&str> = others.map(String::as_str).collect();
         if let (Some(role), false) = (&role, others.is_empty()) {
             notes.push(format!(
@@ -174,13 +179,23 @@ impl Merged {
 ///
 /// Statements that functions run (`toplevel` false) are left out: their time is in the calling statement's
 /// already, and a PL/pgSQL body's texts name its variables, which no planner outside knows.
-pub fn take_in(entries: Vec<RawEntry>, thresholds: &Thresholds, paths: &SearchPaths) -> (Vec<Statement>, Intake) {
+pub fn take_in(
+    entries: Vec<RawEntry>,
+    thresholds: &Thresholds,
+    paths: &SearchPaths,
+) -> (Vec<Statement>, Intake) {
     let mut entries = entries;
     // Sums of floating-point numbers depend on their order.
     entries.sort_by(|a, b| {
-        (a.queryid, &a.role, &a.text, a.toplevel).cmp(&(b.queryid, &b.role, &b.text, b.toplevel)).then(a.total_ms.total_cmp(&b.total_ms))
+        (a.queryid, &a.role, &a.text, a.toplevel)
+            .cmp(&(b.queryid, &b.role, &b.text, b.toplevel))
+            .then(a.total_ms.total_cmp(&b.total_ms))
     });
-    let mut intake = Intake { source: "pg_stat_statements".to_owned(), seen: entries.len() as u64, ..Intake::default() };
+    let mut intake = Intake {
+        source: "pg_stat_statements".to_owned(),
+        seen: entries.len() as u64,
+        ..Intake::default()
+    };
     let seen_ms: f64 = entries.iter().map(|entry| entry.total_ms).sum();
     let mut merged: BTreeMap<String, Merged> = BTreeMap::new();
     for entry in entries {
@@ -202,8 +217,10 @@ pub fn take_in(entries: Vec<RawEntry>, thresholds: &Thresholds, paths: &SearchPa
     }
     let kept_ms: f64 = kept.iter().map(|(_, statement)| statement.total_ms).sum();
     intake.kept_share = (seen_ms > 0.0).then(|| (kept_ms / seen_ms).min(1.0));
-    let statements =
-        kept.into_iter().map(|(id, statement)| statement.into_statement(id, paths, &mut intake.notes)).collect();
+    let statements = kept
+        .into_iter()
+        .map(|(id, statement)| statement.into_statement(id, paths, &mut intake.notes))
+        .collect();
     (statements, intake)
 }
 
@@ -251,14 +268,17 @@ pub fn take_in_files(
 ///
 /// A text with a parameter in it tells no value and is passed over; so is one whose dollar quoting only looks like it.
 pub fn add_examples(statements: &mut [Statement], texts: &[String]) {
-    let place: BTreeMap<String, usize> =
-        statements.iter().enumerate().map(|(place, statement)| (statement.id.clone(), place)).collect();
+    let place: BTreeMap<String, usize> = statements
+        .iter()
+        .enumerate()
+        .map(|(place, statement)| (statement.id.clone(), place))
+        .collect();
     for text in texts.iter().filter(|text| !names_parameter(text)) {
-        for piece in split(text) {
-            if let Class::Statement { fingerprint, .. } = classify(piece)
+        for FileStatement { text, .. } in split(text).into_iter().flatten() {
+            if let Class::Statement { fingerprint, .. } = classify(&text)
                 && let Some(place) = place.get(&fingerprint)
             {
-                statements[*place].examples.push(piece.trim().to_owned());
+                statements[*place].examples.push(text);
             }
         }
     }
@@ -331,12 +351,21 @@ fn read_file(
     let mut found = Vec::new();
     let mut parsed = 0;
     let first = unread.len();
-    for (line, text) in pieces(&file.text) {
+    for piece in split(&file.text) {
         intake.seen += 1;
-        let class = match classify(text) {
-            // Nobody cuts the texts of a file: this one is written so.
-            Class::Truncated => Class::Unparsable("it ends too early: a quote, a parenthesis or a clause is left open".to_owned()),
-            class => class,
+        let (line, text, class) = match piece {
+            Ok(FileStatement { line, text }) => {
+                let class = match classify(&text) {
+                    // Nobody cuts the texts of a file: this one is written so.
+                    Class::Truncated => Class::Unparsable(
+                        "it ends too early: a quote, a parenthesis or a clause is left open"
+                            .to_owned(),
+                    ),
+                    class => class,
+                };
+                (line, text, class)
+            }
+            Err(FileError { line, reason }) => (line, String::new(), Class::Unparsable(reason)),
         };
         let count = reason(&class);
         parsed += u64::from(count != Some(LeftOut::Unparsable));
@@ -344,36 +373,21 @@ fn read_file(
             leave_out(intake, reason, 1);
         }
         match class {
-            Class::Statement { fingerprint, .. } => found.push((fingerprint, text.to_owned())),
-            Class::Unparsable(reason) => unread.push(Unread { file: file.name.clone(), line, reason }),
+            Class::Statement { fingerprint, .. } => found.push((fingerprint, text)),
+            Class::Unparsable(reason) => {
+                unread.push(Unread { file: file.name.clone(), line, reason })
+            }
             _ => {}
         }
     }
     match unread.get(first) {
-        Some(Unread { file, line, reason }) if parsed == 0 => {
-            Err(WorkloadError::NothingParses { file: file.clone(), line: *line, reason: reason.clone() })
-        }
+        Some(Unread { file, line, reason }) if parsed == 0 => Err(WorkloadError::NothingParses {
+            file: file.clone(),
+            line: *line,
+            reason: reason.clone(),
+        }),
         _ => Ok(found),
     }
-}
-
-/// The statements of a file, each with its line. Lines of psql's own commands (`\timing`) before one are passed over.
-fn pieces(text: &str) -> Vec<(usize, &str)> {
-    let mut from = 0;
-    let mut pieces = Vec::new();
-    for piece in split(text) {
-        let at = text[from..].find(piece).map_or(from, |found| from + found);
-        from = at + piece.len();
-        let mut rest = piece.trim_start();
-        while rest.starts_with('\\') {
-            rest = rest.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
-        }
-        let start = from - rest.len();
-        if !rest.trim_end().is_empty() {
-            pieces.push((text[..start].matches('\n').count() + 1, rest.trim_end()));
-        }
-    }
-    pieces
 }
 
 fn written(id: String, text: String, search_path: &[String]) -> Statement {
@@ -411,20 +425,24 @@ fn note_unread(intake: &mut Intake, unread: &[Unread]) {
 }
 
 fn describe_left_out(intake: &Intake) -> String {
-    let parts: Vec<String> =
-        intake.left_out.iter().map(|(reason, count)| format!("{count} {}", reason.label())).collect();
+    let parts: Vec<String> = intake
+        .left_out
+        .iter()
+        .map(|(reason, count)| format!("{count} {}", reason.label()))
+        .collect();
     if parts.is_empty() { String::new() } else { format!(" (left out: {})", parts.join(", ")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        EXAMPLES_MAX, RawEntry, SearchPaths, Thresholds, WorkloadError, WorkloadFile, add_examples, pieces, take_in,
-        take_in_files,
+        EXAMPLES_MAX, RawEntry, SearchPaths, Thresholds, WorkloadError, WorkloadFile, add_examples,
+        take_in, take_in_files,
     };
     use crate::snapshot::LeftOut;
 
-    const ALL: Thresholds = Thresholds { limit: usize::MAX, min_calls: 0, min_mean_ms: 0.0, text_size: 1024 };
+    const ALL: Thresholds =
+        Thresholds { limit: usize::MAX, min_calls: 0, min_mean_ms: 0.0, text_size: 1024 };
 
     fn entry(queryid: i64, role: &str, text: &str, calls: u64, total_ms: f64) -> RawEntry {
         RawEntry {
@@ -454,9 +472,19 @@ mod tests {
         let (statements, intake) = take_in(entries.clone(), &ALL, &paths());
         let [one] = statements.as_slice() else { panic!("{statements:?}") };
         assert_eq!(one.text, "SELECT a FROM t WHERE b IN ($1)", "the text that takes most time");
-        assert_eq!((one.calls, one.total_ms, one.rows, one.blocks), (55, Some(56.0), Some(55), Some(550)));
-        assert_eq!((one.role.as_deref(), &one.search_path[..], &one.queryids[..]), (Some("bob"), &["bob".to_owned()][..], &[1, 2, 3][..]));
-        assert!(intake.notes[0].contains("search_path of bob; ann ran it under another"), "{:?}", intake.notes);
+        assert_eq!(
+            (one.calls, one.total_ms, one.rows, one.blocks),
+            (55, Some(56.0), Some(55), Some(550))
+        );
+        assert_eq!(
+            (one.role.as_deref(), &one.search_path[..], &one.queryids[..]),
+            (Some("bob"), &["bob".to_owned()][..], &[1, 2, 3][..])
+        );
+        assert!(
+            intake.notes[0].contains("search_path of bob; ann ran it under another"),
+            "{:?}",
+            intake.notes
+        );
         assert_eq!((intake.seen, intake.kept_share), (3, Some(1.0)));
 
         let reversed = entries.into_iter().rev().collect();
@@ -514,8 +542,10 @@ mod tests {
 
     #[test]
     fn examples_are_real_texts_of_the_same_statement() {
-        let (mut statements, _) = take_in(vec![entry(1, "ann", "SELECT a FROM t WHERE b = $1", 1, 1.0)], &ALL, &paths());
-        let mut texts: Vec<String> = (0..9).map(|i| format!("SELECT a FROM t WHERE b = {i}")).collect();
+        let (mut statements, _) =
+            take_in(vec![entry(1, "ann", "SELECT a FROM t WHERE b = $1", 1, 1.0)], &ALL, &paths());
+        let mut texts: Vec<String> =
+            (0..9).map(|i| format!("SELECT a FROM t WHERE b = {i}")).collect();
         texts.push("SELECT a FROM t WHERE b = $1".to_owned());
         texts.push("BEGIN; SELECT a FROM t WHERE b = -1;".to_owned());
         texts.push("SELECT a FROM u WHERE b = 0".to_owned());
@@ -544,16 +574,12 @@ mod tests {
     }
 
     #[test]
-    fn pieces_know_their_line_and_psqls_commands_are_passed_over() {
-        let text = "\\set x 1\n\\timing\nSELECT 1;\n\n-- why\nSELECT\n2;\n";
-        assert_eq!(pieces(text), [(3, "SELECT 1"), (6, "SELECT\n2")]);
-        assert_eq!(pieces("\\q"), []);
-    }
-
-    #[test]
     fn a_file_of_prose_is_an_error_with_its_line() {
-        let error = take_in_files(&[file("-- about\n\nThis is prose; and more")], 10, &[]).unwrap_err();
-        let WorkloadError::NothingParses { file: name, line, .. } = &error else { panic!("{error}") };
+        let error =
+            take_in_files(&[file("-- about\n\nThis is prose; and more")], 10, &[]).unwrap_err();
+        let WorkloadError::NothingParses { file: name, line, .. } = &error else {
+            panic!("{error}")
+        };
         assert_eq!((name.as_str(), *line), ("w.sql", 3));
         let error = take_in_files(&[file("-- about\n"), file("SET a = 1")], 10, &[]).unwrap_err();
         assert_eq!(

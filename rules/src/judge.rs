@@ -56,6 +56,25 @@ fn streams_into_limit(plan: &Plan, from: OperatorId) -> (bool, bool) {
     (false, joined)
 }
 
+/// Share of a table's rows from which reading them through an index is doubtful, whatever the planner says.
+const MOST_ROWS: f64 = 0.3;
+
+/// Whether a plan reads most of a table's rows through an index that was not used before, with no LIMIT to
+/// stop it. Such an index is a narrower copy of the table more than a way to find rows.
+pub fn reads_most(before: &Plan, after: &Plan, rows: &dyn Fn(&str) -> Option<f64>) -> bool {
+    let known = before.indexes_used();
+    after.operators().any(|(id, operator)| {
+        let new = operator.index_name.as_deref().is_some_and(|name| !known.contains(name));
+        // A bitmap's index scan does not name the relation; the heap scan above it does.
+        let relation = operator.relation.as_deref().or_else(|| {
+            let heap = std::iter::successors(after.parent(id), |&up| after.parent(up));
+            heap.into_iter().find_map(|up| after.operator(up).relation.as_deref())
+        });
+        new && relation.and_then(rows).is_some_and(|rows| operator.rows > rows * MOST_ROWS)
+            && !streams_into_limit(after, id).0
+    })
+}
+
 /// Number of nested loops with a join below their outer side.
 fn loops_over_joins(plan: &Plan) -> usize {
     let join = |id| {

@@ -6,9 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use planparse::Plan;
+
 use crate::candidate::{Candidate, Change, Refusal};
 use crate::context::Context;
 use crate::index::{IndexDefinition, Term};
+use crate::judge;
 use crate::sizes::index_bytes;
 use crate::statement::Target;
 use crate::whatif::{Answer, Cache, Configuration, Price, Question};
@@ -163,6 +166,10 @@ impl<'a> Selector<'a> {
                 let question =
                     Question { statement, binding, configuration: configuration.clone(), cache };
                 match self.prices.get(&question) {
+                    // Most of a table through an index is no gain to count on.
+                    Some(Ok(price)) if self.reads_most(statement, plan, price) => {
+                        plan.total_cost().max(price.total_cost())
+                    }
                     Some(Ok(price)) => price.total_cost(),
                     // What cannot be planned with the index keeps its cost: it gains nothing.
                     Some(Err(_)) => plan.total_cost(),
@@ -176,6 +183,19 @@ impl<'a> Selector<'a> {
             weight += share;
         }
         (weight > 0.0).then(|| sum / weight)
+    }
+
+    fn reads_most(&self, statement: usize, before: &Plan, price: &Price) -> bool {
+        let analysis = &self.task.cx.workload[statement].analysis;
+        let rows = |name: &str| {
+            let tables =
+                analysis.relations.iter().filter_map(|r| self.task.cx.snapshot.table(r.table));
+            tables
+                .filter(|table| table.name == name)
+                .filter_map(|table| table.rows)
+                .reduce(f64::max)
+        };
+        !price.used.is_empty() && judge::reads_most(before, &price.plan, &rows)
     }
 
     fn priceable(&self) -> Vec<usize> {
@@ -206,16 +226,52 @@ impl<'a> Selector<'a> {
             }
             None => by_value,
         };
+        self.settle(&configuration, &mut selection)?;
+        Ok(selection)
+    }
+
+    /// Prices the final configuration under both caches and shares each statement's gain out equally among the
+    /// chosen indexes that its plans use.
+    fn settle(
+        &self,
+        configuration: &Configuration,
+        selection: &mut Selection,
+    ) -> Result<(), Missing> {
         let mut missing = BTreeSet::new();
-        for statement in 0..self.tables.len() {
-            if !self.relevant(statement, &configuration).is_empty()
-                && let Some(cost) =
-                    self.known_cost(statement, &configuration, Cache::AsSet, &mut missing)
-            {
-                selection.costs.insert(statement, cost);
+        let mut gains: BTreeMap<usize, f64> = BTreeMap::new();
+        for statement in
+            (0..self.tables.len()).filter(|&s| !self.relevant(s, configuration).is_empty())
+        {
+            let mut ratio = |cache| {
+                let before =
+                    self.known_cost(statement, &Configuration::new(), cache, &mut missing)?;
+                let after = self.known_cost(statement, configuration, cache, &mut missing)?;
+                Some((after, after / before.max(f64::MIN_POSITIVE)))
+            };
+            let (normal, tiny) = (ratio(Cache::AsSet), ratio(Cache::Tiny));
+            let (Some((cost, normal)), Some((_, tiny))) = (normal, tiny) else { continue };
+            selection.costs.insert(statement, cost);
+            let gain = self.weights[statement] * (1.0 - normal.max(tiny));
+            let used = self.used(statement, configuration);
+            for &candidate in &used {
+                *gains.entry(candidate).or_insert(0.0) += gain / used.len() as f64;
             }
         }
-        if missing.is_empty() { Ok(selection) } else { Err(Missing(missing)) }
+        for chosen in &mut selection.chosen {
+            let own = self.task.candidates[chosen.candidate].own_gain_ms_per_day;
+            let shared = gains.get(&chosen.candidate).copied().unwrap_or(0.0).max(0.0);
+            chosen.gain_ms_per_day = shared + own;
+        }
+        if missing.is_empty() { Ok(()) } else { Err(Missing(missing)) }
+    }
+
+    /// Candidates that the plans of a statement use under a configuration.
+    fn used(&self, statement: usize, configuration: &Configuration) -> Configuration {
+        let bindings = 0..self.task.cx.workload[statement].bindings.len();
+        bindings
+            .filter_map(|binding| self.price(statement, binding, configuration, Cache::AsSet))
+            .flat_map(|price| price.used.iter().copied())
+            .collect()
     }
 
     /// What greedy may add at once: single candidates that help somebody, and sets that a plan uses together

@@ -5,7 +5,7 @@
 # The connection comes from the usual PG* variables; the role must be allowed to create a
 # database. Everything happens in the database `size_capture`, dropped again at the end.
 #
-#   PGHOST=/tmp PGUSER=postgres rules/tests/capture_sizes.sh [seed] > rules/tests/size_real.json
+#   PGHOST=localhost PGUSER=postgres rules/tests/capture_sizes.sh [seed] > rules/tests/size_real.json
 set -euo pipefail
 seed=${1:-0.42}
 export PGOPTIONS='-c client_min_messages=warning'
