@@ -47,7 +47,7 @@ pub fn actions(assembly: &Assembly<'_>) -> (Vec<Action>, Vec<Refusal>) {
     let configuration: Configuration =
         assembly.selection.chosen.iter().map(|chosen| chosen.candidate).collect();
     for chosen in &assembly.selection.chosen {
-        let action = assembly.priced(chosen, &configuration);
+        let action = assembly.priced(chosen);
         actions.extend(statistics_after(&action));
         actions.push(action);
     }
@@ -88,7 +88,8 @@ impl Assembly<'_> {
         self.cx.snapshot.table(oid).expect("candidates are made from the snapshot's tables")
     }
 
-    fn priced(&self, chosen: &Chosen, configuration: &Configuration) -> Action {
+    fn priced(&self, chosen: &Chosen) -> Action {
+        let configuration = &chosen.under;
         let candidate = &self.candidates[chosen.candidate];
         let helped = self.helped(chosen.candidate, configuration);
         let mut facts = candidate.facts.clone();
@@ -289,9 +290,7 @@ impl Assembly<'_> {
             if let (Some(before), Some(after)) = (before, after)
                 && after.used.contains(&candidate)
             {
-                // A plan names a hypothetical index by a name of its own; whatever index scan was not there before is new.
-                let known = before.indexes_used();
-                facts.extend(judge::plan_facts(before, &after.plan, &|name| !known.contains(name)));
+                facts.extend(judge::plan_facts(before, &after.plan));
             }
         }
         facts

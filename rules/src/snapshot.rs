@@ -130,6 +130,9 @@ pub struct Table {
     pub row_security: bool,
     /// Whether an extension owns the table.
     pub extension_member: bool,
+    /// Whether the user told pgwright to leave it alone.
+    #[serde(default)]
+    pub excluded: bool,
     /// Storage options as in `pg_class.reloptions`.
     pub options: Vec<String>,
     /// Its columns, dropped ones left out.

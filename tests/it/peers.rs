@@ -17,6 +17,10 @@ async fn proposed(db: &TestDatabase, statements: &str, options: &[&str]) -> (Vec
     let output = tokio::task::spawn_blocking(move || cli(&args.iter().map(String::as_str).collect::<Vec<_>>()))
         .await
         .unwrap();
+    if output.stderr.contains("no SELECT, INSERT, UPDATE or DELETE on a table") {
+        assert_eq!(output.status, Some(2), "{}", output.stderr);
+        return (Vec::new(), Value::Null);
+    }
     assert_eq!(output.status, Some(0), "{statements}: {}", output.stderr);
     let report: Value = serde_json::from_str(&output.stdout).unwrap();
     let mut indexes: Vec<String> = report["actions"]

@@ -104,7 +104,7 @@ async fn look(reader: &Reader<'_>, options: &SampleOptions) -> Result<Snapshot, 
     })
 }
 
-/// Marks the tables that the user does not want changed as not to be indexed, and says so. They stay in the
+/// Marks the tables that the user does not want changed, and says so. They stay in the
 /// snapshot, because statements that name them beside others must still be understood.
 fn restrict(tables: &mut [Table], options: &SampleOptions) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
@@ -122,7 +122,7 @@ fn restrict(tables: &mut [Table], options: &SampleOptions) -> Vec<String> {
     for table in tables {
         let outside = !options.schemas.is_empty() && !options.schemas.contains(&table.schema);
         if outside || options.exclude_tables.iter().any(|name| goes_by(table, name)) {
-            table.may_index = false;
+            table.excluded = true;
             kept_out += 1;
         }
     }
