@@ -51,7 +51,7 @@ async fn rollback_all(
     Ok(outcomes)
 }
 
-async fn take_back(runner: &mut Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
+async fn take_back(runner: &Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
     let told = || entry.note.as_deref().or(entry.last_error.as_deref()).unwrap_or("no reason recorded");
     match entry.state {
         State::Reverted => Ok(Effect::AlreadyReverted),

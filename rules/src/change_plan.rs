@@ -139,13 +139,19 @@ pub fn recreate(index: &Index) -> Vec<String> {
     let name = qualified(&index.schema, &index.name);
     let definition = index.definition.replacen("CREATE INDEX ", "CREATE INDEX CONCURRENTLY ", 1);
     let definition = match &index.tablespace {
-        // `TABLESPACE` stands before `WHERE` in the grammar.
-        Some(space) => match index.predicate.as_ref().and_then(|_| definition.rfind(" WHERE ")) {
-            Some(at) => {
-                format!("{} TABLESPACE {}{}", &definition[..at], ident(space), &definition[at..])
-            }
-            None => format!("{definition} TABLESPACE {}", ident(space)),
-        },
+        // `TABLESPACE` stands before `WHERE` in the grammar. A literal may hold that word as well.
+        Some(space) => {
+            let predicate = index.predicate.as_ref().map(|predicate| format!(" WHERE {predicate}"));
+            let end = match predicate {
+                Some(predicate) if definition.ends_with(&predicate) => {
+                    definition.len() - predicate.len()
+                }
+                Some(_) => definition.rfind(" WHERE ").unwrap_or(definition.len()),
+                None => definition.len(),
+            };
+            let (head, tail) = definition.split_at(end);
+            format!("{head} TABLESPACE {}{tail}", ident(space))
+        }
         None => definition,
     };
     let mut statements = vec![definition];

@@ -22,7 +22,7 @@ const GLANCE: Duration = Duration::from_millis(100);
 
 /// Carries the action out; answers with its row in the journal and what became of it.
 pub(super) async fn carry_out(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     run: Uuid,
     action: &Action,
 ) -> Result<(Option<i64>, Effect), ApplyError> {

@@ -54,7 +54,7 @@ async fn end_orphan(runner: &Runner<'_>, pid: i32) -> Result<(), ApplyError> {
     Ok(())
 }
 
-async fn finish(runner: &mut Runner<'_>, entry: &Entry) -> Result<String, ApplyError> {
+async fn finish(runner: & Runner<'_>, entry: &Entry) -> Result<String, ApplyError> {
     let undoing = matches!(entry.state, State::Reverting | State::RevertPending);
     if !entry.is_of(&runner.here) {
         let what = "it belongs to the server or database that this one was copied from";
@@ -120,7 +120,7 @@ async fn begun(runner: &Runner<'_>, entry: &Entry) -> Result<State, ApplyError> 
 }
 
 async fn finish_create(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     entry: &Entry,
     wanted: &Wanted,
 ) -> Result<String, ApplyError> {
@@ -140,7 +140,7 @@ async fn finish_create(
 }
 
 async fn finish_drop(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     entry: &Entry,
     index: &rules::snapshot::Index,
 ) -> Result<String, ApplyError> {

@@ -83,7 +83,7 @@ impl Drop for CancelOnDrop {
 
 /// Sends a statement once. An error means that the session is of no more use.
 pub(super) async fn send(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     order: &Order,
 ) -> Result<Result<Duration, Failure>, ApplyError> {
     match guard::permitted(&order.sql, order.purpose) {
@@ -115,11 +115,10 @@ pub(super) async fn send(
 }
 
 async fn watched(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     order: &Order,
 ) -> (Result<u64, PgError>, Option<Cancelled>) {
-    let Runner { session, watch, options, progress, action, .. } = runner;
-    let session = &*session;
+    let Runner { session, watch, options, action, .. } = runner;
     let token = session.cancel_token();
     let mut guard = CancelOnDrop(Some(token.clone()));
     let mut work = pin!(session.execute(&order.sql, &[]));
@@ -147,7 +146,7 @@ async fn watched(
                 Err(_) => Seen::blind("no answer in time"),
             };
             if let Some((phase, done, total)) = seen.phase {
-                progress(Event::Progress { action: action.clone(), phase, done, total });
+                runner.tell(Event::Progress { action: action.clone(), phase, done, total });
             }
             cancelled = seen.blind.map(Cancelled::Guarding).or_else(|| {
                 let limit = options.max_block.as_secs_f64();
@@ -221,7 +220,7 @@ async fn look(watch: &Session, pid: i32) -> Result<Seen, PgError> {
 /// Sends a statement until it gets its locks or the tries are used up. For statements of which a failure
 /// leaves nothing that would have to be removed first.
 pub(super) async fn send_patiently(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     key: &str,
     order: &Order,
 ) -> Result<(Result<Duration, Failure>, i32), ApplyError> {
@@ -240,7 +239,7 @@ pub(super) async fn send_patiently(
 
 /// Waits before the next try.
 pub(super) async fn back_off(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     key: &str,
     tries: u32,
     stoppable: bool,

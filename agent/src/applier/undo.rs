@@ -17,7 +17,7 @@ use super::{ApplyError, Effect, Left};
 use crate::journal::{Change, Entry, INDEX_PREFIX, State};
 
 /// Takes an action back that is in place, or goes on with doing so.
-pub(crate) async fn undo(runner: &mut Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
+pub(crate) async fn undo(runner: &Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
     match entry.operation() {
         Ok(Operation::CreateIndex { name, definition }) => {
             undo_create(runner, entry, &name, &definition).await
@@ -89,7 +89,7 @@ async fn look_up(runner: &Runner<'_>, schema: &str, name: &str) -> Result<Named,
 }
 
 async fn undo_create(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     entry: &Entry,
     name: &str,
     definition: &IndexDefinition,
@@ -172,7 +172,7 @@ fn in_use(index: &IndexState) -> Option<String> {
     index.builder.map(|pid| format!("process {pid} is building {full} anew; wait for it"))
 }
 
-async fn undo_drop(runner: &mut Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
+async fn undo_drop(runner: &Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
     let Some((index, wanted)) = recorded(entry) else {
         let reason = "the row in the journal contradicts itself; somebody changed it".to_owned();
         return mismatch(runner, entry, reason).await;
@@ -256,7 +256,7 @@ fn is_back(index: &Index, now: &IndexState) -> bool {
 
 /// Builds the dropped index again; the effect where that failed.
 async fn make_again(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     entry: &Entry,
     order: &Order,
     wanted: &Wanted,
@@ -278,7 +278,7 @@ async fn make_again(
 
 /// Gives the index its comment or a statistics target back.
 async fn restore(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     entry: &Entry,
     index: &Index,
     sql: String,

@@ -32,10 +32,7 @@ pub enum JournalError {
     #[error("cannot read the journal (pgwright.\"OptimizationLog\")")]
     Read(#[source] PgError),
     /// It cannot be made.
-    #[error(
-        "cannot make the journal: the role needs CREATE on the database, or a schema `pgwright` of its own \
-         (as a superuser: CREATE SCHEMA pgwright AUTHORIZATION the_role)"
-    )]
+    #[error("cannot make the journal (schema pgwright){}", recipe(.0))]
     Create(#[source] PgError),
     /// A row cannot be written.
     #[error("cannot write to the journal (pgwright.\"OptimizationLog\")")]
@@ -77,6 +74,16 @@ pub enum JournalError {
         /// To where.
         to: State,
     },
+}
+
+/// What helps a role that may not make the journal.
+fn recipe(error: &PgError) -> &'static str {
+    if error.sqlstate() == Some("42501") {
+        "; the role needs CREATE on the database, or a schema of its own for it \
+         (as a superuser: CREATE SCHEMA pgwright AUTHORIZATION the_role)"
+    } else {
+        ""
+    }
 }
 
 /// Which actions of the journal.

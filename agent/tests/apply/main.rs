@@ -1,0 +1,7 @@
+//! The applier, the journal and the rollback on real servers.
+
+mod faults;
+mod harness;
+mod journey;
+mod refusals;
+mod undo;
