@@ -309,7 +309,8 @@ mod tests {
             ]
         );
         index.predicate = Some("(a <> ' WHERE ')".into());
-        index.definition = "CREATE INDEX i ON public.t USING btree (a) WHERE (a <> ' WHERE ')".into();
+        index.definition =
+            "CREATE INDEX i ON public.t USING btree (a) WHERE (a <> ' WHERE ')".into();
         assert_eq!(
             recreate(&index)[0],
             "CREATE INDEX CONCURRENTLY i ON public.t USING btree (a) TABLESPACE \"fast disk\" WHERE (a <> ' WHERE ')"

@@ -124,9 +124,9 @@ async fn there_already(
             return Ok(Some(Effect::AlreadyThere { what: full }));
         }
         Named::Index(index) if wanted.is(&index) => {
-            let state = index.builder.map_or("unusable".to_owned(), |pid| {
-                format!("being built by process {pid}")
-            });
+            let state = index
+                .builder
+                .map_or("unusable".to_owned(), |pid| format!("being built by process {pid}"));
             return refused(format!(
                 "{full} is there already, but {state}; drop it or let it finish, then try again"
             ));

@@ -41,13 +41,14 @@ pub(super) async fn carry_out(
     }
     let full = qualified(&index.schema, &index.name);
     let look = ApplyError::while_doing("look at the index again");
-    let now = match catalog::named(&runner.session, &index.schema, &index.name).await.map_err(look)? {
-        Named::Absent => {
-            return Ok((None, Effect::AlreadyThere { what: format!("{full} is gone") }));
-        }
-        Named::Index(now) => now,
-        Named::Other => return refused(format!("{full} is no index any more")),
-    };
+    let now =
+        match catalog::named(&runner.session, &index.schema, &index.name).await.map_err(look)? {
+            Named::Absent => {
+                return Ok((None, Effect::AlreadyThere { what: format!("{full} is gone") }));
+            }
+            Named::Index(now) => now,
+            Named::Other => return refused(format!("{full} is no index any more")),
+        };
     if let Some(reason) = more_than_an_index(runner, &action.table, index, &now).await? {
         return refused(reason);
     }

@@ -75,10 +75,12 @@ impl<'a> Runner<'a> {
     pub(super) async fn intend(&self, new: &NewEntry) -> Result<Checked<i64>, ApplyError> {
         match journal::insert(&self.session, new).await {
             Ok(id) => Ok(Ok(id)),
-            Err(JournalError::Write(error)) if error.sqlstate() == Some("23505") => Ok(Err(format!(
-                "an unfinished action on {} is in the way; `pgwright log` shows it",
-                new.action.table.qualified()
-            ))),
+            Err(JournalError::Write(error)) if error.sqlstate() == Some("23505") => {
+                Ok(Err(format!(
+                    "an unfinished action on {} is in the way; `pgwright log` shows it",
+                    new.action.table.qualified()
+                )))
+            }
             Err(error) => Err(error.into()),
         }
     }

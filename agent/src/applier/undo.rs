@@ -24,7 +24,8 @@ pub(crate) async fn undo(runner: &Runner<'_>, entry: &Entry) -> Result<Effect, A
         }
         Ok(Operation::DropIndex { .. }) => undo_drop(runner, entry).await,
         Ok(Operation::Analyze) => Ok(Effect::NothingToUndo {
-            why: "statistics that ANALYZE has taken cannot be taken back, and need not be".to_owned(),
+            why: "statistics that ANALYZE has taken cannot be taken back, and need not be"
+                .to_owned(),
         }),
         Err(reason) => mismatch(runner, entry, reason).await,
     }
@@ -97,7 +98,8 @@ async fn undo_create(
     let shape = match IndexShape::of(&definition.create(name)) {
         Ok(shape) if describes(entry, name, definition) => shape,
         _ => {
-            let reason = "the row in the journal contradicts itself; somebody changed it".to_owned();
+            let reason =
+                "the row in the journal contradicts itself; somebody changed it".to_owned();
             return mismatch(runner, entry, reason).await;
         }
     };
@@ -182,7 +184,9 @@ async fn undo_drop(runner: &Runner<'_>, entry: &Entry) -> Result<Effect, ApplyEr
         Named::Absent => false,
         Named::Index(now) if now.definition == index.definition && now.usable => true,
         // Our own attempt to make it again may have ended half-way.
-        Named::Index(now) if now.definition == index.definition && entry.state.is_in_flight() => false,
+        Named::Index(now) if now.definition == index.definition && entry.state.is_in_flight() => {
+            false
+        }
         Named::Index(_) | Named::Other => {
             let reason = format!("the name {full} is taken, so the dropped index cannot come back");
             return mismatch(runner, entry, reason).await;

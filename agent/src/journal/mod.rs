@@ -227,10 +227,11 @@ async fn create(session: &Session) -> Result<(), PgError> {
 /// Writes the row of an action that is about to be carried out, and returns its number.
 pub(crate) async fn insert(session: &Session, new: &NewEntry) -> Result<i64, JournalError> {
     let action = &new.action;
-    let undo = match action.undo() {
-        statements if statements.is_empty() => "-- nothing to undo".to_owned(),
-        statements => statements.iter().map(|sql| format!("{sql};\n")).collect(),
-    };
+    let undo = action.undo().join(
+        ";
+",
+    );
+    let undo = if undo.is_empty() { "-- nothing to undo".to_owned() } else { undo + ";" };
     let reach = action.reach.to_string();
     let (name, oid, definition) = &new.index;
     let version = env!("CARGO_PKG_VERSION");
