@@ -3,10 +3,33 @@
 //! [`analyze`] reads one statement with the server's own grammar (pg_query), resolves names against the
 //! [`Snapshot`](crate::snapshot::Snapshot) and answers with an [`Analysis`], or with the reason why not.
 
+mod analyzer;
+mod classify;
+mod condition;
+mod expression;
+mod from;
 pub mod guard;
 pub mod index_shape;
+mod mask;
+mod parse;
+mod print;
+mod query;
+mod repair;
+mod resolve;
+mod scope;
+mod split;
+mod usage;
+mod walk;
+mod write;
 
 use std::collections::BTreeMap;
+
+pub use analyzer::{analyze, is_single_plannable};
+pub use classify::{Class, MARKER, classify, classify_within};
+pub use mask::mask;
+pub use parse::fingerprint;
+pub use repair::{Repaired, repair};
+pub use split::{FileError, FileStatement, split};
 
 use petgraph::graphmap::UnGraphMap;
 
@@ -212,7 +235,10 @@ pub struct Predicate {
     /// What it is compared with.
     pub operand: Operand,
     /// Number of the OR that it stands in: predicates of one relation with the same number are alternatives.
+    /// They are given only where every arm of the OR has one, so that a bitmap of the arms can serve it.
     pub alternative: Option<usize>,
+    /// Arm of that OR, from 0; predicates of one arm are ANDed. 0 outside of an OR.
+    pub arm: usize,
 }
 
 /// One equality of a join.
@@ -257,6 +283,8 @@ pub struct Parameter {
     pub compared: Vec<Comparison>,
     /// What else it does.
     pub role: ParameterRole,
+    /// Where it is stored, for [`ParameterRole::Stored`]: oid of the table, and column.
+    pub stored: Option<(u32, String)>,
 }
 
 /// One comparison of a parameter with a column or expression.
@@ -302,3 +330,6 @@ pub struct Write {
     /// Columns in SET (update) or the target list (insert).
     pub columns: std::collections::BTreeSet<String>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,590 @@
+//! From what was seen running to the statements worth thinking about, with every one left out counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use crate::quote::{ident, qualified};
+use crate::snapshot::{Intake, LeftOut, Statement};
+use crate::statement::{Class, FileError, FileStatement, classify, split};
+
+/// Most examples kept of one statement: enough for skew to show, few enough for a small snapshot.
+pub const EXAMPLES_MAX: usize = 5;
+
+/// Most unreadable statements that are named one by one; the rest is a number.
+const NAMED_MAX: usize = 20;
+
+/// One entry of `pg_stat_statements`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct RawEntry {
+    /// `queryid`; `None` where it is hidden from the role that looks.
+    pub queryid: Option<i64>,
+    /// Name of the role that ran it.
+    pub role: Option<String>,
+    /// The normalized text; `None` when `pg_stat_statements` lost it.
+    pub text: Option<String>,
+    /// Executions.
+    pub calls: u64,
+    /// Total execution time in milliseconds, planning left out.
+    pub total_ms: f64,
+    /// Rows returned or affected by all executions.
+    pub rows: u64,
+    /// Shared blocks hit and read by all executions.
+    pub blocks: u64,
+    /// Whether a client sent it, and not a function.
+    pub toplevel: bool,
+}
+
+/// A file of SQL statements that stands for the workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadFile {
+    /// Its name as the user gave it; messages name it so.
+    pub name: String,
+    /// What it holds.
+    pub text: String,
+}
+
+/// Which statements are worth thinking about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Thresholds {
+    /// At most this many statements, those with the most total time.
+    pub limit: usize,
+    /// Fewer calls than this are left out. Statements from files are not held to it.
+    pub min_calls: u64,
+    /// Less mean time than this, in milliseconds, is left out. Statements from files are not held to it.
+    pub min_mean_ms: f64,
+    /// `track_activity_query_size` in bytes: a text that fills it and does not parse was cut.
+    pub text_size: usize,
+}
+
+/// The schemas under which the statements of each role find their tables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SearchPaths {
+    /// Of every role that is not named.
+    pub default: Vec<String>,
+    /// Of roles with one of their own.
+    pub by_role: BTreeMap<String, Vec<String>>,
+}
+
+/// Why files of statements are no workload.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WorkloadError {
+    /// Nothing in one of them can be read.
+    #[error("`{file}` holds no statement that parses; the first, at line {line}: {reason}")]
+    NothingParses {
+        /// Its name.
+        file: String,
+        /// Line of its first statement, counted from 1.
+        line: usize,
+        /// What the grammar says of that.
+        reason: String,
+    },
+    /// They hold no statement to optimize.
+    #[error("{files} {} no SELECT, INSERT, UPDATE or DELETE on a table{}", verb(*.count), .left_out)]
+    Empty {
+        /// Their names.
+        files: String,
+        /// How many they are.
+        count: usize,
+        /// What they hold instead, as the end of a sentence.
+        left_out: String,
+    },
+}
+
+fn verb(count: usize) -> &'static str {
+    if count == 1 { "holds" } else { "hold" }
+}
+
+impl SearchPaths {
+    /// The path of a role.
+    pub fn of(&self, role: Option<&str>) -> &[String] {
+        role.and_then(|role| self.by_role.get(role)).unwrap_or(&self.default)
+    }
+}
+
+/// Entries of one statement, summed up.
+#[derive(Default)]
+struct Merged {
+    entries: u64,
+    queryids: BTreeSet<i64>,
+    calls_by_role: BTreeMap<String, u64>,
+    text: String,
+    text_ms: f64,
+    calls: u64,
+    total_ms: f64,
+    rows: u64,
+    blocks: u64,
+}
+
+impl Merged {
+    fn add(&mut self, text: String, entry: RawEntry) {
+        if self.entries == 0 || entry.total_ms > self.text_ms {
+            (self.text, self.text_ms) = (text, entry.total_ms);
+        }
+        self.entries += 1;
+        self.queryids.extend(entry.queryid);
+        if let Some(role) = entry.role {
+            *self.calls_by_role.entry(role).or_default() += entry.calls;
+        }
+        self.calls += entry.calls;
+        self.total_ms += entry.total_ms;
+        self.rows += entry.rows;
+        self.blocks += entry.blocks;
+    }
+
+    /// The reason to leave it out, if there is one.
+    fn too_little(&self, thresholds: &Thresholds) -> Option<LeftOut> {
+        if self.calls < thresholds.min_calls {
+            Some(LeftOut::FewCalls)
+        } else if self.total_ms / (self.calls.max(1) as f64) < thresholds.min_mean_ms {
+            Some(LeftOut::FastEnough)
+        } else {
+            None
+        }
+    }
+
+    fn into_statement(self, id: String, paths: &SearchPaths, notes: &mut Vec<String>) -> Statement {
+        let most = self.calls_by_role.values().max().copied();
+        let role = self
+            .calls_by_role
+            .iter()
+            .find(|(_, calls)| Some(**calls) == most)
+            .map(|(role, _)| role.clone());
+        let search_path = paths.of(role.as_deref()).to_vec();
+        let others =
+            self.calls_by_role.keys().filter(|other| paths.of(Some(other.as_str())) != search_path);
+        let others: Vec<&str> = others.map(String::as_str).collect();
+        if let (Some(role), false) = (&role, others.is_empty()) {
+            notes.push(format!(
+                "statement {id} is looked at under the search_path of {role}; {} ran it under another",
+                others.join(", ")
+            ));
+        }
+        Statement {
+            id,
+            queryids: self.queryids.into_iter().collect(),
+            text: self.text,
+            role,
+            search_path,
+            calls: self.calls,
+            total_ms: Some(self.total_ms),
+            rows: Some(self.rows),
+            blocks: Some(self.blocks),
+            examples: Vec::new(),
+        }
+    }
+}
+
+/// Sums up the entries of `pg_stat_statements` by statement and keeps those worth thinking about.
+///
+/// Statements that functions run (`toplevel` false) are left out: their time is in the calling statement's
+/// already, and a PL/pgSQL body's texts name its variables, which no planner outside knows.
+pub fn take_in(
+    entries: Vec<RawEntry>,
+    thresholds: &Thresholds,
+    paths: &SearchPaths,
+) -> (Vec<Statement>, Intake) {
+    let mut entries = entries;
+    // Sums of floating-point numbers depend on their order.
+    entries.sort_by(|a, b| {
+        (a.queryid, &a.role, &a.text, a.toplevel)
+            .cmp(&(b.queryid, &b.role, &b.text, b.toplevel))
+            .then(a.total_ms.total_cmp(&b.total_ms))
+    });
+    let mut intake = Intake {
+        source: "pg_stat_statements".to_owned(),
+        seen: entries.len() as u64,
+        ..Intake::default()
+    };
+    let seen_ms: f64 = entries.iter().map(|entry| entry.total_ms).sum();
+    let mut merged: BTreeMap<String, Merged> = BTreeMap::new();
+    for entry in entries {
+        match sort_out(entry, thresholds, &mut intake) {
+            Ok((id, text, entry)) => merged.entry(id).or_default().add(text, entry),
+            Err(reason) => leave_out(&mut intake, reason, 1),
+        }
+    }
+    let mut kept: Vec<(String, Merged)> = Vec::new();
+    for (id, statement) in merged {
+        match statement.too_little(thresholds) {
+            Some(reason) => leave_out(&mut intake, reason, statement.entries),
+            None => kept.push((id, statement)),
+        }
+    }
+    kept.sort_by(|a, b| b.1.total_ms.total_cmp(&a.1.total_ms).then_with(|| a.0.cmp(&b.0)));
+    for (_, statement) in kept.drain(kept.len().min(thresholds.limit)..) {
+        leave_out(&mut intake, LeftOut::BeyondLimit, statement.entries);
+    }
+    let kept_ms: f64 = kept.iter().map(|(_, statement)| statement.total_ms).sum();
+    intake.kept_share = (seen_ms > 0.0).then(|| (kept_ms / seen_ms).min(1.0));
+    let statements = kept
+        .into_iter()
+        .map(|(id, statement)| statement.into_statement(id, paths, &mut intake.notes))
+        .collect();
+    (statements, intake)
+}
+
+/// Takes the statements from files instead, as written, each run counted as one call.
+///
+/// # Errors
+/// When nothing in a file parses, and when all of them together hold no statement to optimize.
+pub fn take_in_files(
+    files: &[WorkloadFile],
+    limit: usize,
+    search_path: &[String],
+) -> Result<(Vec<Statement>, Intake), WorkloadError> {
+    let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    let mut intake = Intake { source: names.join(", "), ..Intake::default() };
+    let mut kept: Vec<Statement> = Vec::new();
+    let mut place: BTreeMap<String, usize> = BTreeMap::new();
+    let mut unread = Vec::new();
+    for file in files {
+        for (id, text) in read_file(file, &mut intake, &mut unread)? {
+            if let Some(known) = place.get(&id).map(|place| &mut kept[*place]) {
+                repeat(known, text, &mut intake);
+                continue;
+            }
+            if kept.len() == limit {
+                leave_out(&mut intake, LeftOut::BeyondLimit, 1);
+                continue;
+            }
+            place.insert(id.clone(), kept.len());
+            kept.push(written(id, text, search_path));
+        }
+    }
+    note_unread(&mut intake, &unread);
+    if kept.is_empty() && limit > 0 {
+        let left_out = describe_left_out(&intake);
+        return Err(WorkloadError::Empty { files: intake.source, count: files.len(), left_out });
+    }
+    for statement in &mut kept {
+        tidy_examples(statement);
+    }
+    kept.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok((kept, intake))
+}
+
+/// Adds real texts, literals and all, to the statements that they are runs of.
+///
+/// A text with a parameter in it tells no value and is passed over; so is one whose dollar quoting only looks like it.
+pub fn add_examples(statements: &mut [Statement], texts: &[String]) {
+    let place: BTreeMap<String, usize> = statements
+        .iter()
+        .enumerate()
+        .map(|(place, statement)| (statement.id.clone(), place))
+        .collect();
+    for text in texts.iter().filter(|text| !names_parameter(text)) {
+        for FileStatement { text, .. } in split(text).into_iter().flatten() {
+            if let Class::Statement { fingerprint, .. } = classify(&text)
+                && let Some(place) = place.get(&fingerprint)
+            {
+                statements[*place].examples.push(text);
+            }
+        }
+    }
+    statements.iter_mut().for_each(tidy_examples);
+}
+
+fn names_parameter(text: &str) -> bool {
+    text.as_bytes().windows(2).any(|pair| pair[0] == b'$' && pair[1].is_ascii_digit())
+}
+
+fn tidy_examples(statement: &mut Statement) {
+    let own = &statement.text;
+    statement.examples.retain(|example| example != own);
+    statement.examples.sort();
+    statement.examples.dedup();
+    statement.examples.truncate(EXAMPLES_MAX);
+}
+
+fn leave_out(intake: &mut Intake, reason: LeftOut, entries: u64) {
+    *intake.left_out.entry(reason).or_default() += entries;
+}
+
+/// The statement that an entry belongs to, or the reason why to none.
+fn sort_out(
+    entry: RawEntry,
+    thresholds: &Thresholds,
+    intake: &mut Intake,
+) -> Result<(String, String, RawEntry), LeftOut> {
+    let mut entry = entry;
+    let text = entry.text.take().ok_or(LeftOut::Truncated)?;
+    let class = classify(&text);
+    if let Class::CopyInto { schema, table } = &class {
+        let name = schema.as_ref().map_or_else(|| ident(table), |schema| qualified(schema, table));
+        *intake.copied_rows.entry(name).or_default() += entry.rows;
+    }
+    match class {
+        Class::Statement { fingerprint, .. } if entry.toplevel => Ok((fingerprint, text, entry)),
+        Class::Statement { .. } => Err(LeftOut::Nested),
+        Class::Unparsable(_) if text.len() + 1 >= thresholds.text_size => Err(LeftOut::Truncated),
+        other => Err(reason(&other).unwrap_or(LeftOut::Unparsable)),
+    }
+}
+
+/// The reason to leave a text of this class out; `None` for a statement.
+fn reason(class: &Class) -> Option<LeftOut> {
+    Some(match class {
+        Class::Statement { .. } => return None,
+        Class::Utility(_) | Class::CopyInto { .. } => LeftOut::Utility,
+        Class::CatalogOnly => LeftOut::CatalogOnly,
+        Class::Own => LeftOut::Own,
+        Class::InsufficientPrivilege => LeftOut::InsufficientPrivilege,
+        Class::Truncated => LeftOut::Truncated,
+        Class::Unparsable(_) => LeftOut::Unparsable,
+    })
+}
+
+/// A statement of a file that cannot be read.
+struct Unread {
+    file: String,
+    line: usize,
+    reason: String,
+}
+
+/// The statements of one file: id and text.
+fn read_file(
+    file: &WorkloadFile,
+    intake: &mut Intake,
+    unread: &mut Vec<Unread>,
+) -> Result<Vec<(String, String)>, WorkloadError> {
+    let mut found = Vec::new();
+    let mut parsed = 0;
+    let first = unread.len();
+    for piece in split(&file.text) {
+        intake.seen += 1;
+        let (line, text, class) = match piece {
+            Ok(FileStatement { line, text }) => {
+                let class = match classify(&text) {
+                    // Nobody cuts the texts of a file: this one is written so.
+                    Class::Truncated => Class::Unparsable(
+                        "it ends too early: a quote, a parenthesis or a clause is left open"
+                            .to_owned(),
+                    ),
+                    class => class,
+                };
+                (line, text, class)
+            }
+            Err(FileError { line, reason }) => (line, String::new(), Class::Unparsable(reason)),
+        };
+        let count = reason(&class);
+        parsed += u64::from(count != Some(LeftOut::Unparsable));
+        if let Some(reason) = count {
+            leave_out(intake, reason, 1);
+        }
+        match class {
+            Class::Statement { fingerprint, .. } => found.push((fingerprint, text)),
+            Class::Unparsable(reason) => {
+                unread.push(Unread { file: file.name.clone(), line, reason })
+            }
+            _ => {}
+        }
+    }
+    match unread.get(first) {
+        Some(Unread { file, line, reason }) if parsed == 0 => Err(WorkloadError::NothingParses {
+            file: file.clone(),
+            line: *line,
+            reason: reason.clone(),
+        }),
+        _ => Ok(found),
+    }
+}
+
+fn written(id: String, text: String, search_path: &[String]) -> Statement {
+    Statement {
+        id,
+        queryids: Vec::new(),
+        text,
+        role: None,
+        search_path: search_path.to_vec(),
+        calls: 1,
+        total_ms: None,
+        rows: None,
+        blocks: None,
+        examples: Vec::new(),
+    }
+}
+
+/// Counts another run of a statement from a file; what it says anew is kept as an example.
+fn repeat(known: &mut Statement, text: String, intake: &mut Intake) {
+    known.calls += 1;
+    if text == known.text || known.examples.contains(&text) {
+        leave_out(intake, LeftOut::Repeated, 1);
+    } else if !names_parameter(&text) {
+        known.examples.push(text);
+    }
+}
+
+fn note_unread(intake: &mut Intake, unread: &[Unread]) {
+    for Unread { file, line, reason } in unread.iter().take(NAMED_MAX) {
+        intake.notes.push(format!("{file}:{line}: {reason}"));
+    }
+    if unread.len() > NAMED_MAX {
+        intake.notes.push(format!("{} more statements do not parse", unread.len() - NAMED_MAX));
+    }
+}
+
+fn describe_left_out(intake: &Intake) -> String {
+    let parts: Vec<String> = intake
+        .left_out
+        .iter()
+        .map(|(reason, count)| format!("{count} {}", reason.label()))
+        .collect();
+    if parts.is_empty() { String::new() } else { format!(" (left out: {})", parts.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        EXAMPLES_MAX, RawEntry, SearchPaths, Thresholds, WorkloadError, WorkloadFile, add_examples,
+        take_in, take_in_files,
+    };
+    use crate::snapshot::LeftOut;
+
+    const ALL: Thresholds =
+        Thresholds { limit: usize::MAX, min_calls: 0, min_mean_ms: 0.0, text_size: 1024 };
+
+    fn entry(queryid: i64, role: &str, text: &str, calls: u64, total_ms: f64) -> RawEntry {
+        RawEntry {
+            queryid: Some(queryid),
+            role: Some(role.to_owned()),
+            text: Some(text.to_owned()),
+            calls,
+            total_ms,
+            rows: calls,
+            blocks: 10 * calls,
+            toplevel: true,
+        }
+    }
+
+    fn paths() -> SearchPaths {
+        let path = |schema: &str| vec![schema.to_owned()];
+        SearchPaths { default: path("public"), by_role: [("bob".to_owned(), path("bob"))].into() }
+    }
+
+    #[test]
+    fn entries_of_one_statement_become_one() {
+        let entries = vec![
+            entry(3, "bob", "select a from t where b in ($1, $2)", 30, 5.0),
+            entry(1, "ann", "SELECT a FROM t WHERE b IN ($1)", 20, 50.0),
+            entry(2, "ann", "SELECT a FROM t WHERE b IN ($1)", 5, 1.0),
+        ];
+        let (statements, intake) = take_in(entries.clone(), &ALL, &paths());
+        let [one] = statements.as_slice() else { panic!("{statements:?}") };
+        assert_eq!(one.text, "SELECT a FROM t WHERE b IN ($1)", "the text that takes most time");
+        assert_eq!(
+            (one.calls, one.total_ms, one.rows, one.blocks),
+            (55, Some(56.0), Some(55), Some(550))
+        );
+        assert_eq!(
+            (one.role.as_deref(), &one.search_path[..], &one.queryids[..]),
+            (Some("bob"), &["bob".to_owned()][..], &[1, 2, 3][..])
+        );
+        assert!(
+            intake.notes[0].contains("search_path of bob; ann ran it under another"),
+            "{:?}",
+            intake.notes
+        );
+        assert_eq!((intake.seen, intake.kept_share), (3, Some(1.0)));
+
+        let reversed = entries.into_iter().rev().collect();
+        assert_eq!(take_in(reversed, &ALL, &paths()), (statements, intake));
+    }
+
+    #[test]
+    fn every_entry_left_out_is_counted_with_its_reason() {
+        let mut nested = entry(1, "ann", "SELECT 1 FROM t", 1, 1.0);
+        nested.toplevel = false;
+        let mut lost = entry(2, "ann", "", 1, 1.0);
+        lost.text = None;
+        let cut = format!("SELECT f({} FROM", "a ".repeat(600));
+        let entries = vec![
+            nested,
+            lost,
+            entry(3, "ann", &cut, 1, 1.0),
+            entry(4, "ann", "<insufficient privilege>", 1, 1.0),
+            entry(5, "ann", "COPY s.t FROM STDIN", 2, 1.0),
+            entry(6, "ann", "VACUUM t", 1, 1.0),
+            entry(7, "ann", "SELECT /* pgwright */ 1 FROM t", 1, 1.0),
+            entry(8, "ann", "SELECT 1 FROM pg_catalog.pg_class", 1, 1.0),
+            entry(9, "ann", "SELECT a FROM t", 1, 10.0),
+            entry(10, "ann", "SELECT b FROM t", 50, 10.0),
+            entry(11, "ann", "SELECT c FROM t", 50, 100.0),
+            entry(12, "ann", "SELECT d FROM t", 50, 200.0),
+        ];
+        let thresholds = Thresholds { limit: 1, min_calls: 2, min_mean_ms: 1.0, ..ALL };
+        let (statements, intake) = take_in(entries, &thresholds, &paths());
+        assert_eq!(statements.len(), 1);
+        assert_eq!(statements[0].text, "SELECT d FROM t");
+        let expected = [
+            (LeftOut::InsufficientPrivilege, 1),
+            (LeftOut::Truncated, 2),
+            (LeftOut::Utility, 2),
+            (LeftOut::Own, 1),
+            (LeftOut::CatalogOnly, 1),
+            (LeftOut::Nested, 1),
+            (LeftOut::FewCalls, 1),
+            (LeftOut::FastEnough, 1),
+            (LeftOut::BeyondLimit, 1),
+        ];
+        assert_eq!(intake.left_out, expected.into());
+        assert_eq!(intake.seen, 12);
+        assert_eq!(intake.copied_rows, [("s.t".to_owned(), 2)].into());
+        assert!((intake.kept_share.unwrap() - 200.0 / 328.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nothing_seen_is_no_error() {
+        let (statements, intake) = take_in(Vec::new(), &ALL, &paths());
+        assert!(statements.is_empty());
+        assert_eq!((intake.seen, intake.kept_share), (0, None));
+    }
+
+    #[test]
+    fn examples_are_real_texts_of_the_same_statement() {
+        let (mut statements, _) =
+            take_in(vec![entry(1, "ann", "SELECT a FROM t WHERE b = $1", 1, 1.0)], &ALL, &paths());
+        let mut texts: Vec<String> =
+            (0..9).map(|i| format!("SELECT a FROM t WHERE b = {i}")).collect();
+        texts.push("SELECT a FROM t WHERE b = $1".to_owned());
+        texts.push("BEGIN; SELECT a FROM t WHERE b = -1;".to_owned());
+        texts.push("SELECT a FROM u WHERE b = 0".to_owned());
+        texts.push("SELECT a FROM t WHERE b = 'open".to_owned());
+        texts.push(texts[0].clone());
+        add_examples(&mut statements, &texts);
+        assert_eq!(statements[0].examples.len(), EXAMPLES_MAX);
+        assert_eq!(statements[0].examples[0], "SELECT a FROM t WHERE b = -1");
+        assert_eq!(statements[0].examples[4], "SELECT a FROM t WHERE b = 3");
+    }
+
+    fn file(text: &str) -> WorkloadFile {
+        WorkloadFile { name: "w.sql".to_owned(), text: text.to_owned() }
+    }
+
+    #[test]
+    fn a_file_counts_each_statement_and_keeps_what_differs() {
+        let text = "SELECT 1 FROM t WHERE a = 1;\nSELECT 1 FROM t WHERE a = 2;\nSELECT 1 FROM t WHERE a = 2;\nSELECT 2 FROM t";
+        let (statements, intake) = take_in_files(&[file(text)], 10, &["s".to_owned()]).unwrap();
+        let repeated = statements.iter().find(|statement| statement.calls == 3).unwrap();
+        assert_eq!(repeated.examples, ["SELECT 1 FROM t WHERE a = 2"]);
+        assert_eq!((repeated.total_ms, &repeated.search_path[..]), (None, &["s".to_owned()][..]));
+        assert_eq!((intake.seen, intake.left_out), (4, [(LeftOut::Repeated, 1)].into()));
+        let (statements, intake) = take_in_files(&[file(text)], 1, &[]).unwrap();
+        assert_eq!((statements.len(), intake.left_out[&LeftOut::BeyondLimit]), (1, 1));
+    }
+
+    #[test]
+    fn a_file_of_prose_is_an_error_with_its_line() {
+        let error =
+            take_in_files(&[file("-- about\n\nThis is prose; and more")], 10, &[]).unwrap_err();
+        let WorkloadError::NothingParses { file: name, line, .. } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!((name.as_str(), *line), ("w.sql", 3));
+        let error = take_in_files(&[file("-- about\n"), file("SET a = 1")], 10, &[]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "w.sql, w.sql hold no SELECT, INSERT, UPDATE or DELETE on a table (left out: 1 utility statements)"
+        );
+    }
+}
