@@ -71,6 +71,8 @@ async fn measure(tables: usize) -> Result<()> {
     let options = ClusterOptions {
         settings: [
             ("pg_stat_statements.max", "10000"),
+            // The statements that fill the database would push those of the workload out.
+            ("pg_stat_statements.track_utility", "off"),
             ("autovacuum", "off"),
             ("max_locks_per_transaction", "256"),
         ]
