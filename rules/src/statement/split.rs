@@ -60,16 +60,29 @@ mod tests {
 
     #[test]
     fn semicolons_part_statements_and_nothing_else_does() {
-        assert_eq!(split("SELECT 1; SELECT ';' -- ; \n, $$;$$ ;;\n/* ; */ SELECT 2 -- end"), ["SELECT 1", "SELECT ';' -- ; \n, $$;$$", "SELECT 2"]);
-        assert_eq!(split("CREATE RULE r AS ON INSERT TO t DO (DELETE FROM a; DELETE FROM b); SELECT 1").len(), 2);
+        assert_eq!(
+            split("SELECT 1; SELECT ';' -- ; \n, $$;$$ ;;\n/* ; */ SELECT 2 -- end"),
+            ["SELECT 1", "SELECT ';' -- ; \n, $$;$$", "SELECT 2"]
+        );
+        assert_eq!(
+            split("CREATE RULE r AS ON INSERT TO t DO (DELETE FROM a; DELETE FROM b); SELECT 1")
+                .len(),
+            2
+        );
         let body = "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END";
         assert_eq!(split(&format!("{body}; SELECT 1")), [body, "SELECT 1"]);
-        assert_eq!(split("BEGIN; SELECT 1; END; SELECT 2"), ["BEGIN", "SELECT 1", "END", "SELECT 2"]);
+        assert_eq!(
+            split("BEGIN; SELECT 1; END; SELECT 2"),
+            ["BEGIN", "SELECT 1", "END", "SELECT 2"]
+        );
     }
 
     #[test]
     fn what_does_not_parse_spoils_no_other() {
-        assert_eq!(split("SELEC 1; SELECT 'ä'; WHERE x = ?"), ["SELEC 1", "SELECT 'ä'", "WHERE x = ?"]);
+        assert_eq!(
+            split("SELEC 1; SELECT 'ä'; WHERE x = ?"),
+            ["SELEC 1", "SELECT 'ä'", "WHERE x = ?"]
+        );
         assert_eq!(split("SELECT 'open; SELECT 1"), ["SELECT 'open; SELECT 1"]);
     }
 
