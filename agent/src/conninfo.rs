@@ -173,7 +173,7 @@ impl Default for Keepalive {
             idle: Duration::from_secs(30),
             interval: Duration::from_secs(10),
             count: 3,
-            user_timeout: Some(Duration::from_secs(60)),
+            user_timeout: Some(Duration::from_mins(1)),
         }
     }
 }
@@ -198,13 +198,13 @@ impl ConnInfo {
                 settings.set_missing(parameter, value, &Origin::Environment(variable));
             }
         }
-        Self::build(&settings, account)
+        Self::build(&settings, &account)
     }
 
-    fn build(settings: &Settings, account: Account) -> Result<Self, ConnInfoError> {
+    fn build(settings: &Settings, account: &Account) -> Result<Self, ConnInfoError> {
         refuse_unsupported(settings)?;
         let home = account.home.as_deref();
-        let user = settings.get("user").map(str::to_owned).or(account.name.clone());
+        let user = settings.get("user").map(str::to_owned).or_else(|| account.name.clone());
         let user = user.ok_or(ConnInfoError::NoUser)?;
         let mut warnings = Vec::new();
         if settings.get("load_balance_hosts").is_some_and(|value| value != "disable") {
@@ -357,6 +357,7 @@ fn read_passfile(settings: &Settings, home: Option<&Path>, warnings: &mut Vec<St
 #[cfg(test)]
 mod tests {
     use super::{ConnInfo, Host, RootCertificates, SslMode, TargetSession};
+    use proptest::prelude::*;
     use std::collections::BTreeMap;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
@@ -501,5 +502,23 @@ mod tests {
         let info = resolve(given, &[("PGGSSENCMODE", "disable")]).unwrap();
         assert_eq!(info.hosts()[0].host, Host::Tcp("h".to_owned()));
         assert!(resolve("load_balance_hosts=random", &[]).unwrap().warnings()[0].contains("order"));
+    }
+
+    proptest! {
+        /// Whatever stands around a password, and however badly it is quoted.
+        #[test]
+        fn no_error_shows_a_password(
+            form in 0..4_usize,
+            before in "[ :@/?&=,%'\\\\\\[\\]#0a\n]{0,4}",
+            after in "[ :@/?&=,%'\\\\\\[\\]#0a\n]{0,4}",
+            rest in "(@h(:5432)?/d(\\?port=x)?)?( (sslmode|hist)=y)?",
+        ) {
+            let start = ["postgresql://u:", "password=", "host=h password='", "postgres:/u:"][form];
+            let text = format!("{start}{before}s3cret{after}{rest}");
+            if let Err(message) = resolve(&text, &[]) {
+                prop_assert!(!message.contains("s3cret"), "{}: {}", text, message);
+                prop_assert!(!message.contains('\n'), "{}: {}", text, message);
+            }
+        }
     }
 }

@@ -1,9 +1,18 @@
-//! All I/O with PostgreSQL.
+//! All I/O with PostgreSQL: connection, sampler, what-if, applier, journal.
+//!
+//! The only crate that opens a socket. A statement that changes something is sent from `applier` and
+//! `rollback` and from nowhere else.
 
+pub mod applier;
 pub mod cluster;
 pub mod conninfo;
 pub mod doctor;
+pub mod explain;
+pub mod hypopg;
+pub mod journal;
+pub mod optimize;
 pub mod postgres;
 pub mod redacted;
+pub mod rollback;
 pub mod sampler;
 pub mod tls;

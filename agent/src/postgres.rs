@@ -200,6 +200,13 @@ impl Session {
         self.run(None, self.link.client.batch_execute(&text)).await
     }
 
+    /// Sends statements in the simple protocol exactly as they are, without the marker, and
+    /// leaves their answers unread. The demo plays an application with it, whose statements must
+    /// not be taken for ours.
+    pub async fn play(&self, sql: &str) -> Result<(), PgError> {
+        self.run(None, self.link.client.batch_execute(sql)).await
+    }
+
     /// Bounds every later statement of this session; zero takes the bound away.
     pub async fn set_statement_timeout(&self, limit: Duration) -> Result<(), PgError> {
         self.set("statement_timeout", &format!("{}ms", limit.as_millis())).await

@@ -273,10 +273,51 @@ pub(crate) fn explain(error: &rustls::Error) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{TlsError, client_config};
+    use super::{PemObject, Trusted, Verifier};
+    use super::{TlsError, client_config, explain, read_roots};
     use crate::conninfo::ConnInfo;
+    use rustls::client::danger::ServerCertVerifier;
+    use rustls::pki_types::{CertificateDer, UnixTime};
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    /// Signed by itself for `localhost` and marked as an authority, as `openssl req -x509` makes
+    /// them; valid from November 2026 to 2126. Its key was thrown away.
+    const SELF_SIGNED: &str = "-----BEGIN CERTIFICATE-----
+MIIBlDCCATugAwIBAgIUAR4nRF0JrvNJ+Z4R6IEce1nhf+cwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMjEzMzkzNFoYDzIxMjYxMDI5
+MTMzOTM0WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAASVZr5UbbUGlSJuBlDt5HL/ek3owW5z+9uu8G4q295p/attbnMtGRh0
+IfNTAER0yaDo/4op7j+QghwfaVYZQe0Ko2kwZzAdBgNVHQ4EFgQUk6eRdRTMNbjc
+kqFM7UAixqc/9F8wHwYDVR0jBBgwFoAUk6eRdRTMNbjckqFM7UAixqc/9F8wDwYD
+VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
+RwAwRAIgCynzKPL5BLkxPGb0wGlOlq84Hidnm37CfSUI7KLFGYMCID+RQ8pZhXd6
+HyldNGnhQgqEqoLmaTYdE/HPtjg9pdMG
+-----END CERTIFICATE-----";
+
+    /// What becomes of that certificate in a year, for a name, under a verifier that trusts it.
+    fn in_year(year: u64, name: &'static str, check_name: bool) -> Result<(), String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), SELF_SIGNED).unwrap();
+        let trusted: Trusted = read_roots(file.path()).unwrap();
+        let provider = rustls::crypto::ring::default_provider();
+        let algorithms = provider.signature_verification_algorithms;
+        let verifier = Verifier { trusted: Some(trusted), check_name, algorithms };
+        let certificate = CertificateDer::from_pem_slice(SELF_SIGNED.as_bytes()).unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs((year - 1970) * 31_557_600));
+        let name = name.try_into().unwrap();
+        let outcome = verifier.verify_server_cert(&certificate, &[], &name, &[], now);
+        outcome.map(|_| ()).map_err(|error| explain(&error).unwrap_or("?").to_owned())
+    }
+
+    #[test]
+    fn a_self_signed_certificate_can_be_trusted_by_its_file() {
+        assert_eq!(in_year(2030, "localhost", true), Ok(()));
+        assert_eq!(in_year(2030, "elsewhere", false), Ok(()));
+        assert!(in_year(2030, "elsewhere", true).unwrap_err().contains("subjectAltName"));
+        assert!(in_year(2130, "localhost", false).unwrap_err().contains("expired"));
+    }
 
     fn prepare(given: &str) -> Result<rustls::ClientConfig, TlsError> {
         let env = |name: &str| (name == "HOME").then(|| "/nonexistent".to_owned());

@@ -1,1 +1,68 @@
-//! Reads EXPLAIN output.
+//! Reads what `PostgreSQL`'s EXPLAIN prints into a typed operator graph with metrics.
+//!
+//! The way of the data: text -> `json` (an iterative reader) -> `raw` (what was printed, key by key) ->
+//! `lower` (typed operators in a graph) -> [`Plan`]. Whatever is not understood is kept and told as a
+//! [`Problem`]; only text that is no JSON or no plan is an error.
+//!
+//! This crate is pure and synchronous: it knows no database, no SQL, no files, no clock.
+//!
+//! ```
+//! let text = r#"[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "orders",
+//!     "Startup Cost": 0.00, "Total Cost": 35.50, "Plan Rows": 2550, "Plan Width": 4}}]"#;
+//! let parsed = planparse::parse(text)?;
+//! let plan = &parsed[0].plan;
+//! assert_eq!(plan.operator(plan.root()).relation.as_deref(), Some("orders"));
+//! assert_eq!(plan.shape(), "Seq Scan orders");
+//! # Ok::<(), planparse::ParseError>(())
+//! ```
+
+mod attribution;
+mod costs;
+mod display;
+mod json;
+mod keys;
+mod kind;
+mod lower;
+mod mentions;
+mod metrics;
+mod operator;
+mod plan;
+mod problem;
+mod raw;
+mod summary;
+#[cfg(test)]
+mod testing;
+mod times;
+mod tree;
+
+pub use display::tree;
+pub use kind::OperatorKind;
+pub use metrics::Metrics;
+pub use operator::{Actual, Buffers, Operator, Wal, Worker};
+pub use petgraph;
+pub use plan::{Jit, Plan, Relation, Serialization, Trigger};
+pub use problem::{ParseError, Problem};
+pub use summary::summary;
+pub use tree::{Link, OperatorId};
+
+/// One EXPLAIN result that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parsed {
+    /// The plan.
+    pub plan: Plan,
+    /// What was printed but not understood, and what was repaired; empty for the output of `PostgreSQL` 10 to 18.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads one or several results of `EXPLAIN (FORMAT JSON)`, in the order in which they stand in `text`.
+///
+/// Several results may follow one another, or stand together in one array. `Err` means that the text is
+/// not JSON or holds no plan; its message says what was found and what to give instead.
+pub fn parse(text: &str) -> Result<Vec<Parsed>, ParseError> {
+    Ok(json::read(text)?.into_iter().map(lower::lower).collect())
+}
+
+/// Reads one result of `EXPLAIN (FORMAT JSON)` that was already parsed: an array of one object, or the object.
+pub fn from_json(value: &serde_json::Value) -> Result<Parsed, ParseError> {
+    raw::from_value(value).map(lower::lower)
+}

@@ -93,3 +93,24 @@ impl Findings {
         self.refusals.extend(other.refusals);
     }
 }
+
+impl Candidate {
+    /// Takes over what an equal candidate of another statement or rule knows.
+    pub fn absorb(&mut self, other: Self) {
+        for rule in other.rules {
+            if !self.rules.contains(&rule) {
+                self.rules.push(rule);
+            }
+        }
+        self.serves.extend(other.serves);
+        self.serves.sort_unstable();
+        self.serves.dedup();
+        for fact in other.facts {
+            if !self.facts.contains(&fact) {
+                self.facts.push(fact);
+            }
+        }
+        self.reach = self.reach.min(other.reach);
+        self.own_gain_ms_per_day += other.own_gain_ms_per_day;
+    }
+}

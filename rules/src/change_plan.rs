@@ -1,5 +1,7 @@
 //! The frozen list of actions of one run, with their undo, made before anything runs.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -193,7 +195,10 @@ pub fn digest(text: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
 }
 
 /// Name of a new index: `pgw_<table>_<keys>_<8 digits of the key>`, ASCII, at most 63 bytes, so that the
@@ -236,6 +241,10 @@ pub fn lint(plan: &ChangePlan) -> Vec<String> {
                 faults.push(format!("action {id}: index and action name different tables"));
             }
         }
+        if let Err(error) = second_opinion(&action.sql()) {
+            faults
+                .push(format!("action {id}: a second parser refuses `{}`: {error}", action.sql()));
+        }
         if let Operation::DropIndex { index } = &action.operation {
             let keeps = index.unique
                 || index.primary
@@ -258,6 +267,18 @@ pub fn lint(plan: &ChangePlan) -> Vec<String> {
         faults.push("an action stands twice in the plan".to_owned());
     }
     faults
+}
+
+/// Whether sqlparser, which shares no code with the server's grammar, takes the statement for exactly one. It
+/// does not know `DROP INDEX CONCURRENTLY`, so that word is left out for it.
+fn second_opinion(sql: &str) -> Result<(), String> {
+    let sql = sql.replacen("DROP INDEX CONCURRENTLY ", "DROP INDEX ", 1);
+    let dialect = sqlparser::dialect::PostgreSqlDialect {};
+    match sqlparser::parser::Parser::parse_sql(&dialect, &sql) {
+        Ok(statements) if statements.len() == 1 => Ok(()),
+        Ok(statements) => Err(format!("it sees {} statements", statements.len())),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 #[cfg(test)]

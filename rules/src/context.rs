@@ -29,9 +29,15 @@ impl Analyzed {
 
     /// Weighted mean cost over the bindings that could be planned; `None` when none could.
     pub fn cost(&self) -> Option<f64> {
-        let planned = || self.bindings.iter().zip(&self.plans).filter_map(|(b, p)| p.as_ref().map(|p| (b.weight, p)));
+        let planned = || {
+            self.bindings
+                .iter()
+                .zip(&self.plans)
+                .filter_map(|(b, p)| p.as_ref().map(|p| (b.weight, p)))
+        };
         let weight: f64 = planned().map(|(weight, _)| weight).sum();
-        (weight > 0.0).then(|| planned().map(|(w, plan)| w * plan.total_cost()).sum::<f64>() / weight)
+        (weight > 0.0)
+            .then(|| planned().map(|(w, plan)| w * plan.total_cost()).sum::<f64>() / weight)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::quote::{ident, qualified};
 use crate::snapshot::{Intake, LeftOut, Statement};
 pub use files::{WorkloadError, WorkloadFile, take_in_files};
 
-use crate::statement::{Class, classify, split};
+use crate::statement::{Class, FileStatement, classify, split};
 
 /// Most examples kept of one statement: enough for skew to show, few enough for a small snapshot.
 pub const EXAMPLES_MAX: usize = 5;
@@ -197,11 +197,11 @@ pub fn add_examples(statements: &mut [Statement], texts: &[String]) {
         .map(|(place, statement)| (statement.id.clone(), place))
         .collect();
     for text in texts.iter().filter(|text| !names_parameter(text)) {
-        for piece in split(text) {
-            if let Class::Statement { fingerprint, .. } = classify(piece)
+        for FileStatement { text, .. } in split(text).into_iter().flatten() {
+            if let Class::Statement { fingerprint, .. } = classify(&text)
                 && let Some(place) = place.get(&fingerprint)
             {
-                statements[*place].examples.push(piece.trim().to_owned());
+                statements[*place].examples.push(text);
             }
         }
     }

@@ -3,15 +3,31 @@
 //! Pure, synchronous and deterministic: the same input gives the same output, byte for byte. Nothing here
 //! reads a clock, a file or the environment, and nothing here can fail for want of the outside world.
 
+pub mod assemble;
+pub mod bindings;
+pub mod btree;
 pub mod candidate;
 pub mod change_plan;
+pub mod context;
 pub mod evidence;
 pub mod index;
 pub mod intake;
+pub mod judge;
 pub mod quote;
 pub mod reach;
 pub mod report;
+pub mod rule;
+mod rules;
+pub mod select;
+pub mod size;
+pub mod sizes;
 pub mod snapshot;
 pub mod statement;
 #[doc(hidden)]
 pub mod testing;
+pub mod unpriced;
+pub mod whatif;
+pub mod workload;
+pub mod write_cost;
+
+pub use rules::{RULES, propose};

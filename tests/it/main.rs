@@ -9,4 +9,5 @@ mod harness;
 
 mod architecture;
 mod cluster;
+mod demo_data;
 mod selftest;

@@ -43,7 +43,7 @@ pub(super) fn fill(
     let searched: Vec<_> = files.iter().map(|(path, _)| format!("`{}`", path.display())).collect();
     Err(ConnInfoError::UnknownService {
         origin: settings.origin("service"),
-        name: service,
+        name: service.escape_debug().to_string(),
         searched: searched.join(" or "),
     })
 }

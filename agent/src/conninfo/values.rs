@@ -23,7 +23,7 @@ fn wrong(settings: &Settings, parameter: &str, expected: &'static str) -> ConnIn
     let parameter = find(parameter).expect("only known parameters are read").name;
     ConnInfoError::Value {
         parameter,
-        value: settings.get(parameter).unwrap_or_default().to_owned(),
+        value: settings.get(parameter).unwrap_or_default().escape_debug().to_string(),
         origin: settings.origin(parameter),
         expected,
     }

@@ -46,7 +46,7 @@ impl Limits {
         Self {
             statement: Duration::from_secs(statement),
             lock: Duration::from_secs(lock),
-            idle_in_transaction: Duration::from_secs(60),
+            idle_in_transaction: Duration::from_mins(1),
         }
     }
 }
@@ -393,7 +393,8 @@ impl Wanted<'_> {
 
     /// Where a pooler gives every statement another server process, settings and locks would
     /// not hold, and would hit other users' sessions. Then two of our connections can share one
-    /// process, or one of them can move; with a pool in session mode neither happens.
+    /// process, or one of them can move; with a pool in session mode neither happens. Asking
+    /// the first twice more uncovers a pool that hands its connections out in turn.
     async fn refuse_transaction_pooling(
         &self,
         link: &Link,
@@ -403,11 +404,14 @@ impl Wanted<'_> {
         target: &str,
     ) -> Result<(), PgError> {
         let (second, other) = self.open(config, tls, target).await?;
-        let asking = self.in_time(self.ask(link, HELLO), target).await?;
-        let again = asking.map_err(|error| PgError::connecting(&error, target))?;
+        let mut stays = other.backend_pid != hello.backend_pid;
+        for _ in 0..2 {
+            let asked = self.in_time(self.ask(link, HELLO), target).await?;
+            let again = asked.map_err(|error| PgError::connecting(&error, target))?;
+            stays &= Hello::read(&again).is_some_and(|now| now.backend_pid == hello.backend_pid);
+        }
         second.close().await;
-        let stays = Hello::read(&again).is_some_and(|now| now.backend_pid == hello.backend_pid);
-        if stays && other.backend_pid != hello.backend_pid {
+        if stays {
             return Ok(());
         }
         Err(PgError::connect_with_hint(

@@ -172,7 +172,7 @@ impl PgError {
                         hint: advice,
                     } = next
                 {
-                    message.push_str(&format!("; nor to `{target}`: {more}"));
+                    *message = format!("{message}; nor to `{target}`: {more}");
                     (*cause, *sqlstate, *hint) = (last, code, advice);
                 }
                 all
@@ -195,7 +195,7 @@ impl PgError {
                 target: target.to_owned(),
                 message: db.message().to_owned(),
                 sqlstate: Some(db.code().code().to_owned()),
-                hint: db.hint().map(str::to_owned),
+                hint: db.hint().or(advice(db.message())).map(str::to_owned),
             }));
         }
         // The driver keeps its error's kind to itself; its text is the only way to know it. The
@@ -213,10 +213,10 @@ impl PgError {
             ),
             _ if source.contains("unsupported") => (ConnectCause::Unsupported, source),
             _ if kind == "authentication error" => (ConnectCause::Authentication, source),
-            _ if kind == "unexpected message from server" => (
-                ConnectCause::Unsupported,
-                "what answers there does not speak PostgreSQL's protocol".to_owned(),
-            ),
+            _ if kind == "unexpected message from server" => foreign(),
+            Some(
+                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other,
+            ) => foreign(),
             Some(io::ErrorKind::TimedOut) => (ConnectCause::Timeout, "no answer in time".into()),
             Some(io::ErrorKind::ConnectionRefused) => {
                 (ConnectCause::Unreachable, "connection refused".to_owned())
@@ -230,7 +230,8 @@ impl PgError {
             }
             None => (ConnectCause::Other, chain(Some(error))),
         };
-        Self::connect(cause, target, message)
+        let hint = advice(&message);
+        Self::connect_with_hint(cause, target, message, hint)
     }
 
     /// Classifies an error of the driver in a running session.
@@ -321,6 +322,25 @@ impl ConnectCause {
             Self::Unsupported | Self::Other => return None,
         })
     }
+}
+
+/// What to do about some messages that say more than their code does.
+fn advice(message: &str) -> Option<&'static str> {
+    let advice = [
+        ("channel binding", "use TLS (sslmode=require), or channel_binding=prefer"),
+        ("valid client certificate", "give one with sslcert and sslkey"),
+        (
+            "startup parameter",
+            "a connection pooler refuses it; take away `options` (PGOPTIONS), or connect to the server itself",
+        ),
+    ];
+    advice.iter().find(|(part, _)| message.contains(part)).map(|(_, advice)| *advice)
+}
+
+/// Something else than a PostgreSQL server has answered.
+fn foreign() -> (ConnectCause, String) {
+    let message = "what answers there does not speak PostgreSQL's protocol";
+    (ConnectCause::Unsupported, message.to_owned())
 }
 
 /// After FATAL and PANIC the server closes the connection.

@@ -55,16 +55,12 @@ impl Link {
         config: &Config,
         tls: Option<&MakeRustlsConnect>,
     ) -> Result<Self, tokio_postgres::Error> {
-        match tls {
-            Some(tls) => {
-                let (client, connection) = config.connect(tls.clone()).await?;
-                Ok(Self::drive(client, connection, Some(tls.clone())))
-            }
-            None => {
-                let (client, connection) = config.connect(NoTls).await?;
-                Ok(Self::drive(client, connection, None))
-            }
+        if let Some(tls) = tls {
+            let (client, connection) = config.connect(tls.clone()).await?;
+            return Ok(Self::drive(client, connection, Some(tls.clone())));
         }
+        let (client, connection) = config.connect(NoTls).await?;
+        Ok(Self::drive(client, connection, None))
     }
 
     fn drive<S, T>(

@@ -183,14 +183,17 @@ async fn files_stand_in_for_the_extension() {
     let intake = &seen.intake;
     assert_eq!(
         (intake.source.as_str(), intake.seen, intake.since),
-        ("load.sql, more.sql", 7, None)
+        ("load.sql, more.sql", 8, None)
     );
     assert_eq!(
         intake.left_out,
-        [(LeftOut::Utility, 1), (LeftOut::Unparsable, 1), (LeftOut::Repeated, 1)].into()
+        [(LeftOut::Utility, 1), (LeftOut::Unparsable, 2), (LeftOut::Repeated, 1)].into()
     );
     let notes = intake.notes.join("\n");
-    assert!(notes.contains("load.sql:8: ") && notes.contains("SELEC"), "{notes}");
+    assert!(
+        notes.contains("load.sql:1: ") && notes.contains("load.sql:8: ") && notes.contains("SELEC"),
+        "{notes}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

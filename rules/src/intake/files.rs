@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{leave_out, names_parameter, reason, tidy_examples};
 use crate::snapshot::{Intake, LeftOut, Statement};
-use crate::statement::{Class, classify, split};
+use crate::statement::{Class, FileError, FileStatement, classify, split};
 
 /// Most unreadable statements that are named one by one; the rest is a number.
 const NAMED_MAX: usize = 20;
@@ -103,14 +103,21 @@ fn read_file(
     let mut found = Vec::new();
     let mut parsed = 0;
     let first = unread.len();
-    for (line, text) in pieces(&file.text) {
+    for piece in split(&file.text) {
         intake.seen += 1;
-        let class = match classify(text) {
-            // Nobody cuts the texts of a file: this one is written so.
-            Class::Truncated => Class::Unparsable(
-                "it ends too early: a quote, a parenthesis or a clause is left open".to_owned(),
-            ),
-            class => class,
+        let (line, text, class) = match piece {
+            Ok(FileStatement { line, text }) => {
+                let class = match classify(&text) {
+                    // Nobody cuts the texts of a file: this one is written so.
+                    Class::Truncated => Class::Unparsable(
+                        "it ends too early: a quote, a parenthesis or a clause is left open"
+                            .to_owned(),
+                    ),
+                    class => class,
+                };
+                (line, text, class)
+            }
+            Err(FileError { line, reason }) => (line, String::new(), Class::Unparsable(reason)),
         };
         let count = reason(&class);
         parsed += u64::from(count != Some(LeftOut::Unparsable));
@@ -118,7 +125,7 @@ fn read_file(
             leave_out(intake, reason, 1);
         }
         match class {
-            Class::Statement { fingerprint, .. } => found.push((fingerprint, text.to_owned())),
+            Class::Statement { fingerprint, .. } => found.push((fingerprint, text)),
             Class::Unparsable(reason) => {
                 unread.push(Unread { file: file.name.clone(), line, reason });
             }
@@ -133,25 +140,6 @@ fn read_file(
         }),
         _ => Ok(found),
     }
-}
-
-/// The statements of a file, each with its line. Lines of psql's own commands (`\timing`) before one are passed over.
-fn pieces(text: &str) -> Vec<(usize, &str)> {
-    let mut from = 0;
-    let mut pieces = Vec::new();
-    for piece in split(text) {
-        let at = text[from..].find(piece).map_or(from, |found| from + found);
-        from = at + piece.len();
-        let mut rest = piece.trim_start();
-        while rest.starts_with('\\') {
-            rest = rest.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
-        }
-        let start = from - rest.len();
-        if !rest.trim_end().is_empty() {
-            pieces.push((text[..start].matches('\n').count() + 1, rest.trim_end()));
-        }
-    }
-    pieces
 }
 
 fn written(id: String, text: String, search_path: &[String]) -> Statement {
@@ -199,7 +187,7 @@ fn describe_left_out(intake: &Intake) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{WorkloadError, WorkloadFile, pieces, take_in_files};
+    use super::{WorkloadError, WorkloadFile, take_in_files};
     use crate::snapshot::LeftOut;
 
     fn file(text: &str) -> WorkloadFile {
@@ -216,13 +204,6 @@ mod tests {
         assert_eq!((intake.seen, intake.left_out), (4, [(LeftOut::Repeated, 1)].into()));
         let (statements, intake) = take_in_files(&[file(text)], 1, &[]).unwrap();
         assert_eq!((statements.len(), intake.left_out[&LeftOut::BeyondLimit]), (1, 1));
-    }
-
-    #[test]
-    fn pieces_know_their_line_and_psqls_commands_are_passed_over() {
-        let text = "\\set x 1\n\\timing\nSELECT 1;\n\n-- why\nSELECT\n2;\n";
-        assert_eq!(pieces(text), [(3, "SELECT 1"), (6, "SELECT\n2")]);
-        assert_eq!(pieces("\\q"), []);
     }
 
     #[test]

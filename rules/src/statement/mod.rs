@@ -8,21 +8,28 @@ mod classify;
 mod condition;
 mod expression;
 mod from;
+pub mod guard;
+pub mod index_shape;
+mod mask;
 mod parse;
 mod print;
 mod query;
+mod repair;
 mod resolve;
 mod scope;
 mod split;
 mod usage;
+mod walk;
 mod write;
 
 use std::collections::BTreeMap;
 
 pub use analyzer::{analyze, is_single_plannable};
 pub use classify::{Class, MARKER, classify, classify_within};
+pub use mask::mask;
 pub use parse::fingerprint;
-pub use split::split;
+pub use repair::{Repaired, repair};
+pub use split::{FileError, FileStatement, split};
 
 use petgraph::graphmap::UnGraphMap;
 

@@ -13,9 +13,16 @@ pub(super) fn sql(expr: &Expr) -> String {
         Expr::Constant(text, kind) => constant(text, *kind),
         Expr::Cast(value, to) => format!("{}::{to}", primary(value)),
         Expr::Operator(None, name, right) => format!("{name} {}", primary(right)),
-        Expr::Operator(Some(left), name, right) => format!("{} {name} {}", primary(left), primary(right)),
+        Expr::Operator(Some(left), name, right) => {
+            format!("{} {name} {}", primary(left), primary(right))
+        }
         Expr::Any { left, operator, right, all } => {
-            format!("{} {operator} {} ({})", primary(left), if *all { "ALL" } else { "ANY" }, sql(right))
+            format!(
+                "{} {operator} {} ({})",
+                primary(left),
+                if *all { "ALL" } else { "ANY" },
+                sql(right)
+            )
         }
         Expr::In(left, list, negated) => {
             format!("{} {}IN ({})", primary(left), if *negated { "NOT " } else { "" }, joined(list))
@@ -28,7 +35,9 @@ pub(super) fn sql(expr: &Expr) -> String {
         Expr::Keyword(name, list) => format!("{name}({})", joined(list)),
         Expr::Array(list) => format!("ARRAY[{}]", joined(list)),
         Expr::Row(list) => format!("ROW({})", joined(list)),
-        Expr::Case(operand, arms, otherwise) => case(operand.as_deref(), arms, otherwise.as_deref()),
+        Expr::Case(operand, arms, otherwise) => {
+            case(operand.as_deref(), arms, otherwise.as_deref())
+        }
         Expr::Steps(value, steps) => {
             let mut text = format!("({})", sql(value));
             for step in steps {
@@ -119,8 +128,12 @@ pub(super) fn target(expr: &Expr) -> Target {
         Expr::Column(_, name) => add(&mut described.columns, name.clone()),
         Expr::Call(call) => add(&mut described.functions, (call.schema.clone(), call.name.clone())),
         // All of these are as stable as now(), and pg_proc has no entry of their own name.
-        Expr::Clock(_) => add(&mut described.functions, (Some("pg_catalog".to_owned()), "now".to_owned())),
-        Expr::Operator(_, name, _) | Expr::Any { operator: name, .. } => add(&mut described.operators, name.clone()),
+        Expr::Clock(_) => {
+            add(&mut described.functions, (Some("pg_catalog".to_owned()), "now".to_owned()))
+        }
+        Expr::Operator(_, name, _) | Expr::Any { operator: name, .. } => {
+            add(&mut described.operators, name.clone())
+        }
         Expr::In(..) => add(&mut described.operators, "=".to_owned()),
         Expr::Cast(_, to) => add(&mut described.casts, to.clone()),
         _ => {}
@@ -158,7 +171,10 @@ pub(super) fn type_name(name: &pg::TypeName) -> String {
         .typmods
         .iter()
         .filter_map(|node| match &node.node {
-            Some(NodeEnum::AConst(pg::AConst { val: Some(pg::a_const::Val::Ival(number)), .. })) => Some(number.ival.to_string()),
+            Some(NodeEnum::AConst(pg::AConst {
+                val: Some(pg::a_const::Val::Ival(number)),
+                ..
+            })) => Some(number.ival.to_string()),
             _ => None,
         })
         .collect();

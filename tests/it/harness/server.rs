@@ -117,6 +117,15 @@ impl TestDatabase {
         connect(self.cluster, &self.name).await
     }
 
+    /// Fills it with the demo's tables, so that so many users have so many log rows.
+    pub(crate) async fn load_demo(&self, users: u32, logs: u32) {
+        let schema = include_str!("../../../src/demo/schema.sql");
+        let data = include_str!("../../../src/demo/load.sql");
+        let sizes = format!("SET demo.users = {users}; SET demo.logs = {logs};");
+        self.sql(&format!("{sizes}{schema}{data}")).await;
+        self.sql("VACUUM ANALYZE").await;
+    }
+
     /// Runs one or more statements and returns the rows of all, each value as its text.
     pub(crate) async fn sql(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         rows(&self.client, sql).await

@@ -1,0 +1,219 @@
+//! One run: its two connections, its lock, its voice.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::check::Checked;
+use super::{ApplyError, ApplyOptions, Event};
+use crate::conninfo::ConnInfo;
+use crate::journal::{self, Change, Identity, JournalError, NewEntry, State};
+use crate::postgres::{Meter, PgError, Purpose, Session};
+
+/// First half of the advisory lock's key: the first four bytes of the SHA-256 of `pgwright`. The other half
+/// is the oid of the database.
+const LOCK_CLASS: i32 = i32::from_be_bytes([0xfd, 0x0a, 0xe5, 0xba]);
+/// How often we ask for the lock that another run holds.
+const LOCK_GLANCE: Duration = Duration::from_millis(250);
+
+/// One run.
+pub(crate) struct Runner<'a> {
+    /// Runs the statements that change something, holds the lock and writes the journal.
+    pub(crate) session: Session,
+    /// Looks on, always outside of a transaction: its snapshot would hold the first one up.
+    pub(super) watch: Session,
+    pub(crate) here: Identity,
+    pub(super) options: &'a ApplyOptions,
+    pub(super) progress: &'a mut (dyn FnMut(Event) + Send),
+    /// Short id of the action at work.
+    pub(crate) action: String,
+}
+
+impl<'a> Runner<'a> {
+    /// Connects, refuses where nothing may be changed, and takes the lock.
+    pub(crate) async fn open(
+        info: &ConnInfo,
+        meter: &Arc<Meter>,
+        options: &'a ApplyOptions,
+        progress: &'a mut (dyn FnMut(Event) + Send),
+    ) -> Result<Self, ApplyError> {
+        let connect = ApplyError::while_doing("connect to change the database");
+        let session = Session::connect(info, Purpose::Apply, meter).await.map_err(connect)?;
+        may_change(&session)?;
+        let look = ApplyError::while_doing("find out which database this is");
+        let here = identity(&session).await.map_err(look)?;
+        let connect = ApplyError::while_doing("connect to watch over the changes");
+        let watch = Session::connect(info, Purpose::Watch, meter).await.map_err(connect)?;
+        let mut runner =
+            Self { session, watch, here, options, progress, action: String::new() };
+        runner.take_lock().await?;
+        Ok(runner)
+    }
+
+    /// Gives the lock back and closes the connections.
+    pub(crate) async fn close(self) {
+        // A session that is lost has lost its lock as well.
+        let _ = self.session.query("SELECT pg_catalog.pg_advisory_unlock_all()", &[]).await;
+        self.session.close().await;
+        self.watch.close().await;
+    }
+
+    /// Tells those who look on.
+    pub(crate) fn tell(&mut self, event: Event) {
+        (self.progress)(event);
+    }
+
+    /// Returns an error when the user wants to stop.
+    pub(crate) fn heed_stop(&self) -> Result<(), ApplyError> {
+        let stopped = self.options.stop.as_ref().is_some_and(|stop| *stop.borrow());
+        if stopped { Err(ApplyError::Interrupted) } else { Ok(()) }
+    }
+
+    /// Writes the row of an action; the reason where an unfinished one is in its way.
+    pub(super) async fn intend(&self, new: &NewEntry) -> Result<Checked<i64>, ApplyError> {
+        match journal::insert(&self.session, new).await {
+            Ok(id) => Ok(Ok(id)),
+            Err(JournalError::Write(error)) if error.sqlstate() == Some("23505") => Ok(Err(format!(
+                "an unfinished action on {} is in the way; `pgwright log` shows it",
+                new.action.table.qualified()
+            ))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Moves a row of the journal.
+    pub(super) async fn step(
+        &self,
+        id: i64,
+        from: State,
+        to: State,
+        change: &Change<'_>,
+    ) -> Result<(), ApplyError> {
+        tracing::debug!(row = id, %from, %to, "journal row moves");
+        Ok(journal::advance(&self.session, id, from, to, change).await?)
+    }
+
+    /// Waits, unless the user wants to stop.
+    pub(super) async fn pause(&self, length: Duration) -> Result<(), ApplyError> {
+        match &self.options.stop {
+            None => tokio::time::sleep(length).await,
+            Some(stop) => {
+                let mut stop = stop.clone();
+                // When nobody is left to say stop, the pause just takes its time.
+                let stopped = async {
+                    if stop.wait_for(|stop| *stop).await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                let _ = tokio::time::timeout(length, stopped).await;
+            }
+        }
+        self.heed_stop()
+    }
+
+    /// Takes the lock that only one run can have. Never with a waiting call: a session that waits for an
+    /// advisory lock holds a snapshot, and the other run's index build would deadlock with it.
+    async fn take_lock(&mut self) -> Result<(), ApplyError> {
+        let since = Instant::now();
+        let mut told = false;
+        loop {
+            let ask = ApplyError::while_doing("take the lock of the only run");
+            if self.try_lock().await.map_err(ask)? {
+                return Ok(());
+            }
+            let holder = ApplyError::while_doing("find out which run holds the lock");
+            let holder = self.lock_holder().await.map_err(holder)?;
+            if let Some((pid, user)) = holder
+                && since.elapsed() >= self.options.runner_wait
+            {
+                return Err(ApplyError::OtherRun { pid, user });
+            }
+            if !told {
+                told = true;
+                let why = "another run of pgwright to end".to_owned();
+                self.tell(Event::Waiting { action: String::new(), why });
+            }
+            self.pause(LOCK_GLANCE).await?;
+        }
+    }
+
+    fn lock_key(&self) -> i32 {
+        self.here.database.cast_signed()
+    }
+
+    async fn try_lock(&self) -> Result<bool, PgError> {
+        let sql = "SELECT pg_catalog.pg_try_advisory_lock($1, $2)";
+        Ok(self.session.query_one(sql, &[&LOCK_CLASS, &self.lock_key()]).await?.try_get(0)?)
+    }
+
+    async fn lock_holder(&self) -> Result<Option<(i32, Option<String>)>, PgError> {
+        let sql = "SELECT l.pid, a.usename::text FROM pg_catalog.pg_locks l \
+                   LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+                   WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.database = $1 \
+                   AND l.classid = $2 AND l.objid = $1 LIMIT 1";
+        let class = LOCK_CLASS.cast_unsigned();
+        match self.session.query_opt(sql, &[&self.here.database, &class]).await? {
+            Some(row) => Ok(Some((row.try_get(0)?, row.try_get(1)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns an error unless we still hold the lock. A pooler or `DISCARD ALL` could have taken it.
+    pub(super) async fn check_lock(&self) -> Result<(), ApplyError> {
+        let ask = ApplyError::while_doing("check the lock of the only run");
+        match self.lock_holder().await.map_err(ask)? {
+            Some((pid, _)) if pid == self.session.backend_pid() => Ok(()),
+            _ => Err(ApplyError::Refused {
+                reason: "the lock that keeps a second run away was lost; connect directly to the server, \
+                         not through a connection pooler"
+                    .to_owned(),
+            }),
+        }
+    }
+}
+
+/// Refuses servers on which nothing can or should be changed.
+fn may_change(session: &Session) -> Result<(), ApplyError> {
+    let facts = session.facts();
+    let refuse = |reason: String| Err(ApplyError::Refused { reason });
+    let version = facts.version;
+    if let Err(error) = version.supported() {
+        return refuse(error.to_string());
+    }
+    // Release notes of 14.4: CREATE INDEX CONCURRENTLY of 14.0 to 14.3 could build corrupt indexes.
+    if (140_000..140_004).contains(&version.0) {
+        return refuse(format!(
+            "PostgreSQL {version} can corrupt indexes that are built with CONCURRENTLY; upgrade to 14.4 or later"
+        ));
+    }
+    if facts.in_recovery {
+        return refuse("the server is a standby; connect to the primary".to_owned());
+    }
+    if facts.read_only {
+        return refuse(
+            "the session is read-only (default_transaction_read_only); connect with a role that may write"
+                .to_owned(),
+        );
+    }
+    if facts.behind_pooler {
+        return refuse(
+            "a connection pooler stands between, and would hand our session to others; connect directly to the server"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+async fn identity(session: &Session) -> Result<Identity, PgError> {
+    let sql = "SELECT d.oid, pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') \
+               FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
+    let row = session.query_one(sql, &[]).await?;
+    let (database, may_read): (u32, bool) = (row.try_get(0)?, row.try_get(1)?);
+    let system_identifier = if may_read {
+        let sql = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()";
+        session.query_one(sql, &[]).await?.try_get(0)?
+    } else {
+        None
+    };
+    let version_num = session.version().0.cast_signed();
+    Ok(Identity { system_identifier, database, version_num })
+}

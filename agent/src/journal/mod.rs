@@ -1,0 +1,397 @@
+//! The journal: one row per action in the database that the action changes, written before the action.
+//!
+//! It lies in the same database so that the write-ahead log keeps the order: after a crash, a failover or
+//! a restore to a point in time, an index of ours is never there without its row. Rows move only along
+//! [`State::may_become`], by compare-and-set. The SQL texts in it are for people: what is executed is
+//! rendered anew from the structured columns.
+
+mod entry;
+mod state;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub use entry::Entry;
+pub use state::State;
+
+use crate::postgres::{Param, PgError, Session};
+
+/// What every index that pgwright makes is called first.
+pub const INDEX_PREFIX: &str = "pgw_";
+
+/// The table, view and indexes of the journal.
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// Why the journal could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// It cannot be read.
+    #[error("cannot read the journal (pgwright.\"OptimizationLog\")")]
+    Read(#[source] PgError),
+    /// It cannot be made.
+    #[error(
+        "cannot make the journal: the role needs CREATE on the database, or a schema `pgwright` of its own \
+         (as a superuser: CREATE SCHEMA pgwright AUTHORIZATION the_role)"
+    )]
+    Create(#[source] PgError),
+    /// A row cannot be written.
+    #[error("cannot write to the journal (pgwright.\"OptimizationLog\")")]
+    Write(#[source] PgError),
+    /// It is not the table that we made.
+    #[error(
+        "the journal has been changed ({what}), so nothing is done; restore pgwright.\"OptimizationLog\", \
+         or move it away after undoing by hand what it lists"
+    )]
+    Changed {
+        /// What is different.
+        what: String,
+    },
+    /// It is gone, and our indexes are still there.
+    #[error(
+        "there are indexes made by pgwright ({}), but their journal is missing, so nothing is done; \
+         restore schema pgwright, or drop or rename these indexes",
+        .indexes.join(", ")
+    )]
+    Lost {
+        /// Their names.
+        indexes: Vec<String>,
+    },
+    /// Somebody else moved a row under our hands.
+    #[error("row {id} of the journal is no longer in state {expected}: somebody else changed it")]
+    Moved {
+        /// The row.
+        id: i64,
+        /// The state that it was in.
+        expected: State,
+    },
+    /// A move that the diagram does not have.
+    #[error("row {id} of the journal cannot go from {from} to {to}")]
+    NoSuchMove {
+        /// The row.
+        id: i64,
+        /// From where.
+        from: State,
+        /// To where.
+        to: State,
+    },
+}
+
+/// Which actions of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// One, by its number.
+    Id(i64),
+    /// Those of one run.
+    Run(Uuid),
+    /// Those written at or after this time.
+    Since(DateTime<Utc>),
+    /// All.
+    All,
+}
+
+/// What a row is written with; the rest is the server's to fill in.
+#[derive(Clone, Debug)]
+pub(crate) struct NewEntry {
+    pub(crate) run: Uuid,
+    pub(crate) action: rules::change_plan::Action,
+    /// Name, oid and definition of an index that is there already.
+    pub(crate) index: (Option<String>, Option<u32>, Option<String>),
+    pub(crate) before: Value,
+    pub(crate) server: Identity,
+}
+
+/// Which database of which cluster it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// `None` where the role may not read it.
+    pub(crate) system_identifier: Option<String>,
+    pub(crate) database: u32,
+    pub(crate) version_num: i32,
+}
+
+/// What a move changes in a row, beside its state.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Change<'a> {
+    pub(crate) index_oid: Option<u32>,
+    pub(crate) definition: Option<&'a str>,
+    pub(crate) sqlstate: Option<&'a str>,
+    pub(crate) error: Option<&'a str>,
+    pub(crate) note: Option<&'a str>,
+    /// Statements that change something, sent since the last move.
+    pub(crate) attempts: i32,
+}
+
+/// Returns whether the journal exists; an error when it is not as we made it.
+pub(crate) async fn exists(session: &Session) -> Result<bool, JournalError> {
+    let rows = session
+        .query(
+            "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod) \
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid \
+             WHERE n.nspname = 'pgwright' AND c.relname = 'OptimizationLog' AND a.attnum > 0 AND NOT a.attisdropped",
+            &[],
+        )
+        .await
+        .map_err(JournalError::Read)?;
+    let mut found = BTreeMap::new();
+    for row in rows {
+        let name: String = row.try_get(0).map_err(|error| JournalError::Read(error.into()))?;
+        let kind: String = row.try_get(1).map_err(|error| JournalError::Read(error.into()))?;
+        found.insert(name, kind);
+    }
+    if found.is_empty() {
+        return Ok(false);
+    }
+    difference(&found).map_or(Ok(true), |what| Err(JournalError::Changed { what }))
+}
+
+/// The columns that [`SCHEMA`] makes, with their types as `format_type` prints them.
+fn expected_columns() -> BTreeMap<String, String> {
+    let table = SCHEMA.split_once("(\n").and_then(|(_, rest)| rest.split_once("\n);"));
+    let (columns, _) = table.expect("schema.sql begins with the table");
+    columns
+        .lines()
+        .filter_map(|line| {
+            let (name, rest) = line.trim().strip_prefix('"')?.split_once("\" ")?;
+            let kind = rest.split([' ', ',']).next()?;
+            let kind = match kind {
+                "double" => "double precision",
+                "timestamptz" => "timestamp with time zone",
+                plain => plain,
+            };
+            Some((name.to_owned(), kind.to_owned()))
+        })
+        .collect()
+}
+
+fn difference(found: &BTreeMap<String, String>) -> Option<String> {
+    let expected = expected_columns();
+    for (name, kind) in &expected {
+        match found.get(name) {
+            None => return Some(format!("column \"{name}\" is missing")),
+            Some(other) if other != kind => {
+                return Some(format!("column \"{name}\" has type {other}, not {kind}"));
+            }
+            Some(_) => {}
+        }
+    }
+    let extra = found.keys().find(|name| !expected.contains_key(*name));
+    extra.map(|name| format!("column \"{name}\" was added"))
+}
+
+/// Makes the journal where there is none. Refuses where its absence means that it was lost.
+pub(crate) async fn ensure(session: &Session) -> Result<(), JournalError> {
+    if exists(session).await? {
+        return Ok(());
+    }
+    let orphans = session
+        .query(
+            "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE c.relkind = 'i' AND pg_catalog.left(c.relname::text, 4) = $1 \
+             AND c.relname::text ~ '_[0-9a-f]{8}$' ORDER BY 1",
+            &[&INDEX_PREFIX],
+        )
+        .await
+        .map_err(JournalError::Read)?;
+    let indexes: Vec<String> = orphans.iter().filter_map(|row| row.try_get(0).ok()).collect();
+    if !indexes.is_empty() {
+        return Err(JournalError::Lost { indexes });
+    }
+    create(session).await.map_err(JournalError::Create)
+}
+
+async fn create(session: &Session) -> Result<(), PgError> {
+    let schema = session
+        .query("SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'pgwright'", &[])
+        .await?;
+    let schema = if schema.is_empty() { "CREATE SCHEMA pgwright;" } else { "" };
+    let made = session.batch(&format!("BEGIN; {schema} {SCHEMA} COMMIT")).await;
+    if made.is_err() {
+        // The error that led here says more than one of the clean-up.
+        let _ = session.batch("ROLLBACK").await;
+    }
+    made
+}
+
+/// Writes the row of an action that is about to be carried out, and returns its number.
+pub(crate) async fn insert(session: &Session, new: &NewEntry) -> Result<i64, JournalError> {
+    let action = &new.action;
+    let undo = match action.undo() {
+        statements if statements.is_empty() => "-- nothing to undo".to_owned(),
+        statements => statements.iter().map(|sql| format!("{sql};\n")).collect(),
+    };
+    let reach = action.reach.to_string();
+    let (name, oid, definition) = &new.index;
+    let version = env!("CARGO_PKG_VERSION");
+    let (impact, operation) = (to_json(&action.impact), to_json(&action.operation));
+    let (evidence, helps) = (to_json(&action.confidence.terms), helps(action));
+    let params: [&dyn Param; 23] = [
+        &new.run,
+        &action.key,
+        &action.operation.kind(),
+        &action.table.schema,
+        &action.table.name,
+        &action.table.oid,
+        name,
+        oid,
+        definition,
+        &action.rule,
+        &action.sql(),
+        &undo,
+        &action.confidence.value,
+        &reach,
+        &impact,
+        &evidence,
+        &helps,
+        &operation,
+        &new.before,
+        &new.server.system_identifier,
+        &new.server.database,
+        &new.server.version_num,
+        &version,
+    ];
+    let row = session
+        .query_one(
+            r#"INSERT INTO pgwright."OptimizationLog" ("state", "runId", "actionKey", "kind", "schemaName", "tableName",
+               "tableOid", "indexName", "indexOid", "definition", "rule", "statement", "undo", "confidence", "reach",
+               "impact", "evidence", "helps", "operation", "before", "systemIdentifier", "databaseOid",
+               "serverVersion", "agentVersion", "backendPid")
+               VALUES ('intent', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+               $19, $20, $21, $22, $23, pg_catalog.pg_backend_pid()) RETURNING "id""#,
+            &params,
+        )
+        .await
+        .map_err(JournalError::Write)?;
+    row.try_get(0).map_err(|error| JournalError::Write(error.into()))
+}
+
+/// The statements that an action helps, without the lines of their plans: those can show values.
+fn helps(action: &rules::change_plan::Action) -> Value {
+    let lines = action.helps.iter().map(|help| {
+        json!({"statement": help.statement, "cost_before": help.cost_before, "cost_after": help.cost_after})
+    });
+    lines.collect()
+}
+
+fn to_json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).expect("texts, numbers and lists have a JSON form")
+}
+
+/// Moves a row from one state to another, if it still is in the one.
+pub(crate) async fn advance(
+    session: &Session,
+    id: i64,
+    from: State,
+    to: State,
+    change: &Change<'_>,
+) -> Result<(), JournalError> {
+    if !from.may_become(to) {
+        return Err(JournalError::NoSuchMove { id, from, to });
+    }
+    let applied = matches!(to, State::Observing | State::Kept);
+    let params: [&dyn Param; 11] = [
+        &id,
+        &from.name(),
+        &to.name(),
+        &change.index_oid,
+        &change.definition,
+        &change.sqlstate,
+        &change.error,
+        &change.note,
+        &change.attempts,
+        &applied,
+        &(to == State::Reverted),
+    ];
+    let moved = session
+        .execute(
+            r#"UPDATE pgwright."OptimizationLog" SET "state" = $3, "updatedAt" = pg_catalog.clock_timestamp(),
+               "backendPid" = pg_catalog.pg_backend_pid(), "attempts" = "attempts" + $9,
+               "indexOid" = coalesce($4, "indexOid"), "definition" = coalesce($5, "definition"),
+               "lastSqlstate" = coalesce($6, "lastSqlstate"), "lastError" = coalesce($7, "lastError"),
+               "note" = coalesce($8, "note"),
+               "appliedAt" = CASE WHEN $10 THEN coalesce("appliedAt", pg_catalog.clock_timestamp()) ELSE "appliedAt" END,
+               "revertedAt" = CASE WHEN $11 THEN pg_catalog.clock_timestamp() ELSE "revertedAt" END
+               WHERE "id" = $1 AND "state" = $2"#,
+            &params,
+        )
+        .await
+        .map_err(JournalError::Write)?;
+    if moved == 1 { Ok(()) } else { Err(JournalError::Moved { id, expected: from }) }
+}
+
+/// Returns the actions asked for, oldest first; none where there is no journal.
+pub async fn list(session: &Session, which: Which) -> Result<Vec<Entry>, JournalError> {
+    if !exists(session).await? {
+        return Ok(Vec::new());
+    }
+    let (condition, params): (&str, Vec<&dyn Param>) = match &which {
+        Which::Id(id) => (r#""id" = $1"#, vec![id]),
+        Which::Run(run) => (r#""runId" = $1"#, vec![run]),
+        Which::Since(time) => (r#""createdAt" >= $1"#, vec![time]),
+        Which::All => ("true", Vec::new()),
+    };
+    select(session, condition, &params).await
+}
+
+/// Returns one action by its number.
+pub async fn get(session: &Session, id: i64) -> Result<Option<Entry>, JournalError> {
+    Ok(list(session, Which::Id(id)).await?.pop())
+}
+
+/// Returns the rows that a run left unfinished, oldest first.
+pub(crate) async fn in_flight(session: &Session) -> Result<Vec<Entry>, JournalError> {
+    let names: Vec<&str> =
+        State::ALL.iter().filter(|state| state.is_in_flight()).map(|state| state.name()).collect();
+    select(session, r#""state" = ANY($1)"#, &[&names]).await
+}
+
+/// Returns the row that says that an action is in place or under way, if there is one.
+pub(crate) async fn open(session: &Session, key: &str) -> Result<Option<Entry>, JournalError> {
+    let done = [State::Kept, State::Aborted, State::Conflict, State::Reverted].map(State::name);
+    let params: [&dyn Param; 2] = [&key, &done.as_slice()];
+    Ok(select(session, r#""actionKey" = $1 AND "state" <> ALL($2)"#, &params).await?.pop())
+}
+
+async fn select(
+    session: &Session,
+    condition: &str,
+    params: &[&dyn Param],
+) -> Result<Vec<Entry>, JournalError> {
+    let sql =
+        format!(r#"SELECT * FROM pgwright."OptimizationLog" WHERE {condition} ORDER BY "id""#);
+    let rows = session.query(&sql, params).await.map_err(JournalError::Read)?;
+    rows.iter().map(Entry::read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{difference, expected_columns};
+
+    #[test]
+    fn the_expected_columns_are_those_of_the_schema() {
+        let columns = expected_columns();
+        assert_eq!(columns.len(), 34);
+        assert_eq!(columns["confidence"], "double precision");
+        assert_eq!(columns["createdAt"], "timestamp with time zone");
+        assert_eq!(columns["tableOid"], "oid");
+    }
+
+    #[test]
+    fn every_difference_is_told() {
+        let same = expected_columns();
+        assert_eq!(difference(&same), None);
+        let mut other = same.clone();
+        other.remove("undo");
+        assert_eq!(difference(&other).unwrap(), "column \"undo\" is missing");
+        let mut other = same.clone();
+        other.insert("state".into(), "integer".into());
+        assert_eq!(difference(&other).unwrap(), "column \"state\" has type integer, not text");
+        let mut other = same;
+        other.insert("mine".into(), "text".into());
+        assert_eq!(difference(&other).unwrap(), "column \"mine\" was added");
+    }
+}

@@ -1,0 +1,428 @@
+//! From what was chosen to the frozen change plan: facts, confidence, impact, order.
+
+use std::collections::BTreeMap;
+
+use crate::candidate::{Candidate, Change, Refusal};
+use crate::change_plan::{
+    Action, ChangePlan, Help, Impact, Operation, TableRef, action_key, index_name,
+};
+use crate::context::Context;
+use crate::evidence::{Fact, confidence};
+use crate::index::{IndexDefinition, Term};
+use crate::judge;
+use crate::reach::Reach;
+use crate::select::{Chosen, HELPED_BELOW, Selection, Selector};
+use crate::snapshot::Table;
+use crate::statement::Limit;
+use crate::unpriced;
+use crate::whatif::{Cache, Configuration};
+use crate::workload::mean_ms;
+use crate::write_cost::write_cost;
+
+/// Mean time in milliseconds under which a statement counts as fast already.
+const FAST_MS: f64 = 0.2;
+/// Calls under which a measured statement counts as seldom seen.
+const SELDOM_CALLS: u64 = 5;
+/// Spread of cost over bindings from which a statement counts as skewed (dearest / cheapest).
+const SKEW_SPREAD: f64 = 10.0;
+
+/// Everything that assembling needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Assembly<'a> {
+    /// Snapshot and workload.
+    pub cx: Context<'a>,
+    /// All candidates.
+    pub candidates: &'a [Candidate],
+    /// What was chosen.
+    pub selection: &'a Selection,
+    /// The prices.
+    pub selector: &'a Selector<'a>,
+    /// Who answered what-if questions.
+    pub answered_by: &'a str,
+}
+
+/// The actions, and what was refused while making them.
+pub fn actions(assembly: &Assembly<'_>) -> (Vec<Action>, Vec<Refusal>) {
+    let mut actions: Vec<Action> = Vec::new();
+    let configuration: Configuration =
+        assembly.selection.chosen.iter().map(|chosen| chosen.candidate).collect();
+    for chosen in &assembly.selection.chosen {
+        let action = assembly.priced(chosen, &configuration);
+        actions.extend(statistics_after(&action));
+        actions.push(action);
+    }
+    let (unpriced, refusals) = unpriced::actions(assembly, &configuration);
+    actions.extend(unpriced);
+    for candidate in assembly.candidates {
+        match &candidate.change {
+            Change::DropIndex { .. } | Change::Analyze { .. } => {
+                actions.push(assembly.plain(candidate));
+            }
+            Change::CreateIndex { .. } => {}
+        }
+    }
+    let mut unique: BTreeMap<String, Action> = BTreeMap::new();
+    for action in actions {
+        unique.entry(action.key.clone()).or_insert(action);
+    }
+    let mut actions: Vec<Action> = unique.into_values().collect();
+    actions.sort_by(|a, b| {
+        order(a).partial_cmp(&order(b)).expect("no NaN among gains").then(a.key.cmp(&b.key))
+    });
+    (actions, refusals)
+}
+
+/// Statistics first (others rest on them), then by net time saved; what follows an index comes right after.
+fn order(action: &Action) -> (u8, f64, u8) {
+    let gain = action.impact.ms_per_day.unwrap_or(0.0) - action.impact.write_ms_per_day;
+    match action.operation {
+        Operation::Analyze if action.rule == "stale_statistics" => (0, -gain, 0),
+        Operation::CreateIndex { .. } => (1, -gain, 0),
+        Operation::Analyze => (1, -gain, 1),
+        Operation::DropIndex { .. } => (2, -gain, 0),
+    }
+}
+
+impl Assembly<'_> {
+    pub(crate) fn table(&self, oid: u32) -> &Table {
+        self.cx.snapshot.table(oid).expect("candidates are made from the snapshot's tables")
+    }
+
+    fn priced(&self, chosen: &Chosen, configuration: &Configuration) -> Action {
+        let candidate = &self.candidates[chosen.candidate];
+        let helped = self.helped(chosen.candidate, configuration);
+        let mut facts = candidate.facts.clone();
+        if helped.is_empty() {
+            facts.push(Fact::Unpriced {
+                reason: "no statement of the workload shows it".to_owned(),
+            });
+        } else {
+            facts.extend(self.price_facts(&helped, configuration));
+            facts.extend(self.statement_facts(&helped));
+            for &statement in &helped {
+                facts.extend(self.shape_facts(statement, chosen.candidate, configuration));
+            }
+        }
+        if chosen.write.ends_hot > 0.01 {
+            facts.push(Fact::EndsHot { share: chosen.write.ends_hot });
+        }
+        let impact = Impact {
+            ms_per_day: Some(round(chosen.gain_ms_per_day)),
+            bytes: Some(chosen.bytes as i64),
+            write_ms_per_day: round(chosen.write.ms_per_day),
+        };
+        let mut helps: Vec<(f64, Help)> =
+            helped.iter().filter_map(|&s| self.help(s, configuration)).collect();
+        helps.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let Change::CreateIndex { table, definition } = &candidate.change else {
+            unreachable!("only index candidates are chosen")
+        };
+        self.create(
+            candidate,
+            *table,
+            definition,
+            facts,
+            impact,
+            helps.into_iter().map(|(_, help)| help).collect(),
+        )
+    }
+
+    pub(crate) fn create(
+        &self,
+        candidate: &Candidate,
+        table: u32,
+        definition: &IndexDefinition,
+        facts: Vec<Fact>,
+        impact: Impact,
+        helps: Vec<Help>,
+    ) -> Action {
+        let table = self.reference(table);
+        let key = action_key(&table, &format!("create index {}", definition.canonical()));
+        let name = index_name(definition, &key);
+        Action {
+            key,
+            rule: candidate.rules[0].to_owned(),
+            table,
+            operation: Operation::CreateIndex { name, definition: definition.clone() },
+            reach: candidate.reach,
+            confidence: confidence(&distinct(facts)),
+            impact,
+            helps,
+        }
+    }
+
+    /// Statements whose final plans use the candidate and gain by the whole configuration.
+    fn helped(&self, candidate: usize, configuration: &Configuration) -> Vec<usize> {
+        (0..self.cx.workload.len())
+            .filter(|&statement| {
+                let analyzed = &self.cx.workload[statement];
+                let uses = (0..analyzed.bindings.len()).any(|binding| {
+                    self.selector
+                        .price(statement, binding, configuration, Cache::AsSet)
+                        .is_some_and(|price| price.used.contains(&candidate))
+                });
+                uses && self
+                    .ratio(statement, configuration, Cache::AsSet)
+                    .is_some_and(|ratio| ratio <= HELPED_BELOW)
+            })
+            .collect()
+    }
+
+    fn ratio(&self, statement: usize, configuration: &Configuration, cache: Cache) -> Option<f64> {
+        let before = self.selector.cost(statement, &Configuration::new(), cache)?;
+        let after = self.selector.cost(statement, configuration, cache)?;
+        (before > 0.0).then(|| after / before)
+    }
+
+    fn weighted_ratio(&self, helped: &[usize], configuration: &Configuration, cache: Cache) -> f64 {
+        let (mut sum, mut weight) = (0.0, 0.0);
+        for &statement in helped {
+            if let Some(ratio) = self.ratio(statement, configuration, cache) {
+                let share =
+                    crate::workload::ms_per_day(self.cx.snapshot, &self.cx.workload[statement])
+                        .max(1e-9);
+                sum += share * ratio;
+                weight += share;
+            }
+        }
+        if weight > 0.0 { sum / weight } else { 1.0 }
+    }
+
+    fn price_facts(&self, helped: &[usize], configuration: &Configuration) -> Vec<Fact> {
+        let ratio = self.weighted_ratio(helped, configuration, Cache::AsSet);
+        let tiny = self.weighted_ratio(helped, configuration, Cache::Tiny);
+        let mut facts = vec![
+            Fact::Priced { by: self.answered_by.to_owned(), ratio },
+            if tiny <= 0.95 {
+                Fact::PaysWithTinyCache { ratio: tiny }
+            } else {
+                Fact::FailsWithTinyCache { ratio: tiny }
+            },
+        ];
+        let (mut gain, mut bindings, mut spread) = (0, 0, 1.0_f64);
+        for &statement in helped {
+            let analyzed = &self.cx.workload[statement];
+            let costs: Vec<f64> =
+                analyzed.plans.iter().flatten().map(planparse::Plan::total_cost).collect();
+            let (low, high) =
+                costs.iter().fold((f64::MAX, 0.0_f64), |(l, h), &c| (l.min(c), h.max(c)));
+            spread = spread.max(high / low.max(f64::MIN_POSITIVE));
+            for (binding, before) in analyzed.plans.iter().enumerate() {
+                let Some(before) = before else { continue };
+                let Some(after) =
+                    self.selector.price(statement, binding, configuration, Cache::AsSet)
+                else {
+                    continue;
+                };
+                bindings += 1;
+                gain += usize::from(after.total_cost() <= before.total_cost() * 0.95);
+            }
+        }
+        facts.push(if gain == bindings {
+            Fact::AllBindingsGain { bindings }
+        } else {
+            Fact::SomeBindingsGain { gain, bindings }
+        });
+        if spread > SKEW_SPREAD {
+            facts.push(Fact::Skewed { spread });
+        }
+        facts
+    }
+
+    /// What the server's own counters say of the helped statements: of the one that weighs most.
+    fn statement_facts(&self, helped: &[usize]) -> Vec<Fact> {
+        let weight =
+            |&&s: &&usize| crate::workload::ms_per_day(self.cx.snapshot, &self.cx.workload[s]);
+        let Some(&main) = helped.iter().max_by(|a, b| weight(a).total_cmp(&weight(b))) else {
+            return Vec::new();
+        };
+        let analyzed = &self.cx.workload[main];
+        let statement = analyzed.of(self.cx.snapshot);
+        let mut facts = Vec::new();
+        if let Some(mean) = mean_ms(statement) {
+            facts.push(if mean < FAST_MS {
+                Fact::AlreadyFast { mean_ms: mean }
+            } else {
+                Fact::Measured { mean_ms: mean, calls: statement.calls }
+            });
+            let calls: u64 =
+                helped.iter().map(|&s| self.cx.workload[s].of(self.cx.snapshot).calls).sum();
+            if calls < SELDOM_CALLS {
+                facts.push(Fact::SeldomSeen { calls });
+            }
+        }
+        facts.extend(self.rows_agree(main));
+        facts
+    }
+
+    /// The planner's rows against those that the server counted, where both mean the same.
+    fn rows_agree(&self, statement: usize) -> Option<Fact> {
+        let analyzed = &self.cx.workload[statement];
+        let outer = analyzed.analysis.blocks.first()?;
+        let comparable =
+            !outer.aggregates && outer.limit.is_none_or(|limit| matches!(limit, Limit::Rows(_)));
+        let counted = analyzed.of(self.cx.snapshot);
+        let observed = counted.rows? as f64 / counted.calls.max(1) as f64;
+        if !comparable || analyzed.analysis.kind != crate::statement::StatementKind::Select {
+            return None;
+        }
+        let estimated: f64 = analyzed
+            .bindings
+            .iter()
+            .zip(&analyzed.plans)
+            .filter_map(|(binding, plan)| Some(binding.weight * plan.as_ref()?.rows()))
+            .sum();
+        let (low, high) = (observed.max(1.0), estimated.max(1.0));
+        Some(Fact::RowsAgree { factor: round((low / high).max(high / low)) })
+    }
+
+    fn shape_facts(
+        &self,
+        statement: usize,
+        candidate: usize,
+        configuration: &Configuration,
+    ) -> Vec<Fact> {
+        let analyzed = &self.cx.workload[statement];
+        let mut facts = Vec::new();
+        for (binding, before) in analyzed.plans.iter().enumerate() {
+            let after = self.selector.price(statement, binding, configuration, Cache::AsSet);
+            if let (Some(before), Some(after)) = (before, after)
+                && after.used.contains(&candidate)
+            {
+                // A plan names a hypothetical index by a name of its own; whatever index scan was not there before is new.
+                let known = before.indexes_used();
+                facts.extend(judge::plan_facts(before, &after.plan, &|name| !known.contains(name)));
+            }
+        }
+        facts
+    }
+
+    /// Gain in milliseconds per day, and the before and after of one statement.
+    fn help(&self, statement: usize, configuration: &Configuration) -> Option<(f64, Help)> {
+        let analyzed = &self.cx.workload[statement];
+        let before = self.selector.cost(statement, &Configuration::new(), Cache::AsSet)?;
+        let after = self.selector.cost(statement, configuration, Cache::AsSet)?;
+        let main = (0..analyzed.bindings.len())
+            .filter(|&b| analyzed.plans[b].is_some())
+            .max_by(|&a, &b| analyzed.bindings[a].weight.total_cmp(&analyzed.bindings[b].weight))?;
+        let plan_after = self.selector.price(statement, main, configuration, Cache::AsSet)?;
+        let gain = crate::workload::ms_per_day(self.cx.snapshot, analyzed)
+            * (1.0 - after / before.max(f64::MIN_POSITIVE));
+        let help = Help {
+            statement: analyzed.of(self.cx.snapshot).id.clone(),
+            cost_before: round(before),
+            cost_after: round(after),
+            plan_before: judge::one_line(analyzed.plans[main].as_ref()?),
+            plan_after: stable_names(&judge::one_line(&plan_after.plan)),
+        };
+        Some((gain, help))
+    }
+
+    /// An action that needs no price: dropping an index, taking statistics.
+    fn plain(&self, candidate: &Candidate) -> Action {
+        let table = self.table(candidate.change.table());
+        let reference = self.reference(table.oid);
+        let (key, operation, impact) = match &candidate.change {
+            Change::DropIndex { index, .. } => {
+                let spared = definition_of(table, index);
+                let spared = spared
+                    .map_or(0.0, |definition| write_cost(&self.cx, table, &definition).ms_per_day);
+                let impact = Impact {
+                    ms_per_day: None,
+                    bytes: Some(-(index.bytes as i64)),
+                    write_ms_per_day: -round(spared),
+                };
+                let key = action_key(
+                    &reference,
+                    &format!("drop index {} {}", index.name, index.definition),
+                );
+                (key, Operation::DropIndex { index: index.clone() }, impact)
+            }
+            _ => (action_key(&reference, "analyze"), Operation::Analyze, Impact::default()),
+        };
+        Action {
+            key,
+            rule: candidate.rules[0].to_owned(),
+            table: reference,
+            operation,
+            reach: candidate.reach,
+            confidence: confidence(&distinct(candidate.facts.clone())),
+            impact,
+            helps: Vec::new(),
+        }
+    }
+
+    fn reference(&self, oid: u32) -> TableRef {
+        let table = self.table(oid);
+        TableRef { oid, schema: table.schema.clone(), name: table.name.clone() }
+    }
+}
+
+/// An index on an expression makes ANALYZE collect statistics of the expression; without them the planner
+/// goes on guessing.
+fn statistics_after(index: &Action) -> Option<Action> {
+    let Operation::CreateIndex { definition, .. } = &index.operation else { return None };
+    definition.keys.iter().any(|key| matches!(key.term, Term::Expression(_))).then(|| Action {
+        key: action_key(&index.table, &format!("analyze for {}", index.key)),
+        rule: index.rule.clone(),
+        table: index.table.clone(),
+        operation: Operation::Analyze,
+        reach: index.reach,
+        confidence: index.confidence.clone(),
+        impact: Impact { ms_per_day: index.impact.ms_per_day, ..Impact::default() },
+        helps: Vec::new(),
+    })
+}
+
+fn definition_of(table: &Table, index: &crate::snapshot::Index) -> Option<IndexDefinition> {
+    let keys = index.keys.iter().map(|key| Some(crate::index::Key::column(key.column.as_deref()?)));
+    let mut definition = IndexDefinition::btree(table, keys.collect::<Option<_>>()?);
+    definition.method.clone_from(&index.method);
+    definition.include.clone_from(&index.include);
+    Some(definition)
+}
+
+fn distinct(facts: Vec<Fact>) -> Vec<Fact> {
+    let mut kept: Vec<Fact> = Vec::new();
+    for fact in facts {
+        if !kept.contains(&fact) {
+            kept.push(fact);
+        }
+    }
+    kept
+}
+
+/// Hypothetical indexes are named with an oid that differs from run to run; a report must not.
+fn stable_names(line: &str) -> String {
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some(at) = rest.find('<') {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        match from[1..].split_once('>') {
+            Some((oid, after)) if !oid.is_empty() && oid.bytes().all(|b| b.is_ascii_digit()) => {
+                out.push_str("new ");
+                rest = after;
+            }
+            _ => {
+                out.push('<');
+                rest = &from[1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Three significant decimals are enough for a person and keep equal runs equal.
+pub(crate) fn round(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+/// Freezes the actions into a change plan.
+pub fn freeze(made_from: String, min_confidence: f64, actions: Vec<Action>) -> ChangePlan {
+    ChangePlan { made_from, min_confidence, actions }
+}
+
+/// The furthest that a candidate without a price may go.
+pub(crate) const UNPRICED_REACH: Reach = Reach::Ask;

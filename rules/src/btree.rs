@@ -1,0 +1,306 @@
+//! B-tree candidates of one relation of one statement: equality first, then one of range or order.
+//!
+//! The generator is generous, since the planner judges every candidate afterwards; what it must not do is
+//! miss the index that serves. Rules filter what it gives and own the documentation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::context::{Analyzed, Context};
+use crate::index::{IndexDefinition, Key, Term};
+use crate::snapshot::{Column, Table, TableKind};
+use crate::statement::{JoinPair, Operand, Predicate, PredicateClass, RelationId, Target};
+
+/// Keys of a B-tree candidate at most; wider ones serve fewer statements and cost writers more.
+const WIDTH_MAX: usize = 4;
+
+/// Candidates of one relation at most, so that a statement with fifty conditions stays affordable.
+const CANDIDATES_MAX: usize = 16;
+
+/// Longest value, in bytes, that statistics may show of a column without declared length: far under the
+/// 2,704 bytes that a B-tree entry may take (`BTMaxItemSize`, nbtree.h), since later values may be longer.
+const VALUE_BYTES_MAX: usize = 600;
+
+/// A proposed set of keys, before it is checked against what exists.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Proposal {
+    /// The index.
+    pub definition: IndexDefinition,
+    /// Predicates on expressions that it serves, by position in the analysis.
+    pub predicates: Vec<usize>,
+}
+
+/// Why a relation's table can have no new index.
+pub fn unindexable(table: &Table) -> Option<String> {
+    if table.kind == TableKind::Foreign {
+        return Some("it is a foreign table".to_owned());
+    }
+    if table.extension_member {
+        return Some("it belongs to an extension".to_owned());
+    }
+    tiny(table).then(|| {
+        format!("the table is tiny ({} rows in {} blocks)", table.rows.unwrap_or(0.0), table.pages)
+    })
+}
+
+/// Whether statistics call the table so small that reading it whole is as good as any index: under 8 blocks,
+/// or under 500 rows in under 32 blocks. A table that was never counted is not called tiny.
+fn tiny(table: &Table) -> bool {
+    table.rows.is_some_and(|rows| table.pages < 8 || (rows < 500.0 && table.pages < 32))
+}
+
+/// Why a column can be no B-tree key; `None` when it can.
+pub fn unsuited(column: &Column) -> Option<String> {
+    if !column.btree {
+        return Some(format!("{} has no B-tree ordering", column.type_name));
+    }
+    if column.length > 0 || bounded(column) {
+        return None;
+    }
+    let stats = column.stats.as_ref()?;
+    let longest =
+        stats.common_values.iter().chain(&stats.histogram).map(String::len).max().unwrap_or(0);
+    (longest > VALUE_BYTES_MAX || stats.avg_width > VALUE_BYTES_MAX as f64 / 3.0).then(|| {
+        format!(
+            "values of {} are up to {longest} bytes long and could outgrow a B-tree page",
+            column.name
+        )
+    })
+}
+
+/// Whether the declared type bounds the length: `varchar(n)`, `char(n)`, `numeric`, `inet`, enums and such.
+fn bounded(column: &Column) -> bool {
+    let unbounded =
+        matches!(column.type_category, 'S' | 'A' | 'U' | 'C' | 'X') || column.base_type == "bytea";
+    // varchar(n): the modifier is n plus the four bytes of the header; a character takes up to four bytes.
+    let declared =
+        column.type_category == 'S' && (5..=VALUE_BYTES_MAX as i32).contains(&column.type_modifier);
+    !unbounded || declared
+}
+
+/// How often each column of each table is compared for equality anywhere in the workload, and by that the
+/// order of equality keys: shared columns first, so that one statement's index is another one's prefix.
+pub fn popularity(cx: &Context<'_>) -> BTreeMap<(u32, String), usize> {
+    let mut counts = BTreeMap::new();
+    for analyzed in cx.workload {
+        let analysis = &analyzed.analysis;
+        let seen: BTreeSet<(u32, String)> = analysis
+            .predicates
+            .iter()
+            .filter(|p| p.class == PredicateClass::Equality)
+            .filter_map(|p| {
+                Some((
+                    analysis.relations.get(p.relation)?.table,
+                    column_name(&p.target)?.to_owned(),
+                ))
+            })
+            .collect();
+        for key in seen {
+            *counts.entry(key).or_insert(0) += 1;
+        }
+    }
+    counts
+}
+
+fn column_name(target: &Target) -> Option<&str> {
+    match target {
+        Target::Column(name) => Some(name),
+        Target::Expression(_) => None,
+    }
+}
+
+/// What a statement does with one relation, sorted into roles.
+struct Roles {
+    equal: Vec<Term>,
+    any_of: Vec<Term>,
+    ranges: Vec<Term>,
+    /// One set of keys for each arm of an OR.
+    arms: BTreeMap<(usize, usize), (Vec<Term>, Vec<Term>)>,
+    joined: Vec<Term>,
+    order: Vec<Key>,
+    group: Vec<Term>,
+}
+
+/// All candidates for one relation of one statement, narrow ones first. `terms` turns a target into what can
+/// be indexed, or into nothing.
+pub fn candidates(
+    cx: &Context<'_>,
+    analyzed: &Analyzed,
+    relation: RelationId,
+    popularity: &BTreeMap<(u32, String), usize>,
+    terms: &dyn Fn(&Target) -> Vec<Term>,
+) -> Vec<IndexDefinition> {
+    let Some(table) = cx.snapshot.table(analyzed.analysis.relations[relation].table) else {
+        return Vec::new();
+    };
+    let mut roles = roles(analyzed, relation, terms);
+    let rank = |term: &Term| match term {
+        Term::Column(name) => {
+            let shared = popularity.get(&(table.oid, name.clone())).copied().unwrap_or(0);
+            let distinct = table
+                .column(name)
+                .and_then(|c| c.distinct(table.rows.unwrap_or(1.0)))
+                .unwrap_or(0.0);
+            (std::cmp::Reverse(shared), std::cmp::Reverse(distinct as u64), name.clone())
+        }
+        Term::Expression(sql) => (std::cmp::Reverse(1), std::cmp::Reverse(0), sql.clone()),
+    };
+    for list in [&mut roles.equal, &mut roles.any_of, &mut roles.joined] {
+        list.sort_by_cached_key(rank);
+        list.dedup();
+    }
+    let mut found: Vec<Vec<Key>> = Vec::new();
+    let mut add = |keys: Vec<Key>| {
+        let keys = tidy(keys);
+        if !keys.is_empty() && !found.contains(&keys) && found.len() < CANDIDATES_MAX {
+            found.push(keys);
+        }
+    };
+    let plain = |terms: &[Term]| {
+        terms.iter().map(|t| Key::ordered(t.clone(), false, false)).collect::<Vec<_>>()
+    };
+    let join = |parts: &[&[Key]]| parts.concat();
+
+    let fixed = plain(&roles.equal);
+    let equal = join(&[&fixed, &plain(&roles.any_of)]);
+    add(equal.clone());
+    if !roles.order.is_empty() {
+        add(join(&[&fixed, &roles.order]));
+        add(roles.order.clone());
+    }
+    for range in &roles.ranges {
+        add(join(&[&equal, &plain(std::slice::from_ref(range))]));
+        add(plain(std::slice::from_ref(range)));
+    }
+    for joined in &roles.joined {
+        let key = plain(std::slice::from_ref(joined));
+        add(key.clone());
+        add(join(&[&key, &equal]));
+        add(join(&[&equal, &key]));
+        for range in roles.ranges.iter().take(1) {
+            add(join(&[&key, &equal, &plain(std::slice::from_ref(range))]));
+        }
+        if !roles.order.is_empty() {
+            add(join(&[&key, &fixed, &roles.order]));
+        }
+    }
+    if roles.joined.len() > 1 {
+        add(plain(&roles.joined));
+    }
+    for (equal, ranges) in roles.arms.values() {
+        add(join(&[&plain(equal), &plain(&ranges[..ranges.len().min(1)])]));
+    }
+    for term in roles.equal.iter().chain(&roles.any_of) {
+        add(plain(std::slice::from_ref(term)));
+    }
+    if !roles.group.is_empty() && roles.group.len() <= 3 {
+        add(join(&[&fixed, &plain(&roles.group)]));
+    }
+    found.into_iter().map(|keys| IndexDefinition::btree(table, keys)).collect()
+}
+
+fn roles(analyzed: &Analyzed, relation: RelationId, terms: &dyn Fn(&Target) -> Vec<Term>) -> Roles {
+    let analysis = &analyzed.analysis;
+    let mut roles = Roles {
+        equal: vec![],
+        any_of: vec![],
+        ranges: vec![],
+        arms: BTreeMap::new(),
+        joined: vec![],
+        order: vec![],
+        group: vec![],
+    };
+    for predicate in analysis.predicates.iter().filter(|p| p.relation == relation) {
+        let arm = predicate
+            .alternative
+            .map(|number| roles.arms.entry((number, predicate.arm)).or_default());
+        let list = match (role(predicate), arm) {
+            (Some(Role::Equal | Role::AnyOf | Role::Joined), Some((equal, _))) => equal,
+            (Some(Role::Range), Some((_, ranges))) => ranges,
+            (Some(Role::Equal), None) => &mut roles.equal,
+            (Some(Role::AnyOf), None) => &mut roles.any_of,
+            (Some(Role::Range), None) => &mut roles.ranges,
+            (Some(Role::Joined), None) => &mut roles.joined,
+            (None, _) => continue,
+        };
+        for term in terms(&predicate.target) {
+            if !list.contains(&term) {
+                list.push(term);
+            }
+        }
+    }
+    for (left, right, pairs) in analysis.joins.all_edges() {
+        if left == relation || right == relation {
+            for target in pairs.iter().flat_map(|pair| sides(pair, relation)) {
+                roles.joined.extend(terms(target));
+            }
+        }
+    }
+    let block = &analysis.blocks[analysis.relations[relation].block];
+    if block.order_by.iter().all(|key| key.relation == relation) {
+        for key in &block.order_by {
+            let Some(term) = terms(&key.target).into_iter().next() else {
+                roles.order.clear();
+                break;
+            };
+            roles.order.push(Key::ordered(term, key.descending, key.nulls_first));
+        }
+    }
+    roles.order = forward(std::mem::take(&mut roles.order));
+    if block.group_by.iter().all(|(owner, _)| *owner == relation) {
+        roles.group = block.group_by.iter().flat_map(|(_, target)| terms(target)).collect();
+    }
+    roles
+}
+
+enum Role {
+    Equal,
+    AnyOf,
+    Range,
+    Joined,
+}
+
+fn role(predicate: &Predicate) -> Option<Role> {
+    use PredicateClass as C;
+    let indexable = matches!(
+        predicate.class,
+        C::Equality | C::AnyOf | C::Range | C::Prefix | C::IsNull | C::IsNotNull | C::Boolean
+    );
+    if !indexable {
+        return None;
+    }
+    if matches!(predicate.operand, Operand::Column(..)) && predicate.class == C::Equality {
+        return Some(Role::Joined);
+    }
+    match predicate.class {
+        C::Equality | C::IsNull | C::Boolean => Some(Role::Equal),
+        C::AnyOf => Some(Role::AnyOf),
+        C::Range | C::Prefix => Some(Role::Range),
+        _ => None,
+    }
+}
+
+fn sides(pair: &JoinPair, relation: RelationId) -> Vec<&Target> {
+    [&pair.left, &pair.right]
+        .into_iter()
+        .filter(|(owner, _)| *owner == relation)
+        .map(|(_, target)| target)
+        .collect()
+}
+
+/// Drops repeated terms and cuts to the widest allowed.
+fn tidy(keys: Vec<Key>) -> Vec<Key> {
+    let mut seen = BTreeSet::new();
+    keys.into_iter().filter(|key| seen.insert(key.term.clone())).take(WIDTH_MAX).collect()
+}
+
+/// Turns an order that is descending throughout into the ascending one: a B-tree is read both ways, equality
+/// keys before it have no direction, and so one index serves both spellings.
+fn forward(mut keys: Vec<Key>) -> Vec<Key> {
+    if keys.iter().all(|key| key.descending && key.nulls_first) {
+        for key in &mut keys {
+            key.descending = false;
+            key.nulls_first = false;
+        }
+    }
+    keys
+}

@@ -1,0 +1,114 @@
+use super::unserved_predicate::create;
+use crate::btree;
+use crate::candidate::{Change, Findings, Refusal};
+use crate::context::Context;
+use crate::evidence::Fact;
+use crate::index::{IndexDefinition, Key};
+use crate::reach::Reach;
+use crate::rule::{Rule, declare_rule};
+use crate::snapshot::{Constraint, ConstraintKind, Index, Table};
+use crate::workload::deletes_per_day;
+
+declare_rule! {
+    /// A foreign key whose referencing columns no index begins with.
+    ///
+    /// # Why
+    /// Every delete on the referenced table, and every change of its key, looks the rows up in the referencing
+    /// table; without an index that is a sequential scan for each row deleted. Joins along the key suffer too.
+    ///
+    /// # Evidence
+    /// No valid index holds the key's columns, in any order, as its first columns. Deletes counted on the
+    /// referenced table, times the cost of one sequential scan, give the gain; statements that join along the
+    /// key are priced like any other.
+    ///
+    /// # Silent when
+    /// An index covers the key; the referencing table is tiny, foreign or partitioned by the parent's index.
+    /// Without counted deletes it is only shown.
+    ///
+    /// # Undo
+    /// `DROP INDEX CONCURRENTLY`; no data changes.
+    pub(super) UnindexedForeignKey {
+        id: "unindexed_foreign_key",
+        summary: "foreign key without an index on the referencing side",
+        reach: Reach::Act,
+        since: "0.1.0",
+    }
+}
+
+impl Rule for UnindexedForeignKey {
+    fn propose(&self, cx: &Context<'_>) -> Findings {
+        let mut findings = Findings::default();
+        for table in cx.snapshot.tables.iter().filter(|table| table.partition_of.is_none()) {
+            let keys = table
+                .constraints
+                .iter()
+                .filter(|constraint| constraint.kind == ConstraintKind::Foreign);
+            for key in keys.filter(|key| !table.indexes.iter().any(|index| serves(index, key))) {
+                findings.merge(look_at(cx, table, key));
+            }
+        }
+        findings
+    }
+}
+
+fn serves(index: &Index, key: &Constraint) -> bool {
+    let first: Vec<_> =
+        index.keys.iter().take(key.columns.len()).map(|k| k.column.as_ref()).collect();
+    index.valid
+        && index.ready
+        && index.method == "btree"
+        && index.predicate.is_none()
+        && key.columns.iter().all(|column| first.contains(&Some(column)))
+}
+
+fn look_at(cx: &Context<'_>, table: &Table, key: &Constraint) -> Findings {
+    let mut findings = Findings::default();
+    let keys: Vec<_> = key.columns.iter().map(|column| Key::column(column)).collect();
+    let definition = IndexDefinition::btree(table, keys);
+    let unsuited = key.columns.iter().find_map(|name| btree::unsuited(table.column(name)?));
+    if let Some(reason) = btree::unindexable(table).or(unsuited) {
+        findings.refusals.push(Refusal {
+            rule: "unindexed_foreign_key".to_owned(),
+            table: table.qualified(),
+            what: format!("index ({}) for foreign key {}", definition.brief(), key.name),
+            reason,
+            statements: vec![],
+        });
+        return findings;
+    }
+    let per_day = key.references.map_or(0.0, |parent| deletes_per_day(cx, parent));
+    let mut candidate = create(table, definition, "unindexed_foreign_key", 0);
+    candidate.serves = cx
+        .workload
+        .iter()
+        .enumerate()
+        .filter(|(_, s)| joins_along(s, table, key))
+        .map(|(i, _)| i)
+        .collect();
+    candidate.own_gain_ms_per_day = per_day * scan_ms(table);
+    candidate.facts.push(Fact::ParentChanges { per_day });
+    if per_day == 0.0 && candidate.serves.is_empty() {
+        candidate.reach = Reach::Advise;
+    }
+    debug_assert!(matches!(candidate.change, Change::CreateIndex { .. }));
+    findings.candidates.push(candidate);
+    findings
+}
+
+fn joins_along(analyzed: &crate::context::Analyzed, table: &Table, key: &Constraint) -> bool {
+    let analysis = &analyzed.analysis;
+    analysis.joins.all_edges().any(|(_, _, pairs)| {
+        pairs.iter().any(|pair| {
+            [&pair.left, &pair.right].into_iter().any(|(relation, target)| {
+                analysis.relations[*relation].table == table.oid
+                    && matches!(target, crate::statement::Target::Column(name) if key.columns.contains(name))
+            })
+        })
+    })
+}
+
+/// Milliseconds of one sequential scan with a filter, warm: 0.36 µs a page, 0.11 µs a row (fitted on TPC-H at
+/// scale 1, PostgreSQL 15).
+fn scan_ms(table: &Table) -> f64 {
+    (0.36 * table.pages as f64 + 0.11 * table.rows.unwrap_or(0.0)) / 1000.0
+}

@@ -1,0 +1,176 @@
+use std::collections::BTreeMap;
+
+use crate::btree;
+use crate::candidate::{Candidate, Change, Findings, Refusal};
+use crate::context::{Analyzed, Context};
+use crate::evidence::Fact;
+use crate::index::{IndexDefinition, Term};
+use crate::reach::Reach;
+use crate::rule::{Rule, declare_rule};
+use crate::snapshot::{Table, TableKind};
+use crate::statement::{RelationId, Target};
+
+declare_rule! {
+    /// A filter, join or order on plain columns that no index serves.
+    ///
+    /// # Why
+    /// The server reads and discards, or sorts, what an index would hand over ready.
+    ///
+    /// # Evidence
+    /// The planner, given the hypothetical index, chooses it and its cost falls: with the server's cache and
+    /// with a tiny one, for all values tried, without making another statement worse. Keys are the columns
+    /// compared for equality (those that other statements compare too come first), then one range, or the
+    /// ORDER BY with its directions.
+    ///
+    /// # Silent when
+    /// A valid index already begins with these keys; the table is tiny, foreign or an extension's; a column's
+    /// type has no order or its values could outgrow a B-tree page.
+    ///
+    /// # Undo
+    /// `DROP INDEX CONCURRENTLY`; no data changes.
+    pub(super) UnservedPredicate {
+        id: "unserved_predicate",
+        summary: "filter, join or order that no index serves",
+        reach: Reach::Act,
+        since: "0.1.0",
+    }
+}
+
+impl Rule for UnservedPredicate {
+    fn propose(&self, cx: &Context<'_>) -> Findings {
+        let popularity = btree::popularity(cx);
+        let mut findings = Findings::default();
+        for (position, analyzed) in cx.workload.iter().enumerate() {
+            for relation in 0..analyzed.analysis.relations.len() {
+                findings.merge(look_at(cx, position, analyzed, relation, &popularity));
+            }
+        }
+        findings
+    }
+}
+
+fn look_at(
+    cx: &Context<'_>,
+    position: usize,
+    analyzed: &Analyzed,
+    relation: RelationId,
+    popularity: &BTreeMap<(u32, String), usize>,
+) -> Findings {
+    let mut findings = Findings::default();
+    let Some(table) = cx.snapshot.table(analyzed.analysis.relations[relation].table) else {
+        return findings;
+    };
+    let any = |target: &Target| match target {
+        Target::Column(name) => vec![Term::Column(name.clone())],
+        Target::Expression(_) => vec![],
+    };
+    let refusal = |what: String, reason: String| Refusal {
+        rule: "unserved_predicate".to_owned(),
+        table: table.qualified(),
+        what,
+        reason,
+        statements: vec![analyzed.of(cx.snapshot).id.clone()],
+    };
+    let wanted = btree::candidates(cx, analyzed, relation, popularity, &any);
+    if wanted.is_empty() {
+        return findings;
+    }
+    if let Some(reason) = btree::unindexable(table) {
+        findings.refusals.push(refusal("any index".to_owned(), reason));
+        return findings;
+    }
+    let suited = |target: &Target| match target {
+        Target::Column(name)
+            if table.column(name).is_some_and(|c| btree::unsuited(c).is_none()) =>
+        {
+            vec![Term::Column(name.clone())]
+        }
+        _ => vec![],
+    };
+    for definition in &wanted {
+        for column in definition.keys.iter().filter_map(|key| table.column(key.as_column()?)) {
+            if let Some(reason) = btree::unsuited(column) {
+                findings.refusals.push(refusal(format!("index on ({})", column.name), reason));
+            }
+        }
+    }
+    for definition in btree::candidates(cx, analyzed, relation, popularity, &suited) {
+        match covering(table, &definition) {
+            Some(index) if definition.keys.len() == widest(&wanted) => {
+                findings.refusals.push(refusal(
+                    format!("index ({})", definition.brief()),
+                    format!("already covered by {index}"),
+                ));
+            }
+            Some(_) => {}
+            None => {
+                findings.candidates.push(create(table, definition, "unserved_predicate", position));
+            }
+        }
+    }
+    findings
+}
+
+fn widest(definitions: &[IndexDefinition]) -> usize {
+    definitions.iter().map(|definition| definition.keys.len()).max().unwrap_or(0)
+}
+
+/// Name of the existing index that serves as well.
+pub(super) fn covering<'a>(table: &'a Table, definition: &IndexDefinition) -> Option<&'a str> {
+    table.indexes.iter().find(|index| definition.covered_by(index)).map(|index| index.name.as_str())
+}
+
+/// A candidate to create an index for one statement, with what is known of its table.
+pub(super) fn create(
+    table: &Table,
+    definition: IndexDefinition,
+    rule: &'static str,
+    statement: usize,
+) -> Candidate {
+    let mut facts = table_facts(table);
+    let mut reach = Reach::Act;
+    if table.kind == TableKind::Partitioned {
+        reach = Reach::Advise;
+        let reason = "a partitioned table cannot be indexed concurrently as a whole: make the index ON ONLY the \
+                      parent, one concurrently on each partition, then attach them";
+        facts.push(Fact::NotAlone { reason: reason.to_owned() });
+    } else if !table.may_index {
+        reach = Reach::Advise;
+        let reason =
+            format!("needs the rights of {}, the owner of {}", table.owner, table.qualified());
+        facts.push(Fact::NotAlone { reason });
+    }
+    Candidate {
+        rules: vec![rule],
+        change: Change::CreateIndex { table: table.oid, definition },
+        reach,
+        serves: vec![statement],
+        facts,
+        unpriceable: None,
+        own_gain_ms_per_day: 0.0,
+    }
+}
+
+/// Share of changed rows from which statistics count as old.
+pub(super) const STALE_SHARE: f64 = 0.2;
+
+/// What is known of the table, for and against any index on it.
+fn table_facts(table: &Table) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    match stale_share(table) {
+        None => facts.push(Fact::NeverAnalyzed),
+        Some(share) if share > STALE_SHARE => facts.push(Fact::StaleStatistics { share }),
+        Some(_) => {}
+    }
+    if table.row_security {
+        facts.push(Fact::RowSecurity);
+    }
+    facts
+}
+
+/// Share of the rows changed since the last ANALYZE; `None` when the table has no statistics at all.
+pub(super) fn stale_share(table: &Table) -> Option<f64> {
+    let known = table.counters.analyzed_at.is_some()
+        || table.columns.iter().any(|column| column.stats.is_some());
+    known.then(|| table.counters.modified_since_analyze as f64 / table.rows.unwrap_or(0.0).max(1.0))
+}

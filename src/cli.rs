@@ -1,0 +1,506 @@
+//! The command line: every command and option, with the texts of `--help`.
+#![expect(
+    clippy::doc_markdown,
+    reason = "doc comments here are the texts of --help, printed as they stand"
+)]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::values::{ByteSize, Gate, Milliseconds, Since, Whole};
+
+/// Make a PostgreSQL server faster, provably and undoably
+///
+/// pgwright samples what a server really runs, finds the indexes and the maintenance that would help, has
+/// the server's own planner price them, and shows what it found. It changes nothing unless told to, and
+/// whatever it changed it can undo.
+#[derive(Debug, Parser)]
+#[command(name = "pgwright", version, arg_required_else_help = true, subcommand_required = true)]
+pub(crate) struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Connect to this database
+    ///
+    /// A URI (postgres://user@host/db) or key=value pairs, as for psql. What it leaves open comes from the
+    /// PG* environment variables, the service file and the password file.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "URL",
+        env = "PGWRIGHT_DATABASE",
+        hide_env_values = true
+    )]
+    pub(crate) database: Option<String>,
+    /// Read the configuration from this file
+    ///
+    /// Without it, ./pgwright.toml and ~/.config/pgwright/config.toml are read where present, the first
+    /// going before the second. Options and environment variables go before every file.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "PGWRIGHT_CONFIG",
+        hide_env_values = true
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// Say more (can be repeated)
+    ///
+    /// Once: everything that was refused, every statement, and how many statements were sent to the server
+    /// in how much time. Twice and more: a trace on stderr.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, env = "PGWRIGHT_VERBOSE", hide_env_values = true)]
+    pub(crate) verbose: u8,
+    /// Say nothing unless something was found, done or went wrong
+    #[arg(short, long, global = true, env = "PGWRIGHT_QUIET", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new(), conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Colour the output
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        env = "PGWRIGHT_COLOR",
+        hide_env_values = true
+    )]
+    pub(crate) color: Option<Color>,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Find what would help, and carry it out with --apply
+    ///
+    /// Without --apply this is a dry run: it reads, has the planner price what could be, and shows the
+    /// result. Nothing is changed.
+    #[command(after_long_help = OPTIMIZE_EXAMPLES)]
+    Optimize(Box<OptimizeArgs>),
+    /// Show the journal of what was done, or one action in full
+    Log(LogArgs),
+    /// Undo what was done
+    ///
+    /// The inverse of an action is made from what the journal holds, checked against the catalog, and
+    /// carried out without blocking writers. Exactly one of ID, --run, --since and --all says what to undo.
+    #[command(after_long_help = ROLLBACK_EXAMPLES)]
+    Rollback(RollbackArgs),
+    /// Say what EXPLAIN output shows
+    ///
+    /// Reads what EXPLAIN (FORMAT JSON) printed, with or without ANALYZE and BUFFERS. Needs no server.
+    #[command(after_long_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
+    /// List the rules, or explain one
+    Rules(RulesArgs),
+    /// Check what this server or role lacks, with the statements that mend it
+    Doctor(DoctorArgs),
+    /// Show the whole job on a private PostgreSQL that is removed afterwards
+    ///
+    /// Starts a server of its own from the PostgreSQL binaries of this machine, loads a schema with rows and a
+    /// workload, shows the dry run, applies it, and measures the same statements before and after.
+    Demo(DemoArgs),
+}
+
+/// Options of `optimize`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct OptimizeArgs {
+    /// Carry out what is above the gate
+    ///
+    /// Only actions that pgwright may take alone and whose confidence reaches --min-confidence are carried
+    /// out; the rest stay recommendations. Cannot be set in a configuration file.
+    #[arg(long, env = "PGWRIGHT_APPLY", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) apply: bool,
+    /// Take the statements from this file, or from the .sql files of this folder
+    ///
+    /// In place of pg_stat_statements. A file may hold many statements, ended by semicolons.
+    #[arg(long, value_name = "FILE|DIR", env = "PGWRIGHT_WORKLOAD", hide_env_values = true)]
+    pub(crate) workload: Option<PathBuf>,
+    /// Set the gate of --apply, 0.5 to 1.0 [default: 0.90]
+    #[arg(long, value_name = "P", env = "PGWRIGHT_MIN_CONFIDENCE", hide_env_values = true)]
+    pub(crate) min_confidence: Option<Gate>,
+    /// Let all new indexes together take at most this much disk
+    ///
+    /// As PostgreSQL writes sizes: 500MB, 2GB, 1.5 GiB; 1 kB is 1024 bytes.
+    #[arg(long, value_name = "SIZE", env = "PGWRIGHT_STORAGE_BUDGET", hide_env_values = true)]
+    pub(crate) storage_budget: Option<ByteSize>,
+    /// Look at this many statements, the most time-consuming first [default: 500]
+    #[arg(long, value_name = "N", env = "PGWRIGHT_LIMIT", hide_env_values = true)]
+    pub(crate) limit: Option<Whole<1>>,
+    /// Leave out statements with fewer calls [default: 1]
+    #[arg(long, value_name = "N", env = "PGWRIGHT_MIN_CALLS", hide_env_values = true)]
+    pub(crate) min_calls: Option<Whole<0>>,
+    /// Leave out statements with a lower mean time [default: 0]
+    #[arg(long, value_name = "MS", env = "PGWRIGHT_MIN_MEAN_MS", hide_env_values = true)]
+    pub(crate) min_mean_ms: Option<Milliseconds>,
+    /// Propose for tables of this schema only (can be repeated)
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "PGWRIGHT_SCHEMA",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub(crate) schema: Vec<String>,
+    /// Propose nothing for this table, given as name or schema.name (can be repeated)
+    #[arg(
+        long,
+        value_name = "TABLE",
+        env = "PGWRIGHT_EXCLUDE_TABLE",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub(crate) exclude_table: Vec<String>,
+    /// Choose who prices what does not exist [default: auto]
+    #[arg(long, value_name = "WHO", value_enum, env = "PGWRIGHT_WHAT_IF", hide_env_values = true)]
+    pub(crate) what_if: Option<WhatIf>,
+    /// Print the result in this form [default: human]
+    #[arg(long, value_name = "FORM", value_enum, env = "PGWRIGHT_FORMAT", hide_env_values = true)]
+    pub(crate) format: Option<ReportFormat>,
+    /// Write the result to this file instead of stdout
+    #[arg(long, value_name = "FILE", env = "PGWRIGHT_OUTPUT", hide_env_values = true)]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Who prices what does not exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WhatIf {
+    /// HypoPG where the server has it, else nobody
+    #[default]
+    Auto,
+    /// HypoPG; an error where the server does not have it
+    Hypopg,
+    /// Nobody: confidence stays under the gate
+    None,
+}
+
+/// The forms of the report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ReportFormat {
+    /// For people
+    #[default]
+    Human,
+    /// For programs; versioned
+    Json,
+    /// What --apply would run, for psql; undo and recommendations as comments
+    Sql,
+}
+
+/// The forms of everything but the report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Human,
+    /// For programs
+    Json,
+}
+
+/// Options of `log`.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// Number of the action to show in full
+    #[arg(value_name = "ID")]
+    pub(crate) id: Option<i64>,
+    /// Print in this form
+    #[arg(long, value_name = "FORM", value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// Options of `rollback`.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct RollbackArgs {
+    /// Undo the action with this number in the journal
+    #[arg(value_name = "ID")]
+    pub(crate) id: Option<i64>,
+    /// Undo every action of this run
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<uuid::Uuid>,
+    /// Undo every action since an instant (2026-03-01T08:00:00Z) or for a time (2h, `3 days`)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Since>,
+    /// Undo every action
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The file to read, or - for stdin
+    #[arg(value_name = "FILE|-")]
+    pub(crate) file: PathBuf,
+    /// Print in this form
+    #[arg(long, value_name = "FORM", value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// Options of `rules`.
+#[derive(Debug, Args)]
+pub(crate) struct RulesArgs {
+    /// Name of the rule to explain
+    #[arg(value_name = "ID")]
+    pub(crate) id: Option<String>,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print in this form
+    #[arg(long, value_name = "FORM", value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Undo everything at the end and show that nothing is left of it
+    #[arg(long, env = "PGWRIGHT_ROLLBACK", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) rollback: bool,
+    /// Size of the data
+    #[arg(
+        long,
+        value_name = "SIZE",
+        value_enum,
+        default_value_t,
+        ignore_case = true,
+        env = "PGWRIGHT_SCALE",
+        hide_env_values = true
+    )]
+    pub(crate) scale: Scale,
+    /// Leave the server running at the end and print how to connect
+    #[arg(long, env = "PGWRIGHT_KEEP", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) keep: bool,
+}
+
+/// Size of the demo's data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scale {
+    /// Small: seconds
+    S,
+    /// Medium: a few minutes
+    #[default]
+    M,
+}
+
+const OPTIMIZE_EXAMPLES: &str = "\
+Examples:
+  pgwright optimize -d postgres://app@db.example.com/shop   show what would help
+  pgwright optimize --apply                                 carry out what is above the gate
+  pgwright optimize --format sql --output indexes.sql       write it down for a review
+  pgwright optimize --workload queries/ --what-if hypopg    take the statements from files";
+
+const ROLLBACK_EXAMPLES: &str = "\
+Examples:
+  pgwright rollback 12            undo action 12 of `pgwright log`
+  pgwright rollback --since 2h    undo what was done in the last two hours
+  pgwright rollback --all         undo everything";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  psql -XAtc 'EXPLAIN (FORMAT JSON) SELECT …' | pgwright explain -
+  pgwright explain plan.json --format json";
+
+const EXAMPLES: &str = "\
+Examples:
+  pgwright doctor -d postgres://app@db.example.com/shop     see what is missing first
+  pgwright optimize -d postgres://app@db.example.com/shop   show what would help; changes nothing
+  pgwright optimize --apply                                 carry it out
+  pgwright log                                              see what was done
+  pgwright rollback --all                                   undo it";
+
+const ENVIRONMENT: &str = "\
+Environment:
+  PGWRIGHT_…     stands for the option that names it, as PGWRIGHT_STORAGE_BUDGET=2GB for --storage-budget
+  PG…            the connection as for psql: PGHOST, PGUSER, PGDATABASE, PGPASSFILE, PGSERVICE …
+  PGWRIGHT_LOG   a trace on stderr, by part: debug, agent=trace …
+  NO_COLOR       no colours
+
+Options go before environment variables, these before configuration files, these before defaults.";
+
+/// The command line as clap sees it, with exit codes and environment at the end of `--help`.
+pub(crate) fn command() -> clap::Command {
+    use std::fmt::Write as _;
+    let mut after = format!("{EXAMPLES}\n\nExit codes:\n");
+    for exit in Exit::ALL {
+        let _ = writeln!(after, "  {:<5}{}", exit.code(), exit.meaning());
+    }
+    let _ = write!(after, "\n{ENVIRONMENT}");
+    Cli::command().after_long_help(after)
+}
+
+/// Reads the command line. `Err` holds how the program ends at once: `--help`, `--version`, a wrong option.
+pub(crate) fn parse() -> Result<Cli, Exit> {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    read(&arguments).map_err(|stop| match stop {
+        Stop::Clap(error) => {
+            // Where the terminal is gone, nobody is left to be told.
+            let _ = error.print();
+            if error.exit_code() == 0 { Exit::Success } else { Exit::Usage }
+        }
+        Stop::Misplaced => {
+            let failure = Failure::new(Exit::Usage, "a connection stands where none is expected")
+                .hint("give it with -d, as in `pgwright optimize -d postgres://…`");
+            crate::commands::complain(&failure.render());
+            failure.exit
+        }
+    })
+}
+
+/// Why there is no command to carry out.
+#[derive(Debug)]
+enum Stop {
+    /// What clap has to say.
+    Clap(clap::Error),
+    /// A connection in the wrong place: clap's message would repeat it, with the password in it.
+    Misplaced,
+}
+
+fn read(arguments: &[OsString]) -> Result<Cli, Stop> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(arguments).and_then(|matches| {
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    });
+    matches.map_err(|error| {
+        let told = error.to_string();
+        let connection = |text: &str| text.contains("://") || text.contains("password=");
+        let mut given = arguments.iter().map(|argument| argument.to_string_lossy());
+        if error.use_stderr() && given.any(|text| connection(&text) && told.contains(&*text)) {
+            Stop::Misplaced
+        } else {
+            Stop::Clap(error)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::{Cli, Command, command};
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_text_begins_with_a_short_line_without_a_period() {
+        fn check(command: &clap::Command) {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            let helps = command.get_arguments().map(|arg| {
+                (
+                    arg.get_id().to_string(),
+                    arg.get_help().map(ToString::to_string).unwrap_or_default(),
+                )
+            });
+            for (id, help) in helps.chain([(command.get_name().to_owned(), about)]) {
+                assert!(!help.is_empty(), "{id} has no help");
+                assert!(!help.ends_with('.') && help.len() <= 90, "{id}: {help}");
+                assert!(help.starts_with(char::is_uppercase), "{id}: {help}");
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&command());
+    }
+
+    #[test]
+    fn every_option_of_optimize_has_an_environment_variable_of_its_name() {
+        let command = command();
+        let optimize = command.find_subcommand("optimize").unwrap();
+        for arg in optimize.get_arguments().chain(command.get_arguments()) {
+            let Some(long) = arg.get_long().filter(|long| !matches!(*long, "help" | "version"))
+            else {
+                continue;
+            };
+            let name = format!("PGWRIGHT_{}", long.to_ascii_uppercase().replace('-', "_"));
+            assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(name.as_str()));
+        }
+    }
+
+    #[test]
+    fn rollback_takes_exactly_one_choice() {
+        assert!(parse("pgwright rollback").is_err());
+        assert!(parse("pgwright rollback 3 --all").is_err());
+        assert!(
+            parse("pgwright rollback --since 2h --run 67e55044-10b1-426f-9247-bb680e5fe0c8")
+                .is_err()
+        );
+        for one in ["3", "--all", "--since 2h", "--run 67e55044-10b1-426f-9247-bb680e5fe0c8"] {
+            assert!(parse(&format!("pgwright rollback {one}")).is_ok(), "{one}");
+        }
+    }
+
+    #[test]
+    fn wrong_options_are_usage_errors() {
+        for wrong in [
+            "pgwright",
+            "pgwright improve",
+            "pgwright optimize --fast",
+            "pgwright optimize --storage-budget banana",
+            "pgwright optimize --min-confidence 0.3",
+            "pgwright optimize --limit 0",
+            "pgwright optimize -q -v",
+            "pgwright log x",
+        ] {
+            assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
+        }
+        let message = parse("pgwright optimize --storage-budget banana").unwrap_err().to_string();
+        assert!(message.contains("'banana'") && message.contains("500MB"), "{message}");
+    }
+
+    #[test]
+    fn lists_are_repeated_or_comma_separated() {
+        let cli = parse("pgwright optimize --schema a --schema b,c -d service=x").unwrap();
+        let Command::Optimize(args) = cli.command else { panic!("not optimize") };
+        assert_eq!(args.schema, ["a", "b", "c"]);
+        assert_eq!(cli.global.database.as_deref(), Some("service=x"));
+    }
+
+    #[test]
+    fn a_connection_in_the_wrong_place_is_not_repeated() {
+        for wrong in [
+            "pgwright postgres://u:canary@h/d",
+            "pgwright optimize postgres://u:canary@h/d",
+            "pgwright log postgres://u:canary@h/d",
+            "pgwright optimize password=canary",
+            "pgwright optimize --limit postgres://u:canary@h/d",
+        ] {
+            let arguments: Vec<_> = wrong.split(' ').map(Into::into).collect();
+            assert!(matches!(super::read(&arguments), Err(super::Stop::Misplaced)), "{wrong}");
+        }
+        let arguments: Vec<_> = ["pgwright", "optimize", "--fast"].map(Into::into).into();
+        assert!(matches!(super::read(&arguments), Err(super::Stop::Clap(_))));
+    }
+}

@@ -1,0 +1,134 @@
+//! `pgwright doctor`: what this server or role lacks, with the statements that mend it.
+
+use agent::doctor::{Check, State, examine};
+use agent::postgres::Purpose;
+use anstyle::AnsiColor;
+use serde::Serialize;
+
+use super::Call;
+use crate::cli::{DoctorArgs, Format};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{self, human::page::Page, json};
+use crate::text;
+
+/// Asks the server and prints what was found. What keeps a dry run or `--apply` from working is exit code 3.
+pub(crate) async fn run(call: &Call, args: &DoctorArgs) -> Result<Exit, Failure> {
+    let session = call.session(Purpose::Sample).await?;
+    let checks = examine(&session).await.map_err(|error| Failure::of(Exit::Connection, &error))?;
+    session.close().await;
+    let failed = checks.iter().any(|check| check.state == State::Fail);
+    let text = match args.format {
+        Format::Human => human(&checks, output::width()),
+        Format::Json => {
+            json::pretty(&Wire { format: 1, checks: checks.iter().map(WireCheck::from).collect() })
+        }
+    };
+    if failed || !call.quiet {
+        output::deliver(&text, None)?;
+    }
+    Ok(if failed { Exit::Connection } else { Exit::Success })
+}
+
+#[derive(Serialize)]
+struct Wire<'a> {
+    format: u32,
+    checks: Vec<WireCheck<'a>>,
+}
+
+#[derive(Serialize)]
+struct WireCheck<'a> {
+    aspect: &'a str,
+    state: &'static str,
+    finding: &'a str,
+    remedy: &'a [String],
+}
+
+impl<'a> From<&'a Check> for WireCheck<'a> {
+    fn from(check: &'a Check) -> Self {
+        let Check { aspect, state, finding, remedy } = check;
+        Self { aspect, state: word(*state), finding, remedy }
+    }
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Ok => "ok",
+        State::Warn => "warn",
+        State::Fail => "fail",
+    }
+}
+
+fn human(checks: &[Check], width: usize) -> String {
+    const INDENT: usize = 6;
+    let mut page = Page::new(width);
+    for check in checks {
+        let color = match check.state {
+            State::Ok => AnsiColor::Green,
+            State::Warn => AnsiColor::Yellow,
+            State::Fail => AnsiColor::Red,
+        };
+        let style = color.on_default().bold();
+        let first = format!("{style}{}{style:#}", text::pad(word(check.state), INDENT));
+        page.wrapped(
+            &first,
+            &" ".repeat(INDENT),
+            &format!("{}: {}", check.aspect, text::line(&check.finding)),
+        );
+        for step in &check.remedy {
+            page.whole_line(INDENT + 2, &text::line(step));
+        }
+    }
+    let count = |state| checks.iter().filter(|check| check.state == state).count();
+    page.blank();
+    page.text(match (count(State::Fail), count(State::Warn)) {
+        (0, 0) => "All is well.",
+        (0, _) => "It works; what is marked with warn would make it work better.",
+        _ => "What is marked with fail keeps pgwright from working here.",
+    });
+    page.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use agent::doctor::{Check, State};
+
+    use super::human;
+
+    #[test]
+    fn findings_stand_with_the_statements_that_mend_them() {
+        let check = |aspect, state, finding: &str, remedy: &[&str]| Check {
+            aspect,
+            state,
+            finding: finding.to_owned(),
+            remedy: remedy.iter().map(|&step| step.to_owned()).collect(),
+        };
+        let checks = [
+            check("server version", State::Ok, "PostgreSQL 15.18; 14 to 18 are supported", &[]),
+            check(
+                "statement texts",
+                State::Warn,
+                "app\u{1b} sees only its own",
+                &["GRANT pg_read_all_stats TO app;"],
+            ),
+            check(
+                "pg_stat_statements",
+                State::Fail,
+                "loaded, but not installed in shop",
+                &["CREATE EXTENSION pg_stat_statements;"],
+            ),
+        ];
+        assert_eq!(
+            anstream::adapter::strip_str(&human(&checks, 80)).to_string(),
+            "\
+ok    server version: PostgreSQL 15.18; 14 to 18 are supported
+warn  statement texts: app\\u{1b} sees only its own
+        GRANT pg_read_all_stats TO app;
+fail  pg_stat_statements: loaded, but not installed in shop
+        CREATE EXTENSION pg_stat_statements;
+
+What is marked with fail keeps pgwright from working here.
+"
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! The commands: each reads its options, asks the library for the work, and prints what came of it.
+
+use std::future::Future;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use agent::conninfo::ConnInfo;
+use agent::postgres::{Meter, Purpose, Session};
+
+use crate::cli::{Cli, Color, Command};
+use crate::config::{self, Settings};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::trace;
+
+mod doctor;
+mod explain;
+mod log;
+mod optimize;
+mod rollback;
+pub(crate) mod rules;
+
+/// What every command knows of its call.
+pub(crate) struct Call {
+    /// Options, environment and files joined.
+    pub(crate) settings: Settings,
+    /// How often `-v` was given.
+    pub(crate) verbose: u8,
+    /// Whether to be quiet.
+    pub(crate) quiet: bool,
+    /// Whether progress may be shown on stderr, where nothing else is written meanwhile.
+    pub(crate) progress: bool,
+    /// Counts what is sent to the server.
+    pub(crate) meter: Arc<Meter>,
+}
+
+/// Carries out the command line and says how it ended.
+pub(crate) fn run(cli: &Cli) -> Exit {
+    match call(cli).and_then(|call| carry_out(cli, &call)) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            complain(&failure.render());
+            failure.exit
+        }
+    }
+}
+
+fn call(cli: &Cli) -> Result<Call, Failure> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let args = match &cli.command {
+        Command::Optimize(args) => Some(&**args),
+        _ => None,
+    };
+    let settings = config::settings(&cli.global, args, &here, config::home().as_deref())?;
+    match settings.color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+    let (verbose, quiet) = (cli.global.verbose, cli.global.quiet);
+    let traced = trace::start(verbose);
+    Ok(Call { settings, verbose, quiet, progress: !quiet && !traced, meter: Meter::new() })
+}
+
+fn carry_out(cli: &Cli, call: &Call) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Internal, "cannot start").caused_by(&error))?;
+    let ended = runtime.block_on(async {
+        match &cli.command {
+            Command::Optimize(_) => Box::pin(optimize::run(call)).await,
+            Command::Log(args) => interruptible(Box::pin(log::run(call, args))).await,
+            Command::Rollback(args) => Box::pin(rollback::run(call, args)).await,
+            Command::Explain(args) => explain::run(args),
+            Command::Rules(args) => rules::run(args),
+            Command::Doctor(args) => interruptible(Box::pin(doctor::run(call, args))).await,
+            Command::Demo(args) => crate::demo::run(args, call).await,
+        }
+    });
+    // Whatever still waits for a server that does not answer must not keep the program.
+    runtime.shutdown_background();
+    ended
+}
+
+impl Call {
+    /// How to reach the server that the user means.
+    pub(crate) fn conninfo(&self) -> Result<ConnInfo, Failure> {
+        let env = |name: &str| std::env::var(name).ok();
+        let info = ConnInfo::resolve(self.settings.database.as_deref(), &env)
+            .map_err(|error| Failure::of(Exit::Usage, &error))?;
+        for warning in info.warnings() {
+            self.warn(warning);
+        }
+        Ok(info)
+    }
+
+    /// A session with the server that the user means.
+    pub(crate) async fn session(&self, purpose: Purpose) -> Result<Session, Failure> {
+        let info = self.conninfo()?;
+        Session::connect(&info, purpose, &self.meter)
+            .await
+            .map_err(|error| Failure::of(Exit::Connection, &error))
+    }
+
+    /// Tells the user something on stderr, unless told to be quiet.
+    pub(crate) fn warn(&self, what: &str) {
+        if !self.quiet {
+            warn(what);
+        }
+    }
+}
+
+/// Tells the user something on stderr, come what may.
+pub(crate) fn warn(what: &str) {
+    let style = anstyle::AnsiColor::Yellow.on_default().bold();
+    complain(&format!("{style}warning:{style:#} {}\n", crate::text::lines(what, "         ")));
+}
+
+/// Writes on stderr.
+pub(crate) fn complain(text: &str) {
+    // Where stderr is gone, nobody is left to be told.
+    let _ = anstream::stderr().write_all(text.as_bytes());
+}
+
+/// Returns when the user or the system asks the program to stop.
+pub(crate) async fn interrupt() {
+    let asked = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+            let _ = asked.await;
+            return;
+        };
+        tokio::select! {
+            _ = asked => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = asked.await;
+}
+
+/// The failure of a command that was asked to stop.
+pub(crate) fn interrupted() -> Failure {
+    Failure::new(Exit::Interrupted, "interrupted")
+}
+
+/// Does work that can be left at any time: it changes nothing.
+pub(crate) async fn interruptible<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => done,
+        () = interrupt() => Err(interrupted()),
+    }
+}

@@ -1,0 +1,179 @@
+//! `pgwright optimize`: what would help, and with `--apply`, carrying it out.
+
+use agent::applier::{self, ApplyError, ApplyOptions};
+use agent::conninfo::ConnInfo;
+use agent::journal::JournalError;
+use agent::optimize::{self, OptimizeError, Options, Proposal, WhatIfChoice};
+use agent::sampler::{SampleErrorKind, SampleOptions};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{Call, interrupt, interrupted, interruptible, warn};
+use crate::cli::{ReportFormat, WhatIf};
+use crate::config;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{self, Applied, Document, Ending, Outcome, Traffic};
+use crate::progress::Progress;
+use crate::values::Gate;
+use crate::workload;
+
+/// Proposes, applies where asked to, and prints the report.
+pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
+    let settings = &call.settings.optimize;
+    if settings.apply && settings.min_confidence < Gate::DEFAULT.0 {
+        // Said even when quiet: it takes the main promise away.
+        warn(&format!(
+            "actions are carried out from a confidence of {:.2} on; under {:.2} more than one in ten may not help",
+            settings.min_confidence,
+            Gate::DEFAULT.0
+        ));
+    }
+    let options = options(settings)?;
+    let info = call.conninfo()?;
+    let proposal = interruptible(Box::pin(propose(call, &info, &options))).await?;
+    let applied =
+        if settings.apply { Some(Box::pin(apply(call, &info, &proposal)).await?) } else { None };
+    report(call, &proposal, applied.as_ref())?;
+    Ok(applied.as_ref().map_or(Exit::Success, Applied::exit))
+}
+
+/// Names the statements of the files, and everything else that the library needs to know.
+fn options(settings: &config::Optimize) -> Result<Options, Failure> {
+    let workload = settings.workload.as_deref().map(workload::read).transpose()?;
+    Ok(Options {
+        sample: SampleOptions {
+            limit: settings.limit as usize,
+            min_calls: u64::from(settings.min_calls),
+            min_mean_ms: settings.min_mean_ms,
+            schemas: settings.schemas.clone(),
+            exclude_tables: settings.excluded_tables.clone(),
+            workload,
+        },
+        min_confidence: settings.min_confidence,
+        storage_budget: settings.storage_budget,
+        what_if: match settings.what_if {
+            WhatIf::Auto => WhatIfChoice::Auto,
+            WhatIf::Hypopg => WhatIfChoice::HypoPg,
+            WhatIf::None => WhatIfChoice::None,
+        },
+    })
+}
+
+async fn propose(call: &Call, info: &ConnInfo, options: &Options) -> Result<Proposal, Failure> {
+    let progress = Progress::new(call.progress);
+    let mut show = |event| match event {
+        optimize::Event::Sampling => progress.stage("reading catalogs and statistics"),
+        optimize::Event::Planning { done, total } => {
+            progress.part("planning statements", done as u64, total as u64);
+        }
+        optimize::Event::Pricing { done } => {
+            progress.stage(&format!("pricing what could be: {done} plans"));
+        }
+    };
+    optimize::propose(info, &call.meter, options, &mut show).await.map_err(|error| failure(&error))
+}
+
+fn failure(error: &OptimizeError) -> Failure {
+    if let OptimizeError::Postgres { source, .. } = error
+        && source.connect_cause().is_some()
+    {
+        return Failure::of(Exit::Connection, source);
+    }
+    let exit = match error {
+        OptimizeError::Postgres { .. } | OptimizeError::NoHypoPg { .. } => Exit::Connection,
+        OptimizeError::Sample(error) => match error.kind() {
+            SampleErrorKind::Setup | SampleErrorKind::Privilege | SampleErrorKind::Server => {
+                Exit::Connection
+            }
+            SampleErrorKind::Workload => Exit::Usage,
+            SampleErrorKind::Answer => Exit::Internal,
+        },
+        OptimizeError::Faulty(_) => Exit::Internal,
+    };
+    let failure = Failure::of(exit, error);
+    match error {
+        OptimizeError::NoHypoPg { .. } => {
+            failure.hint("`CREATE EXTENSION hypopg;` installs it where its package is; `--what-if none` does without")
+        }
+        _ => failure,
+    }
+}
+
+async fn apply(call: &Call, info: &ConnInfo, proposal: &Proposal) -> Result<Applied, Failure> {
+    let run = Uuid::new_v4();
+    let (stop, stopped) = watch::channel(false);
+    let options = ApplyOptions { stop: Some(stopped), ..ApplyOptions::default() };
+    let progress = Progress::new(call.progress);
+    let mut show = |event| progress.applying(&event);
+    let work =
+        Box::pin(applier::apply(info, &call.meter, &proposal.plan, run, &options, &mut show));
+    let outcomes = stoppable(work, &stop).await?.map_err(|error| applying(&error))?;
+    Ok(Applied { run: run.to_string(), outcomes: outcomes.iter().map(Outcome::from).collect() })
+}
+
+/// The failure of a run that changes something.
+pub(super) fn applying(error: &ApplyError) -> Failure {
+    let exit = match error.kind() {
+        applier::ErrorKind::Server => Exit::Connection,
+        applier::ErrorKind::Usage => Exit::Usage,
+        applier::ErrorKind::Refused => Exit::Refused,
+        applier::ErrorKind::Interrupted => Exit::Interrupted,
+    };
+    let failure = Failure::of(exit, error);
+    // Where nothing was begun, the journal has nothing to tell.
+    let begun = match error {
+        ApplyError::Server { source, .. } => source.connect_cause().is_none(),
+        ApplyError::Journal(error) => {
+            matches!(error, JournalError::Write(_) | JournalError::Moved { .. })
+        }
+        ApplyError::Interrupted => true,
+        ApplyError::OtherRun { .. }
+        | ApplyError::Refused { .. }
+        | ApplyError::NoSuchAction { .. } => false,
+    };
+    if begun {
+        failure.hint("`pgwright log` shows what was done; the next run finishes what is left")
+    } else {
+        failure
+    }
+}
+
+/// Does work that must be asked to stop, so that it can clean up; a second Ctrl-C does not wait for that.
+pub(super) async fn stoppable<T>(
+    work: impl Future<Output = T>,
+    stop: &watch::Sender<bool>,
+) -> Result<T, Failure> {
+    tokio::pin!(work);
+    tokio::select! {
+        done = &mut work => return Ok(done),
+        () = interrupt() => {}
+    }
+    stop.send_replace(true);
+    warn("stopping and cleaning up; Ctrl-C again leaves that to the next run");
+    tokio::select! {
+        done = &mut work => Ok(done),
+        () = interrupt() => Err(interrupted()),
+    }
+}
+
+fn report(call: &Call, proposal: &Proposal, applied: Option<&Applied>) -> Result<(), Failure> {
+    let settings = &call.settings.optimize;
+    let nothing = applied.map_or(proposal.report.actions.is_empty(), |applied| {
+        applied.outcomes.iter().all(|outcome| outcome.result == Ending::Skipped)
+    });
+    if call.quiet && nothing && settings.format == ReportFormat::Human {
+        return Ok(());
+    }
+    let document = Document {
+        report: &proposal.report,
+        applied,
+        traffic: (call.verbose > 0).then(|| Traffic {
+            statements: call.meter.total_statements(),
+            ms: call.meter.total_time().as_secs_f64() * 1000.0,
+        }),
+        verbose: call.verbose > 0,
+        width: if settings.output.is_none() { output::width() } else { output::PLAIN_WIDTH },
+    };
+    output::deliver(&output::format(settings.format).render(&document), settings.output.as_deref())
+}

@@ -1,0 +1,151 @@
+//! The forms in which a result is printed: one file for each form of the report, behind one trait.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use rules::report::Report;
+
+use crate::cli::ReportFormat;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+pub(crate) mod human;
+pub(crate) mod json;
+mod outcome;
+pub(crate) mod sql;
+pub(crate) mod units;
+
+pub(crate) use outcome::{Applied, Ending, Outcome};
+
+/// Columns of a page that no terminal shows: files, pipes.
+pub(crate) const PLAIN_WIDTH: usize = 100;
+
+/// What a form renders.
+#[derive(Clone, Copy)]
+pub(crate) struct Document<'a> {
+    /// The report.
+    pub(crate) report: &'a Report,
+    /// What became of the actions that were due, after `--apply`.
+    pub(crate) applied: Option<&'a Applied>,
+    /// What was sent to the server, when it was asked for.
+    pub(crate) traffic: Option<Traffic>,
+    /// Whether to leave nothing out.
+    pub(crate) verbose: bool,
+    /// Columns of the page.
+    pub(crate) width: usize,
+}
+
+#[cfg(test)]
+impl<'a> Document<'a> {
+    /// The report of a dry run, for a plain page.
+    pub(crate) fn of(report: &'a Report) -> Self {
+        Self { report, applied: None, traffic: None, verbose: false, width: PLAIN_WIDTH }
+    }
+}
+
+/// What reading has cost the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Traffic {
+    /// Statements sent.
+    pub(crate) statements: u64,
+    /// Milliseconds until they were answered.
+    pub(crate) ms: f64,
+}
+
+/// One form of the report.
+pub(crate) trait Format {
+    /// The whole text, with colour codes where the form has colours.
+    fn render(&self, document: &Document<'_>) -> String;
+}
+
+/// The form of this name.
+pub(crate) fn format(name: ReportFormat) -> &'static dyn Format {
+    match name {
+        ReportFormat::Human => &human::Human,
+        ReportFormat::Json => &json::Json,
+        ReportFormat::Sql => &sql::Sql,
+    }
+}
+
+/// Columns of the page on stdout, within what is pleasant to read.
+pub(crate) fn width() -> usize {
+    terminal_size::terminal_size_of(io::stdout())
+        .map_or(PLAIN_WIDTH, |(columns, _)| usize::from(columns.0).clamp(60, 120))
+}
+
+/// Writes a result to a file or to stdout, colour codes only where they belong.
+pub(crate) fn deliver(text: &str, file: Option<&Path>) -> Result<(), Failure> {
+    if let Some(path) = file {
+        save(&anstream::adapter::strip_str(text).to_string(), path).map_err(|error| {
+            Failure::new(Exit::Usage, format!("cannot write `{}`", path.display()))
+                .caused_by(&error)
+        })
+    } else {
+        let mut stdout = anstream::stdout();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            // A reader that has seen enough, such as `head`, is no failure.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::new(Exit::Usage, "cannot write to stdout").caused_by(&error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes a file whole or not at all: beside its place first, then moved there.
+fn save(text: &str, path: &Path) -> io::Result<()> {
+    // A device, a pipe or a link is written through, not replaced.
+    let path = if path.exists() { path.canonicalize()? } else { path.to_owned() };
+    if path.exists() && !path.is_file() {
+        return std::fs::write(&path, text);
+    }
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&path).map_or(0o666, |old| old.permissions().mode());
+        builder.permissions(std::fs::Permissions::from_mode(mode));
+    }
+    let mut file = builder.prefix(".pgwright-").tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(&path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::deliver;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_without_colour_codes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.txt");
+        std::fs::write(&path, "old and longer than the new one").unwrap();
+        deliver("\u{1b}[1mnew\u{1b}[0m\n", Some(&path)).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new\n");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        std::fs::write(&real, "old").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        deliver("new", Some(&link)).unwrap();
+        assert_eq!(std::fs::read_to_string(&real).unwrap(), "new");
+        assert!(link.is_symlink());
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_named() {
+        let failure = deliver("x", Some(std::path::Path::new("/nowhere/at/all.sql"))).unwrap_err();
+        assert!(failure.render().contains("cannot write `/nowhere/at/all.sql`"));
+    }
+}

@@ -1,0 +1,167 @@
+//! What became of actions, as every form shows it.
+
+use agent::applier::{self, Effect, Left};
+use serde::Serialize;
+
+use crate::exit::Exit;
+
+/// What one run of `--apply` did.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Applied {
+    /// Id of the run, for `rollback --run`.
+    pub(crate) run: String,
+    /// What became of each due action, in order.
+    pub(crate) outcomes: Vec<Outcome>,
+}
+
+impl Applied {
+    /// The exit code that tells of it.
+    pub(crate) fn exit(&self) -> Exit {
+        let any = |ending| self.outcomes.iter().any(|outcome| outcome.result == ending);
+        if any(Ending::Failed) {
+            Exit::Action
+        } else if any(Ending::Refused) {
+            Exit::Refused
+        } else {
+            Exit::Success
+        }
+    }
+}
+
+/// What became of one action.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Outcome {
+    /// Short id of the action.
+    pub(crate) action: String,
+    /// Its number in the journal; `None` when it never got there.
+    pub(crate) log_id: Option<i64>,
+    /// `create_index`, `drop_index` or `analyze`.
+    pub(crate) kind: String,
+    /// `schema.table`.
+    pub(crate) table: String,
+    /// The index, if it is about one.
+    pub(crate) index: Option<String>,
+    /// How it ended.
+    pub(crate) result: Ending,
+    /// Why it ended so, where that is not plain.
+    pub(crate) reason: Option<String>,
+    /// Seconds that its statement took.
+    pub(crate) seconds: Option<f64>,
+    /// Bytes on disk that it takes (negative: freed).
+    pub(crate) bytes: Option<i64>,
+}
+
+/// How an action ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ending {
+    /// Carried out and verified.
+    Applied,
+    /// Taken back and verified.
+    Undone,
+    /// Nothing was to be done.
+    Skipped,
+    /// Not begun, for a reason of safety.
+    Refused,
+    /// Begun and failed.
+    Failed,
+}
+
+impl From<&applier::Outcome> for Outcome {
+    fn from(outcome: &applier::Outcome) -> Self {
+        let plain = |result, reason| (result, reason, None, None);
+        let (result, reason, seconds, bytes) = match &outcome.effect {
+            Effect::Applied { seconds, bytes, .. } => {
+                (Ending::Applied, None, Some(*seconds), *bytes)
+            }
+            Effect::AlreadyThere { what } => plain(Ending::Skipped, Some(what.clone())),
+            Effect::Refused { reason } => plain(Ending::Refused, Some(reason.clone())),
+            Effect::Failed { sqlstate, message, left } => {
+                let code = sqlstate.as_ref().map_or(String::new(), |code| format!(" ({code})"));
+                plain(Ending::Failed, Some(format!("{message}{code}; {}", remains(*left))))
+            }
+            Effect::Reverted { note } => plain(Ending::Undone, note.clone()),
+            Effect::AlreadyReverted => {
+                plain(Ending::Skipped, Some("it was undone before".to_owned()))
+            }
+            Effect::NothingToUndo { why } => plain(Ending::Skipped, Some(why.clone())),
+        };
+        Self {
+            action: outcome.action.clone(),
+            log_id: outcome.row,
+            kind: outcome.kind.clone(),
+            table: outcome.table.qualified(),
+            index: outcome.index.clone(),
+            result,
+            reason,
+            seconds,
+            bytes,
+        }
+    }
+}
+
+fn remains(left: Left) -> &'static str {
+    match left {
+        Left::Nothing => "nothing was changed",
+        Left::Cleaned => "its remains were removed",
+        Left::Pending => "something of it is left, which the next run removes",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use agent::applier::{self, Effect, Left};
+    use rules::change_plan::TableRef;
+
+    use super::{Applied, Ending, Outcome};
+    use crate::exit::Exit;
+
+    fn outcome(effect: Effect) -> Outcome {
+        Outcome::from(&applier::Outcome {
+            action: "3f2a91c0".into(),
+            row: Some(12),
+            kind: "create_index".into(),
+            table: TableRef { oid: 1, schema: "public".into(), name: "User".into() },
+            index: Some("i".into()),
+            effect,
+        })
+    }
+
+    fn failed() -> Effect {
+        Effect::Failed {
+            sqlstate: Some("55P03".into()),
+            message: "no lock".into(),
+            left: Left::Cleaned,
+        }
+    }
+
+    #[test]
+    fn effects_become_endings_with_reasons() {
+        let applied =
+            outcome(Effect::Applied { index_oid: Some(3), seconds: 1.5, bytes: Some(8192) });
+        assert_eq!(
+            (applied.result, applied.seconds, applied.bytes),
+            (Ending::Applied, Some(1.5), Some(8192))
+        );
+        assert_eq!(applied.table, "public.\"User\"");
+        let failed = outcome(failed());
+        assert_eq!(failed.result, Ending::Failed);
+        assert_eq!(failed.reason.as_deref(), Some("no lock (55P03); its remains were removed"));
+        assert_eq!(outcome(Effect::AlreadyReverted).result, Ending::Skipped);
+        assert_eq!(outcome(Effect::Reverted { note: None }).result, Ending::Undone);
+    }
+
+    #[test]
+    fn the_worst_outcome_decides_the_exit_code() {
+        let exit = |effects: Vec<Effect>| {
+            Applied { run: String::new(), outcomes: effects.into_iter().map(outcome).collect() }
+                .exit()
+        };
+        let there = || Effect::AlreadyThere { what: "an index".into() };
+        let refused = || Effect::Refused { reason: "a long transaction".into() };
+        assert_eq!(exit(vec![]), Exit::Success);
+        assert_eq!(exit(vec![there()]), Exit::Success);
+        assert_eq!(exit(vec![there(), refused()]), Exit::Refused);
+        assert_eq!(exit(vec![refused(), failed()]), Exit::Action);
+    }
+}

@@ -1,0 +1,81 @@
+//! The reference pages `docs/cli.md` and `docs/rules.md`: made from the program, and held equal to it by a test.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::commands::rules;
+
+const NOTE: &str = "<!-- Made from the program by `UPDATE_DOCS=1 cargo test -p pgwright --bin pgwright reference`. -->";
+
+fn cli() -> String {
+    let mut out = format!(
+        "{NOTE}\n\n# The command line\n\nWhat `pgwright --help` and the `--help` of each command print.\n"
+    );
+    let mut command = crate::cli::command().term_width(100).color(clap::ColorChoice::Never);
+    command.build();
+    section(&mut out, &mut command);
+    for name in command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect::<Vec<_>>() {
+        if name != "help" {
+            let sub = command.find_subcommand_mut(&name).expect("it was just listed");
+            section(&mut out, sub);
+        }
+    }
+    out
+}
+
+fn section(out: &mut String, command: &mut clap::Command) {
+    let name = command.get_bin_name().unwrap_or("pgwright").to_owned();
+    let help = command.render_long_help().to_string();
+    // The options of every command are told once.
+    let help = match (help.split_once("\nGlobal options:\n"), name.contains(' ')) {
+        (Some((before, after)), true) => {
+            let rest = after
+                .split_once("\nExamples:\n")
+                .map_or(String::new(), |(_, rest)| format!("\nExamples:\n{rest}"));
+            format!("{before}{rest}")
+        }
+        _ => help,
+    };
+    let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+    let _ = write!(out, "\n## `{name}`\n\n```text\n{}\n```\n", lines.join("\n").trim());
+}
+
+fn rule_pages() -> String {
+    let mut out = format!(
+        "{NOTE}\n\n# The rules\n\nWhat each rule looks for, on what evidence, when it is silent, and how its actions are \
+         undone. The same text is printed by `pgwright rules ID`.\n\n| rule | finds | reach |\n|---|---|---|\n"
+    );
+    for meta in rules::all() {
+        let _ = writeln!(out, "| [`{0}`](#{0}) | {1} | {2} |", meta.id, meta.summary, meta.reach);
+    }
+    for meta in rules::all() {
+        let docs = rules::docs(meta).replace("\n# ", "\n### ");
+        let reach = rules::reach(meta.reach);
+        let _ = write!(out, "\n## {}\n\n*{reach}; since {}*\n\n{docs}\n", meta.id, meta.since);
+    }
+    out
+}
+
+fn check(name: &str, made: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, made).unwrap();
+        return;
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == made,
+        "docs/{name} is not what the program says; run again with UPDATE_DOCS=1"
+    );
+}
+
+#[test]
+fn the_page_of_the_command_line_is_up_to_date() {
+    check("cli.md", &cli());
+}
+
+#[test]
+fn the_page_of_the_rules_is_up_to_date() {
+    check("rules.md", &rule_pages());
+}
