@@ -149,13 +149,19 @@ impl Greedy<'_, '_> {
         }
     }
 
+    /// Whether the wider index is worth its width to some statement, and no worse than the narrower one where
+    /// little is cached.
     fn wider_pays(&self, wide: usize, narrow: usize, missing: &mut BTreeSet<Question>) -> bool {
         let mut pays = false;
         for statement in (0..self.of.tables.len()).filter(|&s| self.of.touches(s, wide)) {
-            let mut ratio = |candidate| self.careful_ratio(statement, &[candidate].into(), missing);
-            if let (Some(with_wide), Some(with_narrow)) = (ratio(wide), ratio(narrow)) {
-                pays |= with_wide <= with_narrow * WIDER_HALVES
-                    || with_narrow - with_wide >= WIDER_SAVES;
+            let mut cost = |candidate: &[usize], cache| {
+                self.cost(statement, &candidate.iter().copied().collect(), cache, missing)
+            };
+            let normal = (cost(&[], Cache::AsSet), cost(&[wide], Cache::AsSet), cost(&[narrow], Cache::AsSet));
+            let tiny = (cost(&[wide], Cache::Tiny), cost(&[narrow], Cache::Tiny));
+            if let ((Some(before), Some(wide), Some(narrow)), (Some(tiny_wide), Some(tiny_narrow))) = (normal, tiny) {
+                let saves = wide <= narrow * WIDER_HALVES || narrow - wide >= before * WIDER_SAVES;
+                pays |= saves && tiny_wide <= tiny_narrow;
             }
         }
         pays
