@@ -170,7 +170,7 @@ fn helped(page: &mut Page, document: &Document<'_>, help: &Help, first: bool) {
         document.report.statements.iter().find(|statement| statement.id == help.statement);
     let shown = statement
         .map_or_else(|| text::line(&help.statement), |statement| text::line(&statement.text));
-    let room = document.width.saturating_sub(INNER);
+    let room = if document.verbose { usize::MAX } else { document.width.saturating_sub(INNER) };
     inner(page, FAINT, if first { "helps" } else { "" }, &text::cut(&shown, room));
     let mut figures = format!(
         "cost {} → {BOLD}{}{BOLD:#}, {}",
