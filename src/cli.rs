@@ -295,7 +295,7 @@ pub(crate) struct DemoArgs {
         hide_env_values = true
     )]
     pub(crate) scale: Scale,
-    /// Leave the server running at the end and print how to connect
+    /// Leave the server up at the end, until Ctrl-C, and print how to connect
     #[arg(long, env = "PGWRIGHT_KEEP", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) keep: bool,
 }
@@ -303,11 +303,13 @@ pub(crate) struct DemoArgs {
 /// Size of the demo's data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scale {
-    /// Small: seconds
+    /// 5,000 users, 45,000 log rows: too small for any index to pay
     S,
-    /// Medium: a few minutes
+    /// 50,000 users, 1 million log rows
     #[default]
     M,
+    /// 200,000 users, 8 million log rows
+    L,
 }
 
 const OPTIMIZE_EXAMPLES: &str = "\

@@ -60,7 +60,12 @@ fn options(settings: &config::Optimize) -> Result<Options, Failure> {
     })
 }
 
-async fn propose(call: &Call, info: &ConnInfo, options: &Options) -> Result<Proposal, Failure> {
+/// Samples, thinks and shows how far it is.
+pub(super) async fn propose(
+    call: &Call,
+    info: &ConnInfo,
+    options: &Options,
+) -> Result<Proposal, Failure> {
     let progress = Progress::new(call.progress);
     let mut show = |event| match event {
         optimize::Event::Sampling => progress.stage("reading catalogs and statistics"),

@@ -13,7 +13,7 @@ use agent::cluster::{Cluster, ClusterOptions};
 use agent::conninfo::ConnInfo;
 use agent::postgres::{Limits, Meter, PgError, Purpose, Session};
 
-pub(crate) use self::workload::{Expected, STATEMENTS, Statement, Values};
+pub(crate) use self::workload::{Expected, STATEMENTS, Values};
 
 use self::draws::Draws;
 
