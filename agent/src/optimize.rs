@@ -79,7 +79,7 @@ pub struct Proposal {
 #[derive(Debug, thiserror::Error)]
 pub enum OptimizeError {
     /// The connection failed or was lost.
-    #[error("{action}: {source}")]
+    #[error("{action}")]
     Postgres {
         /// What was being done.
         action: &'static str,
@@ -278,9 +278,19 @@ async fn choose<'a>(
     Ok((selector, selection))
 }
 
-/// The snapshot's identity: everything that thinking rests on, the moment it was taken left out.
+/// The snapshot's identity: all that the thinking rests on. The moment it was taken and how often tables and
+/// indexes were scanned change with every look and change nothing else.
 fn fingerprint(snapshot: &Snapshot) -> String {
-    digest(&serde_json::to_string(snapshot).unwrap_or_default())
+    let mut still = snapshot.clone();
+    still.server.taken_at = snapshot.intake.since.unwrap_or_default();
+    for table in &mut still.tables {
+        table.counters.seq_scan = 0;
+        table.counters.idx_scan = 0;
+        for index in &mut table.indexes {
+            index.scans = 0;
+        }
+    }
+    digest(&serde_json::to_string(&still).unwrap_or_default())
 }
 
 fn server(snapshot: &Snapshot) -> ServerReport {

@@ -157,9 +157,17 @@ impl Greedy<'_, '_> {
             let mut cost = |candidate: &[usize], cache| {
                 self.cost(statement, &candidate.iter().copied().collect(), cache, missing)
             };
-            let normal = (cost(&[], Cache::AsSet), cost(&[wide], Cache::AsSet), cost(&[narrow], Cache::AsSet));
+            let normal = (
+                cost(&[], Cache::AsSet),
+                cost(&[wide], Cache::AsSet),
+                cost(&[narrow], Cache::AsSet),
+            );
             let tiny = (cost(&[wide], Cache::Tiny), cost(&[narrow], Cache::Tiny));
-            if let ((Some(before), Some(wide), Some(narrow)), (Some(tiny_wide), Some(tiny_narrow))) = (normal, tiny) {
+            if let (
+                (Some(before), Some(wide), Some(narrow)),
+                (Some(tiny_wide), Some(tiny_narrow)),
+            ) = (normal, tiny)
+            {
                 let saves = wide <= narrow * WIDER_HALVES || narrow - wide >= before * WIDER_SAVES;
                 pays |= saves && tiny_wide <= tiny_narrow;
             }
