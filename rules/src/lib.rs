@@ -3,6 +3,7 @@
 //! Pure, synchronous and deterministic: the same input gives the same output, byte for byte. Nothing here
 //! reads a clock, a file or the environment, and nothing here can fail for want of the outside world.
 
+pub mod bindings;
 pub mod quote;
 pub mod snapshot;
 pub mod statement;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::snapshot::{
-    Column, ColumnStats, Constraint, ConstraintKind, FORMAT, Index, IndexKey, Intake, Persistence, Server, Snapshot,
-    Statement, Table, TableCounters, TableKind, View,
+    Column, ColumnStats, Constraint, ConstraintKind, FORMAT, Index, IndexKey, Intake, Persistence,
+    Server, Snapshot, Statement, Table, TableCounters, TableKind, View,
 };
 
 /// A snapshot out of one line for each object, names as stored (no case folding):
@@ -60,7 +60,11 @@ pub fn stats(n_distinct: f64, common: &[(&str, f64)], histogram: &[&str]) -> Col
 pub fn set_stats(snapshot: &mut Snapshot, column: &str, stats: ColumnStats) {
     let (table, column) = column.rsplit_once('.').expect("table.column");
     let (schema, table) = named(table);
-    let table = snapshot.tables.iter_mut().find(|t| t.schema == schema && t.name == table).expect("a known table");
+    let table = snapshot
+        .tables
+        .iter_mut()
+        .find(|t| t.schema == schema && t.name == table)
+        .expect("a known table");
     let column = table.columns.iter_mut().find(|c| c.name == column).expect("a known column");
     column.stats = Some(stats);
 }
@@ -83,7 +87,8 @@ pub fn statement(text: &str) -> Statement {
 
 /// A snapshot of a database without tables, taken on 2025-01-01.
 fn empty() -> Snapshot {
-    let taken_at: DateTime<Utc> = DateTime::from_timestamp(1_735_689_600, 0).expect("a valid instant");
+    let taken_at: DateTime<Utc> =
+        DateTime::from_timestamp(1_735_689_600, 0).expect("a valid instant");
     Snapshot {
         format: FORMAT,
         server: Server {
@@ -180,7 +185,12 @@ fn add_table(snapshot: &mut Snapshot, line: &str) {
     if !primary.is_empty() {
         let index = format!("{name}_pkey");
         let definition = format!("PRIMARY KEY ({})", primary.join(", "));
-        table.constraints.push(constraint(&index, ConstraintKind::Primary, primary.clone(), &definition));
+        table.constraints.push(constraint(
+            &index,
+            ConstraintKind::Primary,
+            primary.clone(),
+            &definition,
+        ));
         let keys: Vec<String> = primary;
         let mut built = index_of(&table, oid + 1, &index, &keys);
         (built.unique, built.primary, built.constraint) = (true, true, Some(index));
@@ -189,17 +199,35 @@ fn add_table(snapshot: &mut Snapshot, line: &str) {
     snapshot.tables.push(table);
 }
 
-fn constraint(name: &str, kind: ConstraintKind, columns: Vec<String>, definition: &str) -> Constraint {
+fn constraint(
+    name: &str,
+    kind: ConstraintKind,
+    columns: Vec<String>,
+    definition: &str,
+) -> Constraint {
     let definition = definition.to_owned();
-    Constraint { name: name.to_owned(), kind, columns, references: None, referenced_columns: Vec::new(), definition }
+    Constraint {
+        name: name.to_owned(),
+        kind,
+        columns,
+        references: None,
+        referenced_columns: Vec::new(),
+        definition,
+    }
 }
 
 fn foreign_key(snapshot: &Snapshot, table: &str, column: &str, target: &str) -> Constraint {
     let (parent, referenced) = target.rsplit_once('.').expect("table.column after ->");
     let (schema, parent) = named(parent);
     let definition = format!("FOREIGN KEY ({column}) REFERENCES {parent}({referenced})");
-    let mut key = constraint(&format!("{table}_{column}_fkey"), ConstraintKind::Foreign, vec![column.to_owned()], &definition);
-    key.references = Some(snapshot.table_named(schema, parent).expect("the referenced table stands above").oid);
+    let mut key = constraint(
+        &format!("{table}_{column}_fkey"),
+        ConstraintKind::Foreign,
+        vec![column.to_owned()],
+        &definition,
+    );
+    key.references =
+        Some(snapshot.table_named(schema, parent).expect("the referenced table stands above").oid);
     key.referenced_columns = vec![referenced.to_owned()];
     key
 }
@@ -208,7 +236,11 @@ fn add_index(snapshot: &mut Snapshot, line: &str) {
     let (head, keys, _) = cut(line);
     let (name, table) = head.split_once(" on ").expect("index name on table(keys)");
     let (schema, table) = named(table);
-    let table = snapshot.tables.iter_mut().find(|t| t.schema == schema && t.name == table).expect("a known table");
+    let table = snapshot
+        .tables
+        .iter_mut()
+        .find(|t| t.schema == schema && t.name == table)
+        .expect("a known table");
     let oid = table.oid + 1 + u32::try_from(table.indexes.len()).expect("few indexes");
     let keys: Vec<String> = keys.split(',').map(|key| key.trim().to_owned()).collect();
     let index = index_of(table, oid, name.trim(), &keys);
@@ -216,14 +248,23 @@ fn add_index(snapshot: &mut Snapshot, line: &str) {
 }
 
 fn index_of(table: &Table, oid: u32, name: &str, keys: &[String]) -> Index {
-    let definition = format!("CREATE INDEX {name} ON {}.{} USING btree ({})", table.schema, table.name, keys.join(", "));
+    let definition = format!(
+        "CREATE INDEX {name} ON {}.{} USING btree ({})",
+        table.schema,
+        table.name,
+        keys.join(", ")
+    );
     let keys = keys.iter().map(|key| {
-        let (column, descending) = key.strip_suffix(" desc").map_or((key.as_str(), false), |column| (column, true));
+        let (column, descending) =
+            key.strip_suffix(" desc").map_or((key.as_str(), false), |column| (column, true));
         let known = table.column(column).is_some();
         IndexKey {
             column: known.then(|| column.to_owned()),
             expression: (!known).then(|| column.to_owned()),
-            opclass: table.column(column).map_or_else(|| "text_ops".to_owned(), |column| format!("{}_ops", column.base_type)),
+            opclass: table.column(column).map_or_else(
+                || "text_ops".to_owned(),
+                |column| format!("{}_ops", column.base_type),
+            ),
             opclass_default: true,
             opclass_options: Vec::new(),
             collation: None,
@@ -281,9 +322,8 @@ fn column(number: i16, name: &str, base: &str) -> Column {
         "uuid" => (16, 1, 'U', true, true),
         "inet" => (-1, 4, 'I', true, true),
         "bytea" => (-1, 4, 'U', true, true),
-        "jsonb" => (-1, 4, 'U', true, false),
+        "jsonb" | "tsvector" => (-1, 4, 'U', true, false),
         "json" | "xml" => (-1, 4, 'U', false, false),
-        "tsvector" => (-1, 4, 'U', true, false),
         "tstzrange" => (-1, 8, 'R', true, false),
         _ if base.starts_with('_') => (-1, 4, 'A', true, false),
         _ => (4, 4, 'E', true, true),

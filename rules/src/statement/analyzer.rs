@@ -8,11 +8,12 @@ use super::expression::Expr;
 use super::parse::{self, NodeEnum, pg};
 use super::scope::{Names, Scope};
 use super::{
-    Analysis, Block, BlockId, JoinPair, Parameter, ParameterRole, Predicate, Relation, StatementKind, Unanalyzable, Write,
+    Analysis, Block, BlockId, JoinPair, Parameter, ParameterRole, Predicate, Relation,
+    StatementKind, Unanalyzable, Write,
 };
 use crate::snapshot::{Snapshot, Table};
 
-/// Levels of nesting that are followed. The decoder of pg_query gives up at about fifty in one text; views
+/// Levels of nesting that are followed. The decoder of `pg_query` gives up at about fifty in one text; views
 /// within views add theirs.
 const DEPTH_MAX: usize = 200;
 
@@ -60,13 +61,21 @@ pub(super) struct Analyzer<'s> {
 ///
 /// # Errors
 /// The reason why the statement cannot be analyzed; it is meant for the user.
-pub fn analyze(text: &str, snapshot: &Snapshot, search_path: &[String]) -> Result<Analysis, Unanalyzable> {
+pub fn analyze(
+    text: &str,
+    snapshot: &Snapshot,
+    search_path: &[String],
+) -> Result<Analysis, Unanalyzable> {
     let statement = parse::statement(text)?;
     let kind = plannable(&statement)?;
     let mut analyzer = Analyzer::new(snapshot, search_path);
     analyzer.statement(&statement)?;
     if analyzer.relations.is_empty() && analyzer.write.is_none() {
-        return Err(if analyzer.catalog { Unanalyzable::CatalogOnly } else { Unanalyzable::NoTable });
+        return Err(if analyzer.catalog {
+            Unanalyzable::CatalogOnly
+        } else {
+            Unanalyzable::NoTable
+        });
     }
     Ok(analyzer.finish(kind))
 }
@@ -184,10 +193,20 @@ impl<'s> Analyzer<'s> {
         if id >= RELATIONS_MAX {
             return Err(Unanalyzable::TooDeep);
         }
-        let source =
-            Source { table, alias: alias.to_owned(), block, read: BTreeSet::new(), whole: false, level: self.level };
+        let source = Source {
+            table,
+            alias: alias.to_owned(),
+            block,
+            read: BTreeSet::new(),
+            whole: false,
+            level: self.level,
+        };
         self.relations.push(source);
-        let columns = table.columns.iter().map(|column| (column.name.clone(), Expr::Column(id, column.name.clone()))).collect();
+        let columns = table
+            .columns
+            .iter()
+            .map(|column| (column.name.clone(), Expr::Column(id, column.name.clone())))
+            .collect();
         let mut item = super::scope::Item::new(alias.to_owned(), columns);
         item.relation = Some(id);
         item.relations.insert(id);
@@ -212,7 +231,10 @@ impl<'s> Analyzer<'s> {
         }
         for number in self.seen {
             // Met only where nothing looked: in outputs of subqueries that nobody reads.
-            self.parameters.entry(number).or_insert_with(|| Parameter { role: ParameterRole::Output, ..Parameter::default() });
+            self.parameters.entry(number).or_insert_with(|| Parameter {
+                role: ParameterRole::Output,
+                ..Parameter::default()
+            });
         }
         let relations = self.relations.into_iter().map(relation).collect();
         Analysis {
@@ -228,7 +250,8 @@ impl<'s> Analyzer<'s> {
 }
 
 fn relation(source: Source<'_>) -> Relation {
-    let all = source.whole || source.table.columns.iter().all(|column| source.read.contains(&column.name));
+    let all = source.whole
+        || source.table.columns.iter().all(|column| source.read.contains(&column.name));
     Relation {
         table: source.table.oid,
         alias: source.alias,

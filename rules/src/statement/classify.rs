@@ -72,7 +72,11 @@ pub fn classify_within(text: &str, size_max: Option<usize>) -> Class {
         },
         Err(Unanalyzable::NotOne(0)) => Class::Unparsable("is empty".to_owned()),
         Err(Unanalyzable::NotOne(count)) => Class::Utility(format!("{count} statements in one")),
-        Err(Unanalyzable::Kind(_)) if outline.kinds.first().is_some_and(|kind| kind == "CopyStmt") => copy(text),
+        Err(Unanalyzable::Kind(_))
+            if outline.kinds.first().is_some_and(|kind| kind == "CopyStmt") =>
+        {
+            copy(text)
+        }
         Err(Unanalyzable::Kind(words)) => Class::Utility(words),
         Err(reason) => Class::Utility(reason.to_string()),
     }
@@ -90,7 +94,9 @@ fn kind(text: &str, outline: &Outline) -> Result<StatementKind, Unanalyzable> {
         _ => false,
     };
     Ok(match outline.kinds.first().map(String::as_str) {
-        Some("InsertStmt") if !tokens.iter().any(|token| token.token == Token::Ascii59) => StatementKind::Insert,
+        Some("InsertStmt") if !tokens.iter().any(|token| token.token == Token::Ascii59) => {
+            StatementKind::Insert
+        }
         _ if tokens.iter().any(doubtful) => return is_single_plannable(text),
         Some("SelectStmt") => StatementKind::Select,
         Some("UpdateStmt") => StatementKind::Update,
@@ -101,7 +107,9 @@ fn kind(text: &str, outline: &Outline) -> Result<StatementKind, Unanalyzable> {
 
 /// Whether all relations are the system's, and there is one.
 fn catalog_only(outline: &Outline) -> bool {
-    let system = |(schema, name): &(String, String)| if schema.is_empty() { system_relation(name) } else { system_schema(schema) };
+    let system = |(schema, name): &(String, String)| {
+        if schema.is_empty() { system_relation(name) } else { system_schema(schema) }
+    };
     !outline.tables.is_empty() && outline.tables.iter().all(system)
 }
 
@@ -154,7 +162,9 @@ pub(super) fn kind_words(statement: &NodeEnum) -> String {
         NodeEnum::CallStmt(_) => "CALL",
         NodeEnum::DoStmt(_) => "DO",
         NodeEnum::GrantStmt(_) | NodeEnum::GrantRoleStmt(_) => "GRANT or REVOKE",
-        NodeEnum::ListenStmt(_) | NodeEnum::UnlistenStmt(_) | NodeEnum::NotifyStmt(_) => "LISTEN or NOTIFY",
+        NodeEnum::ListenStmt(_) | NodeEnum::UnlistenStmt(_) | NodeEnum::NotifyStmt(_) => {
+            "LISTEN or NOTIFY"
+        }
         NodeEnum::DiscardStmt(_) => "DISCARD",
         NodeEnum::CheckPointStmt(_) => "CHECKPOINT",
         _ => "a utility statement",
@@ -189,7 +199,10 @@ mod tests {
     #[test]
     fn what_is_never_planned_is_named() {
         assert_eq!(classify("BEGIN"), utility("transaction control"));
-        assert_eq!(classify("MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE"), utility("MERGE"));
+        assert_eq!(
+            classify("MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE"),
+            utility("MERGE")
+        );
         assert_eq!(classify("COPY t TO STDOUT"), utility("COPY"));
         assert_eq!(classify("SELECT * INTO n FROM t"), utility("creates a table (SELECT INTO)"));
         assert_eq!(classify("SELECT 1; SELECT 2"), utility("2 statements in one"));
@@ -198,17 +211,33 @@ mod tests {
 
     #[test]
     fn copied_rows_name_their_table() {
-        let into = |schema: Option<&str>| Class::CopyInto { schema: schema.map(str::to_owned), table: "Orders".to_owned() };
+        let into = |schema: Option<&str>| Class::CopyInto {
+            schema: schema.map(str::to_owned),
+            table: "Orders".to_owned(),
+        };
         assert_eq!(classify("COPY shop.\"Orders\" (id) FROM STDIN"), into(Some("shop")));
         assert_eq!(classify("COPY \"Orders\" FROM STDIN WITH (FORMAT binary)"), into(None));
     }
 
     #[test]
     fn system_catalogs_are_set_apart() {
-        assert_eq!(classify("SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"), Class::CatalogOnly);
-        assert_eq!(classify("SELECT table_name FROM information_schema.tables WHERE table_schema = $1"), Class::CatalogOnly);
-        assert_eq!(classify("WITH x AS (SELECT 1 FROM pg_stat_activity) SELECT * FROM x"), Class::CatalogOnly);
-        for text in ["SELECT 1 FROM pg_class c, orders o", "SELECT 1 FROM pg_search_documents", "SELECT 1"] {
+        assert_eq!(
+            classify(
+                "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            ),
+            Class::CatalogOnly
+        );
+        assert_eq!(
+            classify("SELECT table_name FROM information_schema.tables WHERE table_schema = $1"),
+            Class::CatalogOnly
+        );
+        assert_eq!(
+            classify("WITH x AS (SELECT 1 FROM pg_stat_activity) SELECT * FROM x"),
+            Class::CatalogOnly
+        );
+        for text in
+            ["SELECT 1 FROM pg_class c, orders o", "SELECT 1 FROM pg_search_documents", "SELECT 1"]
+        {
             assert!(matches!(classify(text), Class::Statement { .. }), "{text}");
         }
         assert!(matches!(
@@ -221,11 +250,19 @@ mod tests {
     fn ours_hidden_and_cut_texts_are_told() {
         assert_eq!(classify("SELECT /* pgwright */ 1"), Class::Own);
         assert_eq!(classify("<insufficient privilege>"), Class::InsufficientPrivilege);
-        for cut in ["SELECT * FROM orders WHERE", "SELECT * FROM t WHERE a = 1 AN", "SELECT 'abc", "SELECT f(a, b"] {
+        for cut in [
+            "SELECT * FROM orders WHERE",
+            "SELECT * FROM t WHERE a = 1 AN",
+            "SELECT 'abc",
+            "SELECT f(a, b",
+        ] {
             assert_eq!(classify(cut), Class::Truncated, "{cut}");
         }
         assert_eq!(classify_within("SELECT * FROM orders", Some(20)), Class::Truncated);
-        assert!(matches!(classify_within("SELECT * FROM orders", Some(21)), Class::Statement { .. }));
+        assert!(matches!(
+            classify_within("SELECT * FROM orders", Some(21)),
+            Class::Statement { .. }
+        ));
         assert!(matches!(classify("SELEC a FROM b WHERE c = 1"), Class::Unparsable(_)));
     }
 }

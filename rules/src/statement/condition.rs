@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use super::analyzer::Analyzer;
 use super::expression::{Expr, Literal, commuted, extracts, negated};
-use super::{JoinKind, JoinPair, Operand, ParameterRole, Predicate, PredicateClass, RelationId, Target, print};
+use super::{
+    JoinKind, JoinPair, Operand, ParameterRole, Predicate, PredicateClass, RelationId, Target,
+    print,
+};
 
 /// How a condition is meant.
 pub(super) struct How {
@@ -68,14 +71,16 @@ impl Analyzer<'_> {
     fn disjunction(&mut self, list: &[Expr], how: &How) {
         let mut arms = Vec::new();
         flatten(list, &mut arms);
-        let arms: Vec<Vec<Predicate>> = arms.iter().map(|arm| self.restrictions(arm, how)).collect();
+        let arms: Vec<Vec<Predicate>> =
+            arms.iter().map(|arm| self.restrictions(arm, how)).collect();
         if let Some(predicate) = one_list(&arms) {
             self.add(predicate, how);
             return;
         }
         let mut relations: Option<BTreeSet<RelationId>> = None;
         for arm in &arms {
-            let here: BTreeSet<RelationId> = arm.iter().map(|predicate| predicate.relation).collect();
+            let here: BTreeSet<RelationId> =
+                arm.iter().map(|predicate| predicate.relation).collect();
             relations = Some(relations.map_or(here.clone(), |before| &before & &here));
         }
         let relations = relations.unwrap_or_default();
@@ -98,16 +103,24 @@ impl Analyzer<'_> {
         match arm {
             Expr::And(list) => list.iter().flat_map(|part| self.restrictions(part, how)).collect(),
             Expr::Or(_) => Vec::new(),
-            Expr::Not(inner) if negation(inner).is_some() => {
-                negation(inner).map(|positive| self.restrictions(&positive, how)).unwrap_or_default()
-            }
+            Expr::Not(inner) if negation(inner).is_some() => negation(inner)
+                .map(|positive| self.restrictions(&positive, how))
+                .unwrap_or_default(),
             _ => {
                 let atoms = self.atoms(arm, how);
                 let joined = atoms.pairs.iter().flat_map(|pair| {
                     // Within an OR an equality of columns is no join that could stand alone.
-                    [(&pair.left, &pair.right), (&pair.right, &pair.left)].map(|((relation, target), other)| {
-                        predicate(*relation, target.clone(), PredicateClass::Equality, "=", column_operand(other))
-                    })
+                    [(&pair.left, &pair.right), (&pair.right, &pair.left)].map(
+                        |((relation, target), other)| {
+                            predicate(
+                                *relation,
+                                target.clone(),
+                                PredicateClass::Equality,
+                                "=",
+                                column_operand(other),
+                            )
+                        },
+                    )
                 });
                 joined.collect::<Vec<_>>().into_iter().chain(atoms.predicates).collect()
             }
@@ -116,7 +129,9 @@ impl Analyzer<'_> {
 
     fn atoms(&self, expr: &Expr, how: &How) -> Atoms {
         match expr {
-            Expr::Operator(Some(left), name, right) => self.comparison_atoms(left, name, right, how),
+            Expr::Operator(Some(left), name, right) => {
+                self.comparison_atoms(left, name, right, how)
+            }
             Expr::Any { left, operator, right, all } => self.any_atoms(left, operator, right, *all),
             Expr::In(left, list, negated) => self.in_atoms(left, list, *negated, how),
             Expr::Test(value, words) => {
@@ -134,18 +149,22 @@ impl Analyzer<'_> {
             Expr::Call(call) if call.name == "starts_with" && call.arguments.len() == 2 => {
                 self.comparison_atoms(&call.arguments[0], "^@", &call.arguments[1], how)
             }
-            Expr::Sublink { test: Some((left, operator)), outputs, .. } if operator == "=" => match (left.as_ref(), outputs.as_slice()) {
-                (Expr::Row(left), _) => self.pairwise(left, outputs, how),
-                (_, [output]) => self.comparison_atoms(left, "=", output, how),
-                _ => Atoms::default(),
-            },
+            Expr::Sublink { test: Some((left, operator)), outputs, .. } if operator == "=" => {
+                match (left.as_ref(), outputs.as_slice()) {
+                    (Expr::Row(left), _) => self.pairwise(left, outputs, how),
+                    (_, [output]) => self.comparison_atoms(left, "=", output, how),
+                    _ => Atoms::default(),
+                }
+            }
             Expr::Sublink { .. } | Expr::Constant(..) | Expr::Parameter(_) => Atoms::default(),
             _ => self.of(expr, PredicateClass::Other, "", Operand::None),
         }
     }
 
     fn of(&self, value: &Expr, class: PredicateClass, operator: &str, operand: Operand) -> Atoms {
-        let predicates = self.single_target(value).map(|(relation, target)| predicate(relation, target, class, operator, operand));
+        let predicates = self
+            .single_target(value)
+            .map(|(relation, target)| predicate(relation, target, class, operator, operand));
         Atoms { predicates: predicates.into_iter().collect(), pairs: Vec::new() }
     }
 
@@ -164,8 +183,12 @@ impl Analyzer<'_> {
             return match (name, left.first(), right.first()) {
                 ("=", ..) => self.pairwise(left, right, how),
                 // Of `(a, b) > (x, y)` all that one column alone must satisfy is `a >= x`.
-                ("<" | "<=", Some(left), Some(right)) => self.comparison_atoms(left, "<=", right, how),
-                (">" | ">=", Some(left), Some(right)) => self.comparison_atoms(left, ">=", right, how),
+                ("<" | "<=", Some(left), Some(right)) => {
+                    self.comparison_atoms(left, "<=", right, how)
+                }
+                (">" | ">=", Some(left), Some(right)) => {
+                    self.comparison_atoms(left, ">=", right, how)
+                }
                 _ => Atoms::default(),
             };
         }
@@ -173,8 +196,15 @@ impl Analyzer<'_> {
         let of_left = self.single_target(left).filter(|(relation, _)| !yours.contains(relation));
         let of_right = self.single_target(right).filter(|(relation, _)| !mine.contains(relation));
         if let (Some(one), Some(other), "=") = (&of_left, &of_right, name) {
-            let kind = if self.level_of(one.0) == self.level_of(other.0) { how.kind } else { JoinKind::Semi };
-            return Atoms { pairs: vec![JoinPair { left: one.clone(), right: other.clone(), kind }], predicates: Vec::new() };
+            let kind = if self.level_of(one.0) == self.level_of(other.0) {
+                how.kind
+            } else {
+                JoinKind::Semi
+            };
+            return Atoms {
+                pairs: vec![JoinPair { left: one.clone(), right: other.clone(), kind }],
+                predicates: Vec::new(),
+            };
         }
         let mut predicates = Vec::new();
         if let Some((relation, target)) = of_left.clone()
@@ -188,7 +218,11 @@ impl Analyzer<'_> {
             predicates.push(predicate(relation, target, class(name, left), name, operand(left)));
         }
         if of_left.is_none() && of_right.is_none() {
-            let whole = Expr::Operator(Some(Box::new(left.clone())), name.to_owned(), Box::new(right.clone()));
+            let whole = Expr::Operator(
+                Some(Box::new(left.clone())),
+                name.to_owned(),
+                Box::new(right.clone()),
+            );
             return self.of(&whole, PredicateClass::Other, "", Operand::None);
         }
         Atoms { predicates, pairs: Vec::new() }
@@ -205,8 +239,11 @@ impl Analyzer<'_> {
     }
 
     fn any_atoms(&self, left: &Expr, name: &str, right: &Expr, all: bool) -> Atoms {
-        let foreign = |target: &(RelationId, Target), other: &Expr| !other.relations().contains(&target.0);
-        if let Some((relation, target)) = self.single_target(left).filter(|target| foreign(target, right)) {
+        let foreign =
+            |target: &(RelationId, Target), other: &Expr| !other.relations().contains(&target.0);
+        if let Some((relation, target)) =
+            self.single_target(left).filter(|target| foreign(target, right))
+        {
             let class = match (name, all) {
                 ("=", false) => PredicateClass::AnyOf,
                 ("<>", true) => PredicateClass::NotEqual,
@@ -217,12 +254,24 @@ impl Analyzer<'_> {
                 Expr::Array(list) => Operand::List(list.len()),
                 _ => operand(right),
             };
-            return Atoms { predicates: vec![predicate(relation, target, class, name, operand)], pairs: Vec::new() };
+            return Atoms {
+                predicates: vec![predicate(relation, target, class, name, operand)],
+                pairs: Vec::new(),
+            };
         }
         match self.single_target(right).filter(|target| foreign(target, left)) {
             Some((relation, target)) => {
                 let name = format!("{name} {}", if all { "ALL" } else { "ANY" });
-                Atoms { predicates: vec![predicate(relation, target, PredicateClass::Other, &name, operand(left))], pairs: Vec::new() }
+                Atoms {
+                    predicates: vec![predicate(
+                        relation,
+                        target,
+                        PredicateClass::Other,
+                        &name,
+                        operand(left),
+                    )],
+                    pairs: Vec::new(),
+                }
             }
             None => Atoms::default(),
         }
@@ -232,8 +281,10 @@ impl Analyzer<'_> {
         if let ([one], false) = (list, negated) {
             return self.comparison_atoms(left, "=", one, how);
         }
-        let (class, name) = if negated { (PredicateClass::NotEqual, "<>") } else { (PredicateClass::AnyOf, "=") };
-        let columns = if let Expr::Row(parts) = left { parts.as_slice() } else { std::slice::from_ref(left) };
+        let (class, name) =
+            if negated { (PredicateClass::NotEqual, "<>") } else { (PredicateClass::AnyOf, "=") };
+        let columns =
+            if let Expr::Row(parts) = left { parts.as_slice() } else { std::slice::from_ref(left) };
         if negated && columns.len() > 1 {
             return Atoms::default();
         }
@@ -241,7 +292,9 @@ impl Analyzer<'_> {
         let targets = columns.iter().filter_map(|column| self.single_target(column));
         let predicates = targets
             .filter(|(relation, _)| !others.contains(relation) && self.inner_of(*relation, &others))
-            .map(|(relation, target)| predicate(relation, target, class, name, Operand::List(list.len())))
+            .map(|(relation, target)| {
+                predicate(relation, target, class, name, Operand::List(list.len()))
+            })
             .collect();
         Atoms { predicates, pairs: Vec::new() }
     }
@@ -274,11 +327,15 @@ impl Analyzer<'_> {
     fn tidy(&self, expr: &Expr) -> Expr {
         expr.map(&mut |part| match part {
             Expr::Cast(value, to) => match *value {
-                Expr::Column(relation, name) if self.same_type(relation, &name, &to) => Expr::Column(relation, name),
+                Expr::Column(relation, name) if self.same_type(relation, &name, &to) => {
+                    Expr::Column(relation, name)
+                }
                 value => Expr::Cast(Box::new(value), to),
             },
             Expr::Operator(left, name, right) if extracts(&name) => match *right {
-                Expr::Cast(key, to) if to == "text" && matches!(*key, Expr::Constant(_, Literal::Text)) => {
+                Expr::Cast(key, to)
+                    if to == "text" && matches!(*key, Expr::Constant(_, Literal::Text)) =>
+                {
                     Expr::Operator(left, name, key)
                 }
                 right => Expr::Operator(left, name, Box::new(right)),
@@ -297,14 +354,30 @@ impl Analyzer<'_> {
     }
 }
 
-fn predicate(relation: RelationId, target: Target, class: PredicateClass, operator: &str, operand: Operand) -> Predicate {
-    Predicate { relation, target, class, operator: operator.to_owned(), operand, alternative: None, arm: 0 }
+fn predicate(
+    relation: RelationId,
+    target: Target,
+    class: PredicateClass,
+    operator: &str,
+    operand: Operand,
+) -> Predicate {
+    Predicate {
+        relation,
+        target,
+        class,
+        operator: operator.to_owned(),
+        operand,
+        alternative: None,
+        arm: 0,
+    }
 }
 
 fn column_operand((relation, target): &(RelationId, Target)) -> Operand {
     match target {
         Target::Column(name) => Operand::Column(*relation, name.clone()),
-        Target::Expression(expression) => Operand::Computed { parameters: expression.parameters.clone() },
+        Target::Expression(expression) => {
+            Operand::Computed { parameters: expression.parameters.clone() }
+        }
     }
 }
 
@@ -321,21 +394,31 @@ fn operand(expr: &Expr) -> Operand {
 
 /// The class of a comparison of a target with `right`.
 fn class(operator: &str, right: &Expr) -> PredicateClass {
-    let constant = if let Expr::Constant(text, Literal::Text) = right.uncast() { Some(text.as_str()) } else { None };
+    let constant = if let Expr::Constant(text, Literal::Text) = right.uncast() {
+        Some(text.as_str())
+    } else {
+        None
+    };
     let null = matches!(right.uncast(), Expr::Constant(_, Literal::Null));
     match operator {
         "=" if null => PredicateClass::Other,
         "=" => PredicateClass::Equality,
-        "<>" | "!=" | "!~~" | "!~~*" | "!~" | "!~*" | "IS DISTINCT FROM" => PredicateClass::NotEqual,
+        "<>" | "!=" | "!~~" | "!~~*" | "!~" | "!~*" | "IS DISTINCT FROM" => {
+            PredicateClass::NotEqual
+        }
         "<" | "<=" | ">" | ">=" => PredicateClass::Range,
-        "~~" if constant.is_some_and(|text| !text.is_empty() && !text.starts_with(['%', '_'])) => PredicateClass::Prefix,
+        "~~" if constant.is_some_and(|text| !text.is_empty() && !text.starts_with(['%', '_'])) => {
+            PredicateClass::Prefix
+        }
         "~" if constant.is_some_and(fixed_start) => PredicateClass::Prefix,
         "~~" | "~~*" | "~" | "~*" | "%" | "<%" | "%>" | "<<%" | "%>>" => PredicateClass::Pattern,
         "^@" => PredicateClass::Prefix,
         "@>" => PredicateClass::Contains,
         "?" | "?|" | "?&" => PredicateClass::HasKey,
         "@@" | "@?" | "@@@" => PredicateClass::Matches,
-        "&&" | "<@" | "<<" | ">>" | "&<" | "&>" | "-|-" | "<<|" | "|>>" | "&<|" | "|&>" | "~=" => PredicateClass::Overlaps,
+        "&&" | "<@" | "<<" | ">>" | "&<" | "&>" | "-|-" | "<<|" | "|>>" | "&<|" | "|&>" | "~=" => {
+            PredicateClass::Overlaps
+        }
         _ => PredicateClass::Other,
     }
 }
@@ -343,7 +426,8 @@ fn class(operator: &str, right: &Expr) -> PredicateClass {
 /// Whether a regular expression is anchored to some literal characters.
 fn fixed_start(pattern: &str) -> bool {
     let mut chars = pattern.chars();
-    chars.next() == Some('^') && chars.next().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '-')
+    chars.next() == Some('^')
+        && chars.next().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '-')
         && !chars.next().is_some_and(|c| matches!(c, '*' | '?' | '{' | '|'))
         && !pattern.contains('|')
 }
@@ -355,7 +439,9 @@ fn negation(expr: &Expr) -> Option<Expr> {
         Expr::Not(inner) => inner.as_ref().clone(),
         Expr::And(list) => Expr::Or(list.iter().map(not).collect()),
         Expr::Or(list) => Expr::And(list.iter().map(not).collect()),
-        Expr::Operator(Some(left), name, right) => Expr::Operator(Some(left.clone()), negated(name)?.to_owned(), right.clone()),
+        Expr::Operator(Some(left), name, right) => {
+            Expr::Operator(Some(left.clone()), negated(name)?.to_owned(), right.clone())
+        }
         Expr::In(left, list, negated) => Expr::In(left.clone(), list.clone(), !negated),
         Expr::Any { left, operator, right, all } => {
             let operator = negated(operator)?.to_owned();
@@ -401,15 +487,25 @@ fn one_list(arms: &[Vec<Predicate>]) -> Option<Predicate> {
         let [predicate] = arm.as_slice() else { return None };
         length += match (predicate.class, &predicate.operand) {
             (PredicateClass::AnyOf, Operand::List(length)) => *length,
-            (PredicateClass::Equality, Operand::Parameter(_) | Operand::Constant(_) | Operand::Computed { .. }) => 1,
+            (
+                PredicateClass::Equality,
+                Operand::Parameter(_) | Operand::Constant(_) | Operand::Computed { .. },
+            ) => 1,
             _ => return None,
         };
-        let same = first.is_none_or(|first| first.relation == predicate.relation && first.target == predicate.target);
+        let same = first.is_none_or(|first| {
+            first.relation == predicate.relation && first.target == predicate.target
+        });
         if !same {
             return None;
         }
         first = Some(predicate);
     }
     let first = first?.clone();
-    Some(Predicate { class: PredicateClass::AnyOf, operator: "=".to_owned(), operand: Operand::List(length), ..first })
+    Some(Predicate {
+        class: PredicateClass::AnyOf,
+        operator: "=".to_owned(),
+        operand: Operand::List(length),
+        ..first
+    })
 }

@@ -121,9 +121,18 @@ impl Expr {
     /// The parts of an expression, in order.
     pub(super) fn children(&self) -> Vec<&Self> {
         match self {
-            Self::Column(..) | Self::System(..) | Self::Parameter(_) | Self::Constant(..) | Self::Clock(_) => Vec::new(),
-            Self::Cast(value, _) | Self::Not(value) | Self::Test(value, _) | Self::Collate(value, _) => vec![value],
-            Self::Operator(left, _, right) => left.as_deref().into_iter().chain([right.as_ref()]).collect(),
+            Self::Column(..)
+            | Self::System(..)
+            | Self::Parameter(_)
+            | Self::Constant(..)
+            | Self::Clock(_) => Vec::new(),
+            Self::Cast(value, _)
+            | Self::Not(value)
+            | Self::Test(value, _)
+            | Self::Collate(value, _) => vec![value],
+            Self::Operator(left, _, right) => {
+                left.as_deref().into_iter().chain([right.as_ref()]).collect()
+            }
             Self::Any { left, right, .. } => vec![left, right],
             Self::In(left, list, _) => std::iter::once(left.as_ref()).chain(list).collect(),
             Self::And(list)
@@ -213,7 +222,9 @@ impl Expr {
     /// Whether it reads the clock.
     pub(super) fn clock(&self) -> bool {
         self.any(&mut |part| match part {
-            Self::Clock(name) => !name.contains("user") && !name.contains("role") && !name.contains("catalog"),
+            Self::Clock(name) => {
+                !name.contains("user") && !name.contains("role") && !name.contains("catalog")
+            }
             Self::Call(call) => CLOCKS.contains(&call.name.as_str()),
             _ => false,
         })
@@ -256,7 +267,9 @@ impl Expr {
             Self::Cast(value, to) => Self::Cast(Box::new(value.map(change)), to.clone()),
             Self::Not(value) => Self::Not(Box::new(value.map(change))),
             Self::Test(value, words) => Self::Test(Box::new(value.map(change)), words),
-            Self::Collate(value, collation) => Self::Collate(Box::new(value.map(change)), collation.clone()),
+            Self::Collate(value, collation) => {
+                Self::Collate(Box::new(value.map(change)), collation.clone())
+            }
             Self::Operator(left, name, right) => {
                 let left = left.as_deref().map(|left| Box::new(left.map(change)));
                 Self::Operator(left, name.clone(), Box::new(right.map(change)))
@@ -267,7 +280,9 @@ impl Expr {
                 right: Box::new(right.map(change)),
                 all: *all,
             },
-            Self::In(left, list, negated) => Self::In(Box::new(left.map(change)), all(list, change), *negated),
+            Self::In(left, list, negated) => {
+                Self::In(Box::new(left.map(change)), all(list, change), *negated)
+            }
             Self::And(list) => Self::And(all(list, change)),
             Self::Or(list) => Self::Or(all(list, change)),
             Self::Keyword(name, list) => Self::Keyword(name, all(list, change)),
@@ -275,7 +290,9 @@ impl Expr {
             Self::Row(list) => Self::Row(all(list, change)),
             Self::Arms(list) => Self::Arms(all(list, change)),
             Self::Opaque(list) => Self::Opaque(all(list, change)),
-            Self::Call(call) => Self::Call(Call { arguments: all(&call.arguments, change), ..call.clone() }),
+            Self::Call(call) => {
+                Self::Call(Call { arguments: all(&call.arguments, change), ..call.clone() })
+            }
             Self::Case(operand, arms, otherwise) => Self::Case(
                 operand.as_deref().map(|operand| Box::new(operand.map(change))),
                 arms.iter().map(|(when, then)| (when.map(change), then.map(change))).collect(),
@@ -283,12 +300,18 @@ impl Expr {
             ),
             Self::Steps(value, steps) => Self::Steps(Box::new(value.map(change)), steps.clone()),
             Self::Sublink { test, outputs, outer, parameters } => Self::Sublink {
-                test: test.as_ref().map(|(value, operator)| (Box::new(value.map(change)), operator.clone())),
+                test: test
+                    .as_ref()
+                    .map(|(value, operator)| (Box::new(value.map(change)), operator.clone())),
                 outputs: outputs.clone(),
                 outer: all(outer, change),
                 parameters: parameters.clone(),
             },
-            Self::Column(..) | Self::System(..) | Self::Parameter(_) | Self::Constant(..) | Self::Clock(_) => self.clone(),
+            Self::Column(..)
+            | Self::System(..)
+            | Self::Parameter(_)
+            | Self::Constant(..)
+            | Self::Clock(_) => self.clone(),
         };
         change(copy)
     }
@@ -338,8 +361,24 @@ pub(super) fn negated(operator: &str) -> Option<&'static str> {
 
 /// Whether the operator computes a value rather than a truth.
 pub(super) fn computes(operator: &str) -> bool {
-    matches!(operator, "+" | "-" | "*" | "/" | "%" | "^" | "||" | "|" | "&" | "#" | "<->" | "<=>" | "<#>" | "|/" | "||/" | "@")
-        || extracts(operator)
+    matches!(
+        operator,
+        "+" | "-"
+            | "*"
+            | "/"
+            | "%"
+            | "^"
+            | "||"
+            | "|"
+            | "&"
+            | "#"
+            | "<->"
+            | "<=>"
+            | "<#>"
+            | "|/"
+            | "||/"
+            | "@"
+    ) || extracts(operator)
 }
 
 /// Whether the operator takes a part of a JSON document by key or path.

@@ -9,7 +9,7 @@ use super::scope::{Item, Meaning, Names, Scope, meaning};
 use super::{BlockId, JoinKind, Unanalyzable};
 use crate::snapshot::View;
 
-impl<'s> Analyzer<'s> {
+impl Analyzer<'_> {
     /// Adds what one item of a FROM clause offers to the scope.
     pub(super) fn from(
         &mut self,
@@ -26,7 +26,9 @@ impl<'s> Analyzer<'s> {
             }
             Some(NodeEnum::JoinExpr(join)) => self.join(join, scope, names, block)?,
             Some(NodeEnum::RangeSubselect(range)) => {
-                let Some(NodeEnum::SelectStmt(select)) = range.subquery.as_deref().and_then(|node| node.node.as_ref()) else {
+                let Some(NodeEnum::SelectStmt(select)) =
+                    range.subquery.as_deref().and_then(|node| node.node.as_ref())
+                else {
                     return Err(Unanalyzable::Kind("subquery".to_owned()));
                 };
                 let outer = if range.lateral { Some(&*scope) } else { scope.parent };
@@ -51,7 +53,8 @@ impl<'s> Analyzer<'s> {
                 scope.items.push(aliased(item, range.alias.as_ref()));
             }
             Some(NodeEnum::JsonTable(range)) => {
-                let document = range.context_item.as_deref().and_then(|item| item.raw_expr.as_deref());
+                let document =
+                    range.context_item.as_deref().and_then(|item| item.raw_expr.as_deref());
                 let made_of = self.maybe(document, scope, names)?;
                 let item = Item::open(String::new(), Expr::Opaque(made_of.into_iter().collect()));
                 scope.items.push(aliased(item, range.alias.as_ref()));
@@ -63,8 +66,14 @@ impl<'s> Analyzer<'s> {
     }
 
     /// The item of a table, view or common table expression.
-    pub(super) fn range(&mut self, range: &pg::RangeVar, names: &Names, block: BlockId) -> Result<Item, Unanalyzable> {
-        let alias = range.alias.as_ref().map_or(range.relname.as_str(), |alias| alias.aliasname.as_str());
+    pub(super) fn range(
+        &mut self,
+        range: &pg::RangeVar,
+        names: &Names,
+        block: BlockId,
+    ) -> Result<Item, Unanalyzable> {
+        let alias =
+            range.alias.as_ref().map_or(range.relname.as_str(), |alias| alias.aliasname.as_str());
         if let Some(cte) = names.get(&range.relname).filter(|_| range.schemaname.is_empty()) {
             let item = Item { alias: alias.to_owned(), ..cte.clone() };
             for (_, expr) in &item.columns {
@@ -72,19 +81,20 @@ impl<'s> Analyzer<'s> {
             }
             return Ok(aliased(item, range.alias.as_ref()));
         }
-        let mut item = match meaning(self.snapshot, &self.search_path, &range.schemaname, &range.relname) {
-            Meaning::Table(table) => {
-                let mut item = self.source(table, alias, block)?;
-                item.schema = Some(table.schema.clone());
-                item
-            }
-            Meaning::View(view) => self.view(view, alias)?,
-            Meaning::Catalog => {
-                self.catalog = true;
-                Item::open(alias.to_owned(), Expr::Opaque(Vec::new()))
-            }
-            Meaning::Unknown => return Err(Unanalyzable::UnknownRelation(written(range))),
-        };
+        let mut item =
+            match meaning(self.snapshot, &self.search_path, &range.schemaname, &range.relname) {
+                Meaning::Table(table) => {
+                    let mut item = self.source(table, alias, block)?;
+                    item.schema = Some(table.schema.clone());
+                    item
+                }
+                Meaning::View(view) => self.view(view, alias)?,
+                Meaning::Catalog => {
+                    self.catalog = true;
+                    Item::open(alias.to_owned(), Expr::Opaque(Vec::new()))
+                }
+                Meaning::Unknown => return Err(Unanalyzable::UnknownRelation(written(range))),
+            };
         if range.alias.is_some() {
             item.schema = None;
         }
@@ -110,7 +120,12 @@ impl<'s> Analyzer<'s> {
         Ok(item)
     }
 
-    fn function(&mut self, range: &pg::RangeFunction, scope: &Scope, names: &Names) -> Result<Item, Unanalyzable> {
+    fn function(
+        &mut self,
+        range: &pg::RangeFunction,
+        scope: &Scope,
+        names: &Names,
+    ) -> Result<Item, Unanalyzable> {
         let mut made_of = Vec::new();
         let mut called = String::new();
         let mut defined = column_definitions(&range.coldeflist);
@@ -122,7 +137,9 @@ impl<'s> Analyzer<'s> {
                 }
                 made_of.push(self.expr(function, scope, names)?);
             }
-            if let Some(NodeEnum::List(definitions)) = pair.items.get(1).and_then(|node| node.node.as_ref()) {
+            if let Some(NodeEnum::List(definitions)) =
+                pair.items.get(1).and_then(|node| node.node.as_ref())
+            {
                 defined.extend(column_definitions(&definitions.items));
             }
         }
@@ -134,7 +151,13 @@ impl<'s> Analyzer<'s> {
         Ok(aliased(item, range.alias.as_ref()))
     }
 
-    fn join(&mut self, join: &pg::JoinExpr, scope: &mut Scope, names: &Names, block: BlockId) -> Result<(), Unanalyzable> {
+    fn join(
+        &mut self,
+        join: &pg::JoinExpr,
+        scope: &mut Scope,
+        names: &Names,
+        block: BlockId,
+    ) -> Result<(), Unanalyzable> {
         let start = scope.items.len();
         if let Some(left) = join.larg.as_deref() {
             self.from(left, scope, names, block)?;
@@ -143,11 +166,18 @@ impl<'s> Analyzer<'s> {
         if let Some(right) = join.rarg.as_deref() {
             self.from(right, scope, names, block)?;
         }
-        let behind = |items: &[Item]| items.iter().flat_map(|item| item.relations.iter().copied()).collect();
+        let behind =
+            |items: &[Item]| items.iter().flat_map(|item| item.relations.iter().copied()).collect();
         let how = match join.jointype() {
-            pg::JoinType::JoinLeft => How { kind: JoinKind::Outer, only: Some(behind(&scope.items[middle..])) },
-            pg::JoinType::JoinRight => How { kind: JoinKind::Outer, only: Some(behind(&scope.items[start..middle])) },
-            pg::JoinType::JoinFull => How { kind: JoinKind::Outer, only: Some(std::collections::BTreeSet::new()) },
+            pg::JoinType::JoinLeft => {
+                How { kind: JoinKind::Outer, only: Some(behind(&scope.items[middle..])) }
+            }
+            pg::JoinType::JoinRight => {
+                How { kind: JoinKind::Outer, only: Some(behind(&scope.items[start..middle])) }
+            }
+            pg::JoinType::JoinFull => {
+                How { kind: JoinKind::Outer, only: Some(std::collections::BTreeSet::new()) }
+            }
             _ => How::WHERE,
         };
         let mut shared = parts(&join.using_clause);
@@ -162,7 +192,11 @@ impl<'s> Analyzer<'s> {
         }
         if let Some(alias) = &join.alias {
             // The alias of a join hides the names within it.
-            let inner = Scope { items: scope.items.split_off(start), merged: std::mem::take(&mut scope.merged), ..Scope::default() };
+            let inner = Scope {
+                items: scope.items.split_off(start),
+                merged: std::mem::take(&mut scope.merged),
+                ..Scope::default()
+            };
             let mut item = Item::new(String::new(), inner.star(&[]));
             item.relations = behind(&inner.items);
             scope.items.push(aliased(item, Some(alias)));
@@ -181,22 +215,32 @@ impl<'s> Analyzer<'s> {
         how: &How,
     ) -> Result<(), Unanalyzable> {
         let find = |items: &[Item]| {
-            let known = |item: &&Item| !item.hidden.contains(name) && item.columns.iter().any(|(column, _)| column == name);
-            let item = items.iter().find(known).or_else(|| items.iter().find(|item| item.open.is_some()));
+            let known = |item: &&Item| {
+                !item.hidden.contains(name) && item.columns.iter().any(|(column, _)| column == name)
+            };
+            let item =
+                items.iter().find(known).or_else(|| items.iter().find(|item| item.open.is_some()));
             item.and_then(|item| {
-                let column = item.columns.iter().find(|(column, _)| column == name).map(|(_, expr)| expr.clone());
+                let column = item
+                    .columns
+                    .iter()
+                    .find(|(column, _)| column == name)
+                    .map(|(_, expr)| expr.clone());
                 column.or_else(|| item.open.clone())
             })
         };
         let unknown = || Unanalyzable::UnknownColumn(name.to_owned());
         let left = find(&scope.items[start..middle]).ok_or_else(unknown)?;
         let right = find(&scope.items[middle..]).ok_or_else(unknown)?;
-        let equal = Expr::Operator(Some(Box::new(left.clone())), "=".to_owned(), Box::new(right.clone()));
+        let equal =
+            Expr::Operator(Some(Box::new(left.clone())), "=".to_owned(), Box::new(right.clone()));
         self.spend(&equal)?;
         self.condition(&equal, how);
         let (hidden, kept) = match kind {
             pg::JoinType::JoinRight => (start..middle, right),
-            pg::JoinType::JoinFull => (middle..scope.items.len(), Expr::Keyword("COALESCE", vec![left, right])),
+            pg::JoinType::JoinFull => {
+                (middle..scope.items.len(), Expr::Keyword("COALESCE", vec![left, right]))
+            }
             _ => (middle..scope.items.len(), left),
         };
         for item in &mut scope.items[hidden] {
@@ -213,7 +257,11 @@ fn natural(left: &[Item], right: &[Item]) -> Vec<String> {
     let names = |items: &[Item]| {
         let visible = |item: &Item| {
             let hidden = item.hidden.clone();
-            item.columns.iter().map(|(name, _)| name.clone()).filter(|name| !hidden.contains(name)).collect::<Vec<_>>()
+            item.columns
+                .iter()
+                .map(|(name, _)| name.clone())
+                .filter(|name| !hidden.contains(name))
+                .collect::<Vec<_>>()
         };
         items.iter().flat_map(visible).collect::<Vec<_>>()
     };
@@ -240,5 +288,9 @@ fn column_definitions(nodes: &[pg::Node]) -> Vec<String> {
 
 /// The name as it was written.
 pub(super) fn written(range: &pg::RangeVar) -> String {
-    if range.schemaname.is_empty() { range.relname.clone() } else { format!("{}.{}", range.schemaname, range.relname) }
+    if range.schemaname.is_empty() {
+        range.relname.clone()
+    } else {
+        format!("{}.{}", range.schemaname, range.relname)
+    }
 }

@@ -29,8 +29,14 @@ mod tests {
 
     #[test]
     fn literals_are_masked() {
-        assert_eq!(mask("SELECT a FROM t WHERE b = 'secret' AND c > 5"), "SELECT a FROM t WHERE b = $1 AND c > $2");
-        assert_eq!(mask("SELECT a FROM t WHERE b = $1 AND c = 'x'"), "SELECT a FROM t WHERE b = $1 AND c = $2");
+        assert_eq!(
+            mask("SELECT a FROM t WHERE b = 'secret' AND c > 5"),
+            "SELECT a FROM t WHERE b = $1 AND c > $2"
+        );
+        assert_eq!(
+            mask("SELECT a FROM t WHERE b = $1 AND c = 'x'"),
+            "SELECT a FROM t WHERE b = $1 AND c = $2"
+        );
         assert_eq!(mask("SELECT WHERE FROM 'secret', 5"), "SELECT WHERE FROM ?, ?");
         assert_eq!(mask("SELECT 'secret"), "(a text that cannot be read)");
     }

@@ -1,4 +1,4 @@
-//! The one module that calls pg_query, the server's own grammar.
+//! The one module that calls `pg_query`, the server's own grammar.
 //!
 //! Everything that another module needs of it is asked for here, so that its options (above all the one that
 //! keeps relation names in a fingerprint) are chosen in one place. The C code guards its own stack and the
@@ -25,7 +25,8 @@ pub(super) struct Lexeme {
 
 /// The statements of a text as syntax trees.
 pub(super) fn statements(text: &str) -> Result<Vec<pg::RawStmt>, Unanalyzable> {
-    let parsed = pg_query::parse(text, pg_query::ParserOptions::DEFAULT).map_err(|error| refusal(&error))?;
+    let parsed =
+        pg_query::parse(text, pg_query::ParserOptions::DEFAULT).map_err(|error| refusal(&error))?;
     Ok(parsed.protobuf.stmts)
 }
 
@@ -49,9 +50,11 @@ pub(super) struct Outline {
 /// The outline of a text.
 pub(super) fn outline(text: &str) -> Result<Outline, Unanalyzable> {
     const WHOLE: i32 = -1;
-    let summary =
-        pg_query::summary(text, pg_query::ParserOptions::DEFAULT, WHOLE).map_err(|error| refusal(&error))?.protobuf;
-    let tables = summary.tables.into_iter().map(|table| (table.schema_name, table.table_name)).collect();
+    let summary = pg_query::summary(text, pg_query::ParserOptions::DEFAULT, WHOLE)
+        .map_err(|error| refusal(&error))?
+        .protobuf;
+    let tables =
+        summary.tables.into_iter().map(|table| (table.schema_name, table.table_name)).collect();
     Ok(Outline { kinds: summary.statement_types, tables })
 }
 
@@ -60,7 +63,8 @@ pub(super) fn outline(text: &str) -> Result<Outline, Unanalyzable> {
 pub fn fingerprint(text: &str) -> Result<String, Unanalyzable> {
     // The default of libpg_query 18 takes an alias in place of the relation, so that three tables with one
     // alias would be one statement, and drops digits, so that `t10` and `t11` would be one table.
-    let options = pg_query::FingerprintOptions::RANGEVAR_PG17_COMPAT | pg_query::FingerprintOptions::FULL_RELNAME;
+    let options = pg_query::FingerprintOptions::RANGEVAR_PG17_COMPAT
+        | pg_query::FingerprintOptions::FULL_RELNAME;
     pg_query::fingerprint(text, pg_query::ParserOptions::DEFAULT, options)
         .map(|fingerprint| fingerprint.hex)
         .map_err(|error| refusal(&error))
@@ -89,15 +93,21 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Lexeme>, Unanalyzable> {
         .collect())
 }
 
-/// What pg_query's refusal means to us.
+/// What `pg_query`'s refusal means to us.
 fn refusal(error: &pg_query::Error) -> Unanalyzable {
     let message = match error {
         pg_query::Error::Decode(_) => return Unanalyzable::TooDeep,
-        pg_query::Error::Parse(message) | pg_query::Error::Scan(message) | pg_query::Error::Split(message) => message.clone(),
+        pg_query::Error::Parse(message)
+        | pg_query::Error::Scan(message)
+        | pg_query::Error::Split(message) => message.clone(),
         other => other.to_string(),
     };
     let deep = ["stack depth limit exceeded", "memory exhausted", "nested too deeply"];
-    if deep.iter().any(|words| message.contains(words)) { Unanalyzable::TooDeep } else { Unanalyzable::Syntax(message) }
+    if deep.iter().any(|words| message.contains(words)) {
+        Unanalyzable::TooDeep
+    } else {
+        Unanalyzable::Syntax(message)
+    }
 }
 
 #[cfg(test)]
@@ -106,15 +116,21 @@ mod tests {
 
     #[test]
     fn literals_and_parameters_do_not_change_a_fingerprint() {
-        let normalized = fingerprint("SELECT id FROM orders WHERE status = $1 AND total > $2").unwrap();
-        assert_eq!(normalized, fingerprint("select id from orders where status = 'new' and total > 10").unwrap());
+        let normalized =
+            fingerprint("SELECT id FROM orders WHERE status = $1 AND total > $2").unwrap();
+        assert_eq!(
+            normalized,
+            fingerprint("select id from orders where status = 'new' and total > 10").unwrap()
+        );
         assert_eq!(normalized.len(), 16);
         assert!(normalized.chars().all(|c| c.is_ascii_hexdigit()));
     }
 
     #[test]
     fn relation_names_change_a_fingerprint_even_under_one_alias() {
-        let of = |table: &str| fingerprint(&format!("SELECT t.id FROM {table} t WHERE t.id = $1")).unwrap();
+        let of = |table: &str| {
+            fingerprint(&format!("SELECT t.id FROM {table} t WHERE t.id = $1")).unwrap()
+        };
         assert_ne!(of("orders"), of("users"));
         assert_ne!(of("a.orders"), of("b.orders"));
         assert_ne!(of("log_2024_10"), of("log_2024_11"));

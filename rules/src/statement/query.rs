@@ -34,7 +34,9 @@ impl Analyzer<'_> {
         self.enter()?;
         let block = self.block();
         let names = self.with(select.with_clause.as_ref(), outer, names)?;
-        let columns = if select.op() != pg::SetOperation::SetopNone && select.op() != pg::SetOperation::Undefined {
+        let columns = if select.op() != pg::SetOperation::SetopNone
+            && select.op() != pg::SetOperation::Undefined
+        {
             self.set_operation(select, block, outer, &names)?
         } else if select.values_lists.is_empty() {
             self.plain(select, block, outer, &names)?
@@ -58,7 +60,9 @@ impl Analyzer<'_> {
         let Some(with) = with else { return Ok(names) };
         for node in &with.ctes {
             let Some(NodeEnum::CommonTableExpr(cte)) = &node.node else { continue };
-            let Some(query) = cte.ctequery.as_deref().and_then(|node| node.node.as_ref()) else { continue };
+            let Some(query) = cte.ctequery.as_deref().and_then(|node| node.node.as_ref()) else {
+                continue;
+            };
             let columns = match query {
                 NodeEnum::SelectStmt(select) if with.recursive && select.larg.is_some() => {
                     self.recursive(select, cte, outer, &names)?
@@ -83,7 +87,9 @@ impl Analyzer<'_> {
     ) -> Result<Columns, Unanalyzable> {
         let block = self.block();
         let mut names = self.with(select.with_clause.as_ref(), outer, names)?;
-        let (Some(first), Some(second)) = (&select.larg, &select.rarg) else { return Ok(Vec::new()) };
+        let (Some(first), Some(second)) = (&select.larg, &select.rarg) else {
+            return Ok(Vec::new());
+        };
         let first = self.query(first, outer, &names)?;
         let mut item = Item::new(cte.ctename.clone(), first.columns.clone());
         item.rename(parts(&cte.aliascolnames));
@@ -91,7 +97,7 @@ impl Analyzer<'_> {
         let second = self.query(second, outer, &names)?;
         self.aggregate([block, first.block, second.block]);
         self.blocks[block].relations = self.relations_of([first.block, second.block]);
-        self.combine(vec![first.columns, second.columns])
+        self.combine(&[first.columns, second.columns])
     }
 
     fn aggregate(&mut self, blocks: impl IntoIterator<Item = BlockId>) {
@@ -101,18 +107,24 @@ impl Analyzer<'_> {
     }
 
     fn relations_of(&self, blocks: impl IntoIterator<Item = BlockId>) -> Vec<usize> {
-        let mut all: Vec<usize> = blocks.into_iter().flat_map(|block| self.blocks[block].relations.clone()).collect();
+        let mut all: Vec<usize> =
+            blocks.into_iter().flat_map(|block| self.blocks[block].relations.clone()).collect();
         all.sort_unstable();
         all.dedup();
         all
     }
 
     /// The columns of a set operation: each is what its arms put there.
-    fn combine(&mut self, arms: Vec<Columns>) -> Result<Columns, Unanalyzable> {
-        let names: Vec<String> = arms.first().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    fn combine(&mut self, arms: &[Columns]) -> Result<Columns, Unanalyzable> {
+        let names: Vec<String> =
+            arms.first().into_iter().flatten().map(|(name, _)| name.clone()).collect();
         let mut columns = Vec::new();
         for (index, name) in names.into_iter().enumerate() {
-            let each = arms.iter().filter_map(|arm| arm.get(index)).map(|(_, expr)| expr.clone()).collect();
+            let each = arms
+                .iter()
+                .filter_map(|arm| arm.get(index))
+                .map(|(_, expr)| expr.clone())
+                .collect();
             let expr = Expr::Arms(each);
             self.spend(&expr)?;
             columns.push((name, expr));
@@ -142,7 +154,8 @@ impl Analyzer<'_> {
                 self.output(expr);
             }
         }
-        let columns = self.combine(queries.into_iter().map(|query| query.columns).collect())?;
+        let each: Vec<Columns> = queries.into_iter().map(|query| query.columns).collect();
+        let columns = self.combine(&each)?;
         let scope = Scope::within(outer);
         let keys = self.sort_keys(&select.sort_clause, &columns, &scope, names)?;
         let limit = self.limit(select, &scope, names)?;
@@ -150,7 +163,8 @@ impl Analyzer<'_> {
         if all {
             // Arms that come sorted can be merged, and a limit then stops each of them early.
             for (index, arm) in blocks.into_iter().enumerate() {
-                let keys: Vec<SortKey> = keys.iter().map(|key| SortKey { expr: key.expr.arm(index), ..*key }).collect();
+                let keys: Vec<SortKey> =
+                    keys.iter().map(|key| SortKey { expr: key.expr.arm(index), ..*key }).collect();
                 let order = self.order(&keys);
                 let arm = &mut self.blocks[arm];
                 if arm.order_by.is_empty() && arm.limit.is_none() {
@@ -162,7 +176,12 @@ impl Analyzer<'_> {
         Ok(columns)
     }
 
-    fn values(&mut self, select: &pg::SelectStmt, outer: Option<&Scope>, names: &Names) -> Result<Columns, Unanalyzable> {
+    fn values(
+        &mut self,
+        select: &pg::SelectStmt,
+        outer: Option<&Scope>,
+        names: &Names,
+    ) -> Result<Columns, Unanalyzable> {
         let scope = Scope::within(outer);
         let mut columns: Vec<Vec<Expr>> = Vec::new();
         for node in &select.values_lists {
@@ -196,7 +215,8 @@ impl Analyzer<'_> {
         for node in &select.from_clause {
             self.from(node, &mut scope, names, block)?;
         }
-        let mut relations: Vec<usize> = scope.items.iter().flat_map(|item| item.relations.iter().copied()).collect();
+        let mut relations: Vec<usize> =
+            scope.items.iter().flat_map(|item| item.relations.iter().copied()).collect();
         relations.sort_unstable();
         relations.dedup();
         self.blocks[block].relations = relations;
@@ -210,7 +230,8 @@ impl Analyzer<'_> {
             self.having(having);
         }
         let folds = columns.iter().any(|(_, expr)| expr.folds());
-        self.blocks[block].aggregates = grouped || having.is_some() || folds || !select.window_clause.is_empty();
+        self.blocks[block].aggregates =
+            grouped || having.is_some() || folds || !select.window_clause.is_empty();
         self.ordering(select, &columns, &scope, names, block)?;
         self.blocks[block].limit = self.limit(select, &scope, names)?;
         if !grouped && having.is_none() {
@@ -246,7 +267,10 @@ impl Analyzer<'_> {
             let Some(NodeEnum::ResTarget(target)) = &node.node else { continue };
             let Some(value) = target.val.as_deref() else { continue };
             if let Some(NodeEnum::ColumnRef(reference)) = &value.node
-                && matches!(reference.fields.last().and_then(|last| last.node.as_ref()), Some(NodeEnum::AStar(_)))
+                && matches!(
+                    reference.fields.last().and_then(|last| last.node.as_ref()),
+                    Some(NodeEnum::AStar(_))
+                )
             {
                 let star = scope.star(&parts(&reference.fields));
                 for (_, expr) in &star {
@@ -255,7 +279,8 @@ impl Analyzer<'_> {
                 columns.extend(star);
                 continue;
             }
-            let name = if target.name.is_empty() { column_name(value) } else { target.name.clone() };
+            let name =
+                if target.name.is_empty() { column_name(value) } else { target.name.clone() };
             columns.push((name, self.expr(value, scope, names)?));
         }
         Ok(columns)
@@ -288,7 +313,8 @@ impl Analyzer<'_> {
             self.note(key, ParameterRole::Value, None);
         }
         let targets: Vec<_> = keys.iter().map(|key| self.single_target(key)).collect();
-        self.blocks[block].group_by = targets.into_iter().collect::<Option<Vec<_>>>().unwrap_or_default();
+        self.blocks[block].group_by =
+            targets.into_iter().collect::<Option<Vec<_>>>().unwrap_or_default();
         Ok(!select.group_clause.is_empty() || !select.distinct_clause.is_empty())
     }
 
@@ -303,7 +329,9 @@ impl Analyzer<'_> {
         let mut all = Vec::new();
         for node in &set.content {
             match &node.node {
-                Some(NodeEnum::GroupingSet(inner)) => all.extend(self.grouping_set(inner, columns, scope, names)?),
+                Some(NodeEnum::GroupingSet(inner)) => {
+                    all.extend(self.grouping_set(inner, columns, scope, names)?);
+                }
                 _ => all.push(self.by_name(node, columns, scope, names, true)?),
             }
         }
@@ -322,14 +350,22 @@ impl Analyzer<'_> {
         input_first: bool,
     ) -> Result<Expr, Unanalyzable> {
         match &node.node {
-            Some(NodeEnum::AConst(pg::AConst { val: Some(pg::a_const::Val::Ival(position)), .. })) => {
+            Some(NodeEnum::AConst(pg::AConst {
+                val: Some(pg::a_const::Val::Ival(position)),
+                ..
+            })) => {
                 let index = usize::try_from(position.ival - 1).unwrap_or(usize::MAX);
-                Ok(columns.get(index).map_or_else(|| Expr::Opaque(Vec::new()), |(_, expr)| expr.clone()))
+                Ok(columns
+                    .get(index)
+                    .map_or_else(|| Expr::Opaque(Vec::new()), |(_, expr)| expr.clone()))
             }
             Some(NodeEnum::ColumnRef(reference)) => {
                 let written = parts(&reference.fields);
                 let output = match written.as_slice() {
-                    [name] => columns.iter().find(|(column, _)| column == name).map(|(_, expr)| expr.clone()),
+                    [name] => columns
+                        .iter()
+                        .find(|(column, _)| column == name)
+                        .map(|(_, expr)| expr.clone()),
                     _ => None,
                 };
                 match output {
@@ -355,7 +391,8 @@ impl Analyzer<'_> {
             let Some(value) = sort.node.as_deref() else { continue };
             let expr = self.by_name(value, columns, scope, names, false)?;
             self.note(&expr, ParameterRole::Value, None);
-            let using_greater = parts(&sort.use_op).last().is_some_and(|name| name.starts_with('>'));
+            let using_greater =
+                parts(&sort.use_op).last().is_some_and(|name| name.starts_with('>'));
             let descending = sort.sortby_dir() == pg::SortByDir::SortbyDesc || using_greater;
             let nulls_first = match sort.sortby_nulls() {
                 pg::SortByNulls::SortbyNullsFirst => true,
@@ -369,10 +406,16 @@ impl Analyzer<'_> {
 
     /// The keys as an order of targets; empty when one of them is none.
     fn order(&self, keys: &[SortKey]) -> Vec<OrderKey> {
-        let constant = |expr: &Expr| matches!(expr.uncast(), Expr::Constant(..) | Expr::Parameter(_));
+        let constant =
+            |expr: &Expr| matches!(expr.uncast(), Expr::Constant(..) | Expr::Parameter(_));
         let keys = keys.iter().filter(|key| !constant(&key.expr)).map(|key| {
             let (relation, target) = self.single_target(&key.expr)?;
-            Some(OrderKey { relation, target, descending: key.descending, nulls_first: key.nulls_first })
+            Some(OrderKey {
+                relation,
+                target,
+                descending: key.descending,
+                nulls_first: key.nulls_first,
+            })
         });
         keys.collect::<Option<Vec<_>>>().unwrap_or_default()
     }
@@ -399,7 +442,8 @@ impl Analyzer<'_> {
         }
         for node in &select.target_list {
             if let Some(NodeEnum::ResTarget(target)) = &node.node
-                && let Some(NodeEnum::FuncCall(call)) = target.val.as_deref().and_then(|value| value.node.as_ref())
+                && let Some(NodeEnum::FuncCall(call)) =
+                    target.val.as_deref().and_then(|value| value.node.as_ref())
                 && let Some(window) = call.over.as_deref().filter(|window| window.name.is_empty())
             {
                 windows.push(self.window(window, scope, names)?);
@@ -417,7 +461,12 @@ impl Analyzer<'_> {
     }
 
     /// The order in which a window wants its rows.
-    fn window(&mut self, window: &pg::WindowDef, scope: &Scope, names: &Names) -> Result<Vec<SortKey>, Unanalyzable> {
+    fn window(
+        &mut self,
+        window: &pg::WindowDef,
+        scope: &Scope,
+        names: &Names,
+    ) -> Result<Vec<SortKey>, Unanalyzable> {
         let mut keys = Vec::new();
         for node in &window.partition_clause {
             let expr = self.expr(node, scope, names)?;
@@ -431,9 +480,12 @@ impl Analyzer<'_> {
     /// `SELECT max(x)` alone: the server reads it as `ORDER BY x DESC LIMIT 1`.
     fn extreme(&mut self, columns: &Columns, block: BlockId) {
         let [(_, Expr::Call(call))] = columns.as_slice() else { return };
-        let ([argument], "min" | "max") = (call.arguments.as_slice(), call.name.as_str()) else { return };
+        let ([argument], "min" | "max") = (call.arguments.as_slice(), call.name.as_str()) else {
+            return;
+        };
         let descending = call.name == "max";
-        let order = self.order(&[SortKey { expr: argument.clone(), descending, nulls_first: descending }]);
+        let order =
+            self.order(&[SortKey { expr: argument.clone(), descending, nulls_first: descending }]);
         let block = &mut self.blocks[block];
         if !order.is_empty() && block.limit.is_none() && block.order_by.is_empty() {
             block.order_by = order;
@@ -441,11 +493,18 @@ impl Analyzer<'_> {
         }
     }
 
-    fn limit(&mut self, select: &pg::SelectStmt, scope: &Scope, names: &Names) -> Result<Option<Limit>, Unanalyzable> {
+    fn limit(
+        &mut self,
+        select: &pg::SelectStmt,
+        scope: &Scope,
+        names: &Names,
+    ) -> Result<Option<Limit>, Unanalyzable> {
         if let Some(offset) = self.maybe(select.limit_offset.as_deref(), scope, names)? {
             self.note(&offset, ParameterRole::Offset, None);
         }
-        let Some(count) = self.maybe(select.limit_count.as_deref(), scope, names)? else { return Ok(None) };
+        let Some(count) = self.maybe(select.limit_count.as_deref(), scope, names)? else {
+            return Ok(None);
+        };
         self.note(&count, ParameterRole::Limit, None);
         Ok(match count.uncast() {
             Expr::Constant(_, Literal::Null) => None,
@@ -458,7 +517,9 @@ impl Analyzer<'_> {
 
 /// Gathers the arms of a tree of set operations; tells whether all of it is UNION ALL.
 fn arms<'t>(select: &'t pg::SelectStmt, top: bool, into: &mut Vec<&'t pg::SelectStmt>) -> bool {
-    let bare = select.sort_clause.is_empty() && select.limit_count.is_none() && select.with_clause.is_none();
+    let bare = select.sort_clause.is_empty()
+        && select.limit_count.is_none()
+        && select.with_clause.is_none();
     match (&select.larg, &select.rarg) {
         (Some(left), Some(right)) if top || bare && select.limit_offset.is_none() => {
             let all = select.all && select.op() == pg::SetOperation::SetopUnion;
@@ -488,15 +549,20 @@ fn column_name(value: &pg::Node) -> String {
             field.or_else(|| steps.arg.as_deref().map(column_name))
         }
         Some(NodeEnum::CaseExpr(case)) => {
-            let otherwise = case.defresult.as_deref().map(column_name).filter(|name| name != "?column?");
+            let otherwise =
+                case.defresult.as_deref().map(column_name).filter(|name| name != "?column?");
             Some(otherwise.unwrap_or_else(|| "case".to_owned()))
         }
         Some(NodeEnum::CoalesceExpr(_)) => Some("coalesce".to_owned()),
-        Some(NodeEnum::MinMaxExpr(inner)) if inner.op() == pg::MinMaxOp::IsGreatest => Some("greatest".to_owned()),
+        Some(NodeEnum::MinMaxExpr(inner)) if inner.op() == pg::MinMaxOp::IsGreatest => {
+            Some("greatest".to_owned())
+        }
         Some(NodeEnum::MinMaxExpr(_)) => Some("least".to_owned()),
         Some(NodeEnum::AArrayExpr(_)) => Some("array".to_owned()),
         Some(NodeEnum::RowExpr(_)) => Some("row".to_owned()),
-        Some(NodeEnum::AExpr(inner)) if inner.kind() == pg::AExprKind::AexprNullif => Some("nullif".to_owned()),
+        Some(NodeEnum::AExpr(inner)) if inner.kind() == pg::AExprKind::AexprNullif => {
+            Some("nullif".to_owned())
+        }
         Some(NodeEnum::SubLink(link)) => sublink_name(link),
         _ => None,
     };
@@ -508,13 +574,21 @@ fn sublink_name(link: &pg::SubLink) -> Option<String> {
         pg::SubLinkType::ExistsSublink => Some("exists".to_owned()),
         pg::SubLinkType::ArraySublink => Some("array".to_owned()),
         pg::SubLinkType::ExprSublink => {
-            let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_deref().and_then(|node| node.node.as_ref()) else {
+            let Some(NodeEnum::SelectStmt(select)) =
+                link.subselect.as_deref().and_then(|node| node.node.as_ref())
+            else {
                 return None;
             };
-            let Some(NodeEnum::ResTarget(target)) = select.target_list.first().and_then(|node| node.node.as_ref()) else {
+            let Some(NodeEnum::ResTarget(target)) =
+                select.target_list.first().and_then(|node| node.node.as_ref())
+            else {
                 return None;
             };
-            if target.name.is_empty() { target.val.as_deref().map(column_name) } else { Some(target.name.clone()) }
+            if target.name.is_empty() {
+                target.val.as_deref().map(column_name)
+            } else {
+                Some(target.name.clone())
+            }
         }
         _ => None,
     }

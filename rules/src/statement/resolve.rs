@@ -70,7 +70,12 @@ impl Analyzer<'_> {
     }
 
     /// Resolves a list of expressions.
-    pub(super) fn list(&mut self, nodes: &[pg::Node], scope: &Scope, names: &Names) -> Result<Vec<Expr>, Unanalyzable> {
+    pub(super) fn list(
+        &mut self,
+        nodes: &[pg::Node],
+        scope: &Scope,
+        names: &Names,
+    ) -> Result<Vec<Expr>, Unanalyzable> {
         nodes.iter().map(|node| self.expr(node, scope, names)).collect()
     }
 
@@ -94,7 +99,11 @@ impl Analyzer<'_> {
             NodeEnum::AExpr(operation) => self.operation(operation, scope, names),
             NodeEnum::BoolExpr(logic) => self.logic(logic, scope, names),
             NodeEnum::NullTest(test) => {
-                let words = if test.nulltesttype() == pg::NullTestType::IsNull { "NULL" } else { "NOT NULL" };
+                let words = if test.nulltesttype() == pg::NullTestType::IsNull {
+                    "NULL"
+                } else {
+                    "NOT NULL"
+                };
                 Ok(Expr::Test(self.boxed(test.arg.as_deref(), scope, names)?, words))
             }
             NodeEnum::BooleanTest(test) => {
@@ -109,17 +118,26 @@ impl Analyzer<'_> {
 
     fn dispatch_rare(&mut self, node: &NodeEnum, scope: &Scope, names: &Names) -> Resolved {
         match node {
-            NodeEnum::CoalesceExpr(inner) => Ok(Expr::Keyword("COALESCE", self.list(&inner.args, scope, names)?)),
+            NodeEnum::CoalesceExpr(inner) => {
+                Ok(Expr::Keyword("COALESCE", self.list(&inner.args, scope, names)?))
+            }
             NodeEnum::MinMaxExpr(inner) => {
-                let word = if inner.op() == pg::MinMaxOp::IsGreatest { "GREATEST" } else { "LEAST" };
+                let word =
+                    if inner.op() == pg::MinMaxOp::IsGreatest { "GREATEST" } else { "LEAST" };
                 Ok(Expr::Keyword(word, self.list(&inner.args, scope, names)?))
             }
-            NodeEnum::AArrayExpr(inner) => Ok(Expr::Array(self.list(&inner.elements, scope, names)?)),
+            NodeEnum::AArrayExpr(inner) => {
+                Ok(Expr::Array(self.list(&inner.elements, scope, names)?))
+            }
             NodeEnum::RowExpr(inner) => Ok(Expr::Row(self.list(&inner.args, scope, names)?)),
             NodeEnum::CaseExpr(inner) => self.case(inner, scope, names),
             NodeEnum::AIndirection(inner) => self.steps(inner, scope, names),
             NodeEnum::CollateClause(inner) => {
-                let collation = parts(&inner.collname).iter().map(|part| quote::ident(part)).collect::<Vec<_>>().join(".");
+                let collation = parts(&inner.collname)
+                    .iter()
+                    .map(|part| quote::ident(part))
+                    .collect::<Vec<_>>()
+                    .join(".");
                 Ok(Expr::Collate(self.boxed(inner.arg.as_deref(), scope, names)?, collation))
             }
             NodeEnum::SqlvalueFunction(inner) => Ok(Expr::Clock(value_function(inner.op()))),
@@ -127,13 +145,17 @@ impl Analyzer<'_> {
             NodeEnum::List(inner) => Ok(Expr::Row(self.list(&inner.items, scope, names)?)),
             NodeEnum::SortBy(inner) => Ok(*self.boxed(inner.node.as_deref(), scope, names)?),
             NodeEnum::ResTarget(inner) => Ok(*self.boxed(inner.val.as_deref(), scope, names)?),
-            NodeEnum::GroupingFunc(inner) => Ok(Expr::Opaque(self.list(&inner.args, scope, names)?)),
+            NodeEnum::GroupingFunc(inner) => {
+                Ok(Expr::Opaque(self.list(&inner.args, scope, names)?))
+            }
             NodeEnum::XmlExpr(inner) => {
                 let mut made_of = self.list(&inner.named_args, scope, names)?;
                 made_of.extend(self.list(&inner.args, scope, names)?);
                 Ok(Expr::Opaque(made_of))
             }
-            NodeEnum::XmlSerialize(inner) => Ok(Expr::Opaque(vec![*self.boxed(inner.expr.as_deref(), scope, names)?])),
+            NodeEnum::XmlSerialize(inner) => {
+                Ok(Expr::Opaque(vec![*self.boxed(inner.expr.as_deref(), scope, names)?]))
+            }
             _ => self.json(node, scope, names),
         }
     }
@@ -142,19 +164,27 @@ impl Analyzer<'_> {
     fn json(&mut self, node: &NodeEnum, scope: &Scope, names: &Names) -> Resolved {
         let mut made_of = Vec::new();
         match node {
-            NodeEnum::JsonObjectConstructor(inner) => made_of = self.list(&inner.exprs, scope, names)?,
-            NodeEnum::JsonArrayConstructor(inner) => made_of = self.list(&inner.exprs, scope, names)?,
+            NodeEnum::JsonObjectConstructor(inner) => {
+                made_of = self.list(&inner.exprs, scope, names)?;
+            }
+            NodeEnum::JsonArrayConstructor(inner) => {
+                made_of = self.list(&inner.exprs, scope, names)?;
+            }
             NodeEnum::JsonKeyValue(inner) => {
                 made_of.extend(self.maybe(inner.key.as_deref(), scope, names)?);
                 made_of.extend(self.json_value(inner.value.as_deref(), scope, names)?);
             }
-            NodeEnum::JsonValueExpr(inner) => made_of.extend(self.json_value(Some(inner), scope, names)?),
+            NodeEnum::JsonValueExpr(inner) => {
+                made_of.extend(self.json_value(Some(inner), scope, names)?);
+            }
             NodeEnum::JsonFuncExpr(inner) => {
                 made_of.extend(self.json_value(inner.context_item.as_deref(), scope, names)?);
                 made_of.extend(self.maybe(inner.pathspec.as_deref(), scope, names)?);
                 made_of.extend(self.list(&inner.passing, scope, names)?);
             }
-            NodeEnum::JsonIsPredicate(inner) => made_of.extend(self.maybe(inner.expr.as_deref(), scope, names)?),
+            NodeEnum::JsonIsPredicate(inner) => {
+                made_of.extend(self.maybe(inner.expr.as_deref(), scope, names)?);
+            }
             _ => {}
         }
         Ok(Expr::Opaque(made_of))
@@ -169,26 +199,35 @@ impl Analyzer<'_> {
         self.maybe(value.and_then(|value| value.raw_expr.as_deref()), scope, names)
     }
 
-    fn boxed(&mut self, node: Option<&pg::Node>, scope: &Scope, names: &Names) -> Result<Box<Expr>, Unanalyzable> {
+    fn boxed(
+        &mut self,
+        node: Option<&pg::Node>,
+        scope: &Scope,
+        names: &Names,
+    ) -> Result<Box<Expr>, Unanalyzable> {
         Ok(Box::new(self.maybe(node, scope, names)?.unwrap_or_else(|| Expr::Opaque(Vec::new()))))
     }
 
     fn column(&mut self, reference: &pg::ColumnRef, scope: &Scope) -> Resolved {
         let names = parts(&reference.fields);
-        if matches!(reference.fields.last().and_then(|last| last.node.as_ref()), Some(NodeEnum::AStar(_))) {
+        if matches!(
+            reference.fields.last().and_then(|last| last.node.as_ref()),
+            Some(NodeEnum::AStar(_))
+        ) {
             let columns = scope.star(&names).into_iter().map(|(_, expr)| expr).collect();
             let row = Expr::Opaque(columns);
             self.spend(&row)?;
             return Ok(row);
         }
-        let found = scope.column(&names).ok_or_else(|| Unanalyzable::UnknownColumn(names.join(".")))?;
+        let found =
+            scope.column(&names).ok_or_else(|| Unanalyzable::UnknownColumn(names.join(".")))?;
         self.spend(&found)?;
         Ok(found)
     }
 
     fn parameter(&mut self, number: i32) -> Resolved {
-        let number =
-            u16::try_from(number).map_err(|_| Unanalyzable::Syntax(format!("there is no parameter ${number}")))?;
+        let number = u16::try_from(number)
+            .map_err(|_| Unanalyzable::Syntax(format!("there is no parameter ${number}")))?;
         self.seen.push(number);
         Ok(Expr::Parameter(number))
     }
@@ -217,22 +256,32 @@ impl Analyzer<'_> {
         let left = self.maybe(operation.lexpr.as_deref(), scope, names)?.map(Box::new);
         let right = self.boxed(operation.rexpr.as_deref(), scope, names)?;
         let Some(left) = left else { return Ok(Expr::Operator(None, name, right)) };
-        let compare = |operator: &str, with: &Expr| Expr::Operator(Some(left.clone()), operator.to_owned(), Box::new(with.clone()));
+        let compare = |operator: &str, with: &Expr| {
+            Expr::Operator(Some(left.clone()), operator.to_owned(), Box::new(with.clone()))
+        };
         Ok(match (operation.kind(), *right) {
-            (Kind::AexprOpAny, right) => Expr::Any { left, operator: name, right: Box::new(right), all: false },
-            (Kind::AexprOpAll, right) => Expr::Any { left, operator: name, right: Box::new(right), all: true },
+            (Kind::AexprOpAny, right) => {
+                Expr::Any { left, operator: name, right: Box::new(right), all: false }
+            }
+            (Kind::AexprOpAll, right) => {
+                Expr::Any { left, operator: name, right: Box::new(right), all: true }
+            }
             (Kind::AexprDistinct, right) => compare("IS DISTINCT FROM", &right),
             (Kind::AexprNotDistinct, right) => compare("IS NOT DISTINCT FROM", &right),
             (Kind::AexprNullif, right) => Expr::Keyword("NULLIF", vec![*left, right]),
             (Kind::AexprIn, Expr::Row(list)) => Expr::In(left, list, name != "="),
-            (Kind::AexprBetween | Kind::AexprBetweenSym, Expr::Row(bounds)) => match bounds.as_slice() {
-                [low, high] => Expr::And(vec![compare(">=", low), compare("<=", high)]),
-                _ => Expr::Opaque(bounds),
-            },
-            (Kind::AexprNotBetween | Kind::AexprNotBetweenSym, Expr::Row(bounds)) => match bounds.as_slice() {
-                [low, high] => Expr::Or(vec![compare("<", low), compare(">", high)]),
-                _ => Expr::Opaque(bounds),
-            },
+            (Kind::AexprBetween | Kind::AexprBetweenSym, Expr::Row(bounds)) => {
+                match bounds.as_slice() {
+                    [low, high] => Expr::And(vec![compare(">=", low), compare("<=", high)]),
+                    _ => Expr::Opaque(bounds),
+                }
+            }
+            (Kind::AexprNotBetween | Kind::AexprNotBetweenSym, Expr::Row(bounds)) => {
+                match bounds.as_slice() {
+                    [low, high] => Expr::Or(vec![compare("<", low), compare(">", high)]),
+                    _ => Expr::Opaque(bounds),
+                }
+            }
             (_, right) => Expr::Operator(Some(left), name, Box::new(right)),
         })
     }
@@ -251,7 +300,8 @@ impl Analyzer<'_> {
             || call.agg_within_group
             || call.agg_filter.is_some()
             || !call.agg_order.is_empty()
-            || schema.as_deref().is_none_or(|schema| schema == "pg_catalog") && AGGREGATES.binary_search(&name.as_str()).is_ok();
+            || schema.as_deref().is_none_or(|schema| schema == "pg_catalog")
+                && AGGREGATES.binary_search(&name.as_str()).is_ok();
         arguments.extend(self.list(&call.agg_order, scope, names)?);
         arguments.extend(self.maybe(call.agg_filter.as_deref(), scope, names)?);
         if let Some(window) = &call.over {
@@ -295,9 +345,13 @@ impl Analyzer<'_> {
         let seen = self.seen.len();
         let kind = link.sub_link_type();
         let barrier = Scope::within(Some(scope));
-        let outputs = self.deeper(|this| match link.subselect.as_deref().and_then(|node| node.node.as_ref()) {
-            Some(NodeEnum::SelectStmt(select)) => this.query(select, Some(&barrier), names).map(|query| query.columns),
-            _ => Err(Unanalyzable::Kind("subquery".to_owned())),
+        let outputs = self.deeper(|this| {
+            match link.subselect.as_deref().and_then(|node| node.node.as_ref()) {
+                Some(NodeEnum::SelectStmt(select)) => {
+                    this.query(select, Some(&barrier), names).map(|query| query.columns)
+                }
+                _ => Err(Unanalyzable::Kind("subquery".to_owned())),
+            }
         })?;
         let mut outputs: Vec<Expr> = outputs.into_iter().map(|(_, expr)| expr).collect();
         if kind == Kind::ExistsSublink {
@@ -360,7 +414,9 @@ fn value_function(op: pg::SqlValueFunctionOp) -> &'static str {
         Op::SvfopSessionUser => "session_user",
         Op::SvfopCurrentCatalog => "current_catalog",
         Op::SvfopCurrentSchema => "current_schema",
-        Op::SvfopCurrentTimestamp | Op::SvfopCurrentTimestampN | Op::SqlvalueFunctionOpUndefined => "current_timestamp",
+        Op::SvfopCurrentTimestamp
+        | Op::SvfopCurrentTimestampN
+        | Op::SqlvalueFunctionOpUndefined => "current_timestamp",
     }
 }
 

@@ -61,7 +61,9 @@ impl Item {
             return Some(expr.clone());
         }
         match (self.relation, &self.open) {
-            (Some(relation), _) if SYSTEM_COLUMNS.contains(&name) => Some(Expr::System(relation, name.to_owned())),
+            (Some(relation), _) if SYSTEM_COLUMNS.contains(&name) => {
+                Some(Expr::System(relation, name.to_owned()))
+            }
             (_, Some(made_of)) => Some(made_of.clone()),
             _ => None,
         }
@@ -105,14 +107,17 @@ impl<'p> Scope<'p> {
         match parts {
             [name] => self.bare(name),
             [alias, name] => self.item(None, alias)?.column(name),
-            [schema, table, name] => self.item(Some(schema), table)?.column(name),
-            [_, schema, table, name] => self.item(Some(schema), table)?.column(name),
+            [schema, table, name] | [_, schema, table, name] => {
+                self.item(Some(schema), table)?.column(name)
+            }
             _ => None,
         }
     }
 
     fn bare(&self, name: &str) -> Option<Expr> {
-        let known = |item: &&Item| !item.hidden.contains(name) && item.columns.iter().any(|(column, _)| column == name);
+        let known = |item: &&Item| {
+            !item.hidden.contains(name) && item.columns.iter().any(|(column, _)| column == name)
+        };
         if let Some(item) = self.items.iter().rev().find(known) {
             return item.column(name);
         }
@@ -121,11 +126,17 @@ impl<'p> Scope<'p> {
             return Some(item.open.clone().unwrap_or_else(|| item.row()));
         }
         let system = SYSTEM_COLUMNS.contains(&name);
-        self.items.iter().filter(|item| item.open.is_some() || system && item.relation.is_some()).find_map(|item| item.column(name))
+        self.items
+            .iter()
+            .filter(|item| item.open.is_some() || system && item.relation.is_some())
+            .find_map(|item| item.column(name))
     }
 
     fn item(&self, schema: Option<&str>, alias: &str) -> Option<&Item> {
-        self.items.iter().rev().find(|item| item.alias == alias && schema.is_none_or(|schema| item.schema.as_deref() == Some(schema)))
+        self.items.iter().rev().find(|item| {
+            item.alias == alias
+                && schema.is_none_or(|schema| item.schema.as_deref() == Some(schema))
+        })
     }
 
     /// What `*` or `alias.*` stands for.
@@ -134,7 +145,9 @@ impl<'p> Scope<'p> {
             [] => {
                 let rest = self.items.iter().flat_map(|item| {
                     let merged = |name: &str| self.merged.iter().any(|(column, _)| column == name);
-                    item.columns.iter().filter(move |(name, _)| !merged(name) && !item.hidden.contains(name))
+                    item.columns
+                        .iter()
+                        .filter(move |(name, _)| !merged(name) && !item.hidden.contains(name))
                 });
                 self.merged.iter().chain(rest).cloned().collect()
             }
@@ -192,7 +205,12 @@ pub(super) fn system_schema(schema: &str) -> bool {
 }
 
 /// What the name means under the search path.
-pub(super) fn meaning<'s>(snapshot: &'s Snapshot, search_path: &[String], schema: &str, name: &str) -> Meaning<'s> {
+pub(super) fn meaning<'s>(
+    snapshot: &'s Snapshot,
+    search_path: &[String],
+    schema: &str,
+    name: &str,
+) -> Meaning<'s> {
     if !schema.is_empty() {
         let catalog = if system_schema(schema) { Meaning::Catalog } else { Meaning::Unknown };
         return in_schema(snapshot, schema, name).unwrap_or(catalog);
@@ -201,7 +219,10 @@ pub(super) fn meaning<'s>(snapshot: &'s Snapshot, search_path: &[String], schema
     if system_relation(name) {
         return Meaning::Catalog;
     }
-    search_path.iter().find_map(|schema| in_schema(snapshot, schema, name)).unwrap_or(Meaning::Unknown)
+    search_path
+        .iter()
+        .find_map(|schema| in_schema(snapshot, schema, name))
+        .unwrap_or(Meaning::Unknown)
 }
 
 fn in_schema<'s>(snapshot: &'s Snapshot, schema: &str, name: &str) -> Option<Meaning<'s>> {
@@ -220,7 +241,101 @@ pub(super) fn system_relation(name: &str) -> bool {
 
 /// Tables and views of `pg_catalog` in PostgreSQL 14 to 18, those named `pg_stat…` left out.
 const SYSTEM_RELATIONS: &[&str] = &[
-    "pg_aggregate", "pg_aios", "pg_am", "pg_amop", "pg_amproc", "pg_attrdef", "pg_attribute", "pg_auth_members", "pg_authid", "pg_available_extension_versions", "pg_available_extensions", "pg_backend_memory_contexts", "pg_cast", "pg_class", "pg_collation", "pg_config", "pg_constraint", "pg_conversion", "pg_cursors", "pg_database", "pg_db_role_setting", "pg_default_acl", "pg_depend", "pg_description", "pg_enum", "pg_event_trigger", "pg_extension", "pg_file_settings", "pg_foreign_data_wrapper", "pg_foreign_server", "pg_foreign_table", "pg_group", "pg_hba_file_rules", "pg_ident_file_mappings", "pg_index", "pg_indexes", "pg_inherits", "pg_init_privs", "pg_language", "pg_largeobject", "pg_largeobject_metadata", "pg_locks", "pg_matviews", "pg_namespace", "pg_opclass", "pg_operator", "pg_opfamily", "pg_parameter_acl", "pg_partitioned_table", "pg_policies", "pg_policy", "pg_prepared_statements", "pg_prepared_xacts", "pg_proc", "pg_publication", "pg_publication_namespace", "pg_publication_rel", "pg_publication_tables", "pg_range", "pg_replication_origin", "pg_replication_origin_status", "pg_replication_slots", "pg_rewrite", "pg_roles", "pg_rules", "pg_seclabel", "pg_seclabels", "pg_sequence", "pg_sequences", "pg_settings", "pg_shadow", "pg_shdepend", "pg_shdescription", "pg_shmem_allocations", "pg_shmem_allocations_numa", "pg_shseclabel", "pg_subscription", "pg_subscription_rel", "pg_tables", "pg_tablespace", "pg_timezone_abbrevs", "pg_timezone_names", "pg_transform", "pg_trigger", "pg_ts_config", "pg_ts_config_map", "pg_ts_dict", "pg_ts_parser", "pg_ts_template", "pg_type", "pg_user", "pg_user_mapping", "pg_user_mappings", "pg_views", "pg_wait_events"
+    "pg_aggregate",
+    "pg_aios",
+    "pg_am",
+    "pg_amop",
+    "pg_amproc",
+    "pg_attrdef",
+    "pg_attribute",
+    "pg_auth_members",
+    "pg_authid",
+    "pg_available_extension_versions",
+    "pg_available_extensions",
+    "pg_backend_memory_contexts",
+    "pg_cast",
+    "pg_class",
+    "pg_collation",
+    "pg_config",
+    "pg_constraint",
+    "pg_conversion",
+    "pg_cursors",
+    "pg_database",
+    "pg_db_role_setting",
+    "pg_default_acl",
+    "pg_depend",
+    "pg_description",
+    "pg_enum",
+    "pg_event_trigger",
+    "pg_extension",
+    "pg_file_settings",
+    "pg_foreign_data_wrapper",
+    "pg_foreign_server",
+    "pg_foreign_table",
+    "pg_group",
+    "pg_hba_file_rules",
+    "pg_ident_file_mappings",
+    "pg_index",
+    "pg_indexes",
+    "pg_inherits",
+    "pg_init_privs",
+    "pg_language",
+    "pg_largeobject",
+    "pg_largeobject_metadata",
+    "pg_locks",
+    "pg_matviews",
+    "pg_namespace",
+    "pg_opclass",
+    "pg_operator",
+    "pg_opfamily",
+    "pg_parameter_acl",
+    "pg_partitioned_table",
+    "pg_policies",
+    "pg_policy",
+    "pg_prepared_statements",
+    "pg_prepared_xacts",
+    "pg_proc",
+    "pg_publication",
+    "pg_publication_namespace",
+    "pg_publication_rel",
+    "pg_publication_tables",
+    "pg_range",
+    "pg_replication_origin",
+    "pg_replication_origin_status",
+    "pg_replication_slots",
+    "pg_rewrite",
+    "pg_roles",
+    "pg_rules",
+    "pg_seclabel",
+    "pg_seclabels",
+    "pg_sequence",
+    "pg_sequences",
+    "pg_settings",
+    "pg_shadow",
+    "pg_shdepend",
+    "pg_shdescription",
+    "pg_shmem_allocations",
+    "pg_shmem_allocations_numa",
+    "pg_shseclabel",
+    "pg_subscription",
+    "pg_subscription_rel",
+    "pg_tables",
+    "pg_tablespace",
+    "pg_timezone_abbrevs",
+    "pg_timezone_names",
+    "pg_transform",
+    "pg_trigger",
+    "pg_ts_config",
+    "pg_ts_config_map",
+    "pg_ts_dict",
+    "pg_ts_parser",
+    "pg_ts_template",
+    "pg_type",
+    "pg_user",
+    "pg_user_mapping",
+    "pg_user_mappings",
+    "pg_views",
+    "pg_wait_events",
 ];
 
 #[cfg(test)]
@@ -234,7 +349,11 @@ mod tests {
 
     #[test]
     fn a_users_table_may_begin_like_a_catalog() {
-        assert!(system_relation("pg_class") && system_relation("pg_stat_activity") && system_relation("pg_stats"));
+        assert!(
+            system_relation("pg_class")
+                && system_relation("pg_stat_activity")
+                && system_relation("pg_stats")
+        );
         assert!(!system_relation("pg_search_documents"));
     }
 }

@@ -27,7 +27,7 @@ pub struct FileError {
 
 /// The statements of a file in order, and what in it is none.
 pub fn split(sql: &str) -> Vec<Result<FileStatement, FileError>> {
-    let mut file = File { sql, at: 0, found: Vec::new() };
+    let mut file = File { sql, at: 0, counted: (0, 1), found: Vec::new() };
     while file.next() {}
     file.found
 }
@@ -36,6 +36,8 @@ struct File<'f> {
     sql: &'f str,
     /// Byte at which the next statement is sought.
     at: usize,
+    /// A byte before that, and its line.
+    counted: (usize, usize),
     found: Vec<Result<FileStatement, FileError>>,
 }
 
@@ -89,11 +91,13 @@ impl File<'_> {
         };
         match refusal {
             None => {
-                self.found.push(Ok(FileStatement { line: self.line(start), text: text.to_owned() }));
+                let line = self.line(start);
+                self.found.push(Ok(FileStatement { line, text: text.to_owned() }));
                 self.skip_copy_data(text);
             }
             Some(reason) => {
-                self.found.push(Err(FileError { line: self.line(start), reason }));
+                let line = self.line(start);
+                self.found.push(Err(FileError { line, reason }));
                 if let Some(doubt) = cut.doubt {
                     self.at = doubt;
                     return true;
@@ -114,11 +118,14 @@ impl File<'_> {
     fn meta(&mut self, start: usize) {
         let command = self.sql[start..self.at].split_whitespace().next().unwrap_or("\\");
         let reason = format!("psql's own command {command} is no SQL");
-        self.found.push(Err(FileError { line: self.line(start), reason }));
+        let line = self.line(start);
+        self.found.push(Err(FileError { line, reason }));
     }
 
-    fn line(&self, at: usize) -> usize {
-        self.sql.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1
+    fn line(&mut self, at: usize) -> usize {
+        let (from, line) = if at >= self.counted.0 { self.counted } else { (0, 1) };
+        self.counted = (at, line + self.sql[from..at].matches('\n').count());
+        self.counted.1
     }
 
     /// After `COPY … FROM STDIN` the data stands in the file, up to a line `\.`.
@@ -155,7 +162,8 @@ fn skip_blank(sql: &str, mut at: usize) -> usize {
         at += rest.len() - trimmed.len();
         if trimmed.starts_with("--") {
             at = line_end(sql, at);
-        } else if let Some(end) = trimmed.starts_with("/*").then(|| comment_end(sql, at)).flatten() {
+        } else if let Some(end) = trimmed.starts_with("/*").then(|| comment_end(sql, at)).flatten()
+        {
             at = end;
         } else {
             return at;
@@ -205,9 +213,8 @@ fn quote_end(sql: &str, at: usize, escapes: bool) -> Option<usize> {
 /// The dollar quote's tag with both dollars, when one begins at `at`.
 fn dollar_tag(sql: &str, at: usize) -> Option<&str> {
     let rest = &sql[at + 1..];
-    let length = rest.find('$')?;
-    let tag = &rest[..length];
-    let named = tag.chars().all(|c| c.is_alphanumeric() || c == '_') && !tag.starts_with(|c: char| c.is_ascii_digit());
+    let length = rest.find(|c: char| !c.is_alphanumeric() && c != '_')?;
+    let named = rest[length..].starts_with('$') && !rest.starts_with(|c: char| c.is_ascii_digit());
     named.then(|| &sql[at..at + length + 2])
 }
 
@@ -253,8 +260,11 @@ fn cut(sql: &str, start: usize) -> Cut {
     while at < bytes.len() {
         match bytes[at] {
             b'\'' | b'"' => {
-                let escapes = bytes[at] == b'\'' && at > start && matches!(bytes[at - 1], b'e' | b'E');
-                let Some(close) = quote_end(sql, at, escapes) else { return open("quote", at, doubt) };
+                let escapes =
+                    bytes[at] == b'\'' && at > start && matches!(bytes[at - 1], b'e' | b'E');
+                let Some(close) = quote_end(sql, at, escapes) else {
+                    return open("quote", at, doubt);
+                };
                 let close = close.min(sql.len());
                 doubt = doubt.or_else(|| doubtful(sql, at, close));
                 at = close;
@@ -267,7 +277,9 @@ fn cut(sql: &str, start: usize) -> Cut {
             b'$' => match dollar_tag(sql, at) {
                 Some(tag) => {
                     let from = at + tag.len();
-                    let Some(length) = sql[from..].find(tag) else { return open("dollar quote", at, doubt) };
+                    let Some(length) = sql[from..].find(tag) else {
+                        return open("dollar quote", at, doubt);
+                    };
                     at = from + length + tag.len();
                 }
                 None => at += 1,
@@ -321,25 +333,38 @@ mod tests {
     #[test]
     fn statements_with_their_lines() {
         let sql = "-- first\nSELECT 1;\n\n/* a /* nested */ comment; */ SELECT ';' AS \"a;b\" -- end;\n, 2;;\nSELECT 3";
-        assert_eq!(shown(sql), ["2 SELECT 1", "4 SELECT ';' AS \"a;b\" -- end;\n, 2", "6 SELECT 3"]);
+        assert_eq!(
+            shown(sql),
+            ["2 SELECT 1", "4 SELECT ';' AS \"a;b\" -- end;\n, 2", "6 SELECT 3"]
+        );
         assert!(split(" \n-- nothing\n;").is_empty());
     }
 
     #[test]
     fn quotes_of_all_kinds() {
         let sql = "SELECT $$;$$, $a$ $$;' $a$, $1;SELECT E'\\';', 'it''s;';SELECT a$b$c FROM t;";
-        assert_eq!(shown(sql), ["1 SELECT $$;$$, $a$ $$;' $a$, $1", "1 SELECT E'\\';', 'it''s;'", "1 SELECT a$b$c FROM t"]);
+        assert_eq!(
+            shown(sql),
+            [
+                "1 SELECT $$;$$, $a$ $$;' $a$, $1",
+                "1 SELECT E'\\';', 'it''s;'",
+                "1 SELECT a$b$c FROM t"
+            ]
+        );
     }
 
     #[test]
     fn an_error_costs_its_statement_only() {
         let sql = "SELECT 1;\nSELEC 2;\nSELECT (3;\nSELECT 4;\n";
-        assert_eq!(shown(sql), [
-            "1 SELECT 1",
-            "2 !syntax error at or near \"SELEC\"",
-            "3 !syntax error at end of input",
-            "4 SELECT 4"
-        ]);
+        assert_eq!(
+            shown(sql),
+            [
+                "1 SELECT 1",
+                "2 !syntax error at or near \"SELEC\"",
+                "3 !syntax error at end of input",
+                "4 SELECT 4"
+            ]
+        );
     }
 
     #[test]
@@ -356,26 +381,38 @@ mod tests {
     #[test]
     fn psql_commands_are_named() {
         let sql = "\\set ON_ERROR_STOP on\nSELECT 1 \\g\nSELECT 2;\n\\echo done\n";
-        assert_eq!(shown(sql), [
-            "1 !psql's own command \\set is no SQL",
-            "2 SELECT 1",
-            "3 SELECT 2",
-            "4 !psql's own command \\echo is no SQL"
-        ]);
+        assert_eq!(
+            shown(sql),
+            [
+                "1 !psql's own command \\set is no SQL",
+                "2 SELECT 1",
+                "3 SELECT 2",
+                "4 !psql's own command \\echo is no SQL"
+            ]
+        );
     }
 
     #[test]
     fn copy_data_is_passed_over() {
         let sql = "COPY t FROM stdin;\n1\tit's\n2\t;\n\\.\nSELECT 1;\nCOPY t FROM '/x';\nSELECT 2;";
-        assert_eq!(shown(sql), ["1 COPY t FROM stdin", "5 SELECT 1", "6 COPY t FROM '/x'", "7 SELECT 2"]);
+        assert_eq!(
+            shown(sql),
+            ["1 COPY t FROM stdin", "5 SELECT 1", "6 COPY t FROM '/x'", "7 SELECT 2"]
+        );
     }
 
     #[test]
     fn routine_bodies_and_rules_stay_whole() {
         let body = "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END";
-        assert_eq!(shown(&format!("{body}; SELECT 1;")), [format!("1 {body}"), "1 SELECT 1".to_owned()]);
+        assert_eq!(
+            shown(&format!("{body}; SELECT 1;")),
+            [format!("1 {body}"), "1 SELECT 1".to_owned()]
+        );
         let rule = "CREATE RULE r AS ON INSERT TO t DO ALSO (DELETE FROM a; DELETE FROM b)";
-        assert_eq!(shown(&format!("{rule};BEGIN;COMMIT;")), [format!("1 {rule}"), "1 BEGIN".to_owned(), "1 COMMIT".to_owned()]);
+        assert_eq!(
+            shown(&format!("{rule};BEGIN;COMMIT;")),
+            [format!("1 {rule}"), "1 BEGIN".to_owned(), "1 COMMIT".to_owned()]
+        );
     }
 
     proptest! {

@@ -8,8 +8,16 @@ use super::{Comparison, Parameter, ParameterRole};
 const DATE_FIELDS: &[&str] = &["date_trunc", "date_part", "extract", "date_bin"];
 
 /// Functions that take keys of a JSON document after it.
-const JSON_PATHS: &[&str] =
-    &["jsonb_extract_path", "jsonb_extract_path_text", "json_extract_path", "json_extract_path_text"];
+const JSON_PATHS: &[&str] = &[
+    "jsonb_extract_path",
+    "jsonb_extract_path_text",
+    "json_extract_path",
+    "json_extract_path_text",
+];
+
+/// Functions whose first argument is the value and whose others say how to read it.
+const READERS: &[&str] =
+    &["like_escape", "similar_to_escape", "to_date", "to_timestamp", "to_number"];
 
 /// A place where values are stored: oid of the table, and column.
 pub(super) type Place<'a> = Option<(u32, &'a str)>;
@@ -47,7 +55,12 @@ impl Analyzer<'_> {
                 if self.single_target(right).is_some() {
                     self.compared(right, &format!("{operator} ANY"), left, false);
                 } else {
-                    self.compared(left, operator, right, matches!(right.uncast(), Expr::Parameter(_)));
+                    self.compared(
+                        left,
+                        operator,
+                        right,
+                        matches!(right.uncast(), Expr::Parameter(_)),
+                    );
                 }
                 self.all([left.as_ref(), right.as_ref()]);
             }
@@ -58,7 +71,9 @@ impl Analyzer<'_> {
                 self.all(expr.children());
             }
             Expr::And(_) | Expr::Or(_) | Expr::Not(_) | Expr::Test(..) => self.all(expr.children()),
-            Expr::Case(operand, arms, otherwise) => self.case_use(operand.as_deref(), arms, otherwise.as_deref(), role, place),
+            Expr::Case(operand, arms, otherwise) => {
+                self.case_use(operand.as_deref(), arms, otherwise.as_deref(), role, place);
+            }
             Expr::Call(call) => self.call_use(&call.name, &call.arguments, role, place),
             Expr::Sublink { test, outputs, outer, .. } => {
                 if let Some((left, operator)) = test {
@@ -81,7 +96,14 @@ impl Analyzer<'_> {
         }
     }
 
-    fn case_use(&mut self, operand: Option<&Expr>, arms: &[(Expr, Expr)], otherwise: Option<&Expr>, role: ParameterRole, place: Place) {
+    fn case_use(
+        &mut self,
+        operand: Option<&Expr>,
+        arms: &[(Expr, Expr)],
+        otherwise: Option<&Expr>,
+        role: ParameterRole,
+        place: Place,
+    ) {
         self.all(operand);
         for (when, then) in arms {
             if let Some(operand) = operand {
@@ -97,6 +119,9 @@ impl Analyzer<'_> {
 
     fn call_use(&mut self, name: &str, arguments: &[Expr], role: ParameterRole, place: Place) {
         let first = arguments.first();
+        if let ("timezone", Some(Expr::Parameter(number))) = (name, first) {
+            self.role(*number, ParameterRole::TimeZone, None);
+        }
         if DATE_FIELDS.contains(&name) {
             for number in first.map(Expr::parameters).unwrap_or_default() {
                 self.role(number, ParameterRole::DateField, None);
@@ -107,7 +132,9 @@ impl Analyzer<'_> {
             }
         } else if let ("starts_with", [text, prefix]) = (name, arguments) {
             self.compared(text, "^@", prefix, false);
-        } else if let ("jsonb_path_exists" | "jsonb_path_match", [document, path, ..]) = (name, arguments) {
+        } else if let ("jsonb_path_exists" | "jsonb_path_match", [document, path, ..]) =
+            (name, arguments)
+        {
             self.compared(document, "@?", path, false);
         }
         for argument in arguments {
@@ -134,7 +161,16 @@ impl Analyzer<'_> {
             self.role(number, ParameterRole::JsonKey, None);
             for (relation, target) in &targets {
                 let operator = operator.to_owned();
-                self.comparison(number, Comparison { relation: *relation, target: target.clone(), operator, any: false, offset: false });
+                self.comparison(
+                    number,
+                    Comparison {
+                        relation: *relation,
+                        target: target.clone(),
+                        operator,
+                        any: false,
+                        offset: false,
+                    },
+                );
             }
         }
         self.note(key, ParameterRole::JsonKey, None);
@@ -157,6 +193,12 @@ impl Analyzer<'_> {
     }
 
     fn compared_with(&mut self, column: &Expr, operator: &str, value: &Expr, any: bool) {
+        let value = match value.uncast() {
+            Expr::Call(call) if READERS.contains(&call.name.as_str()) => {
+                call.arguments.first().unwrap_or(value)
+            }
+            _ => value,
+        };
         let numbers = value.parameters();
         if numbers.is_empty() || !value.relations().is_empty() || value.folds() {
             return;
@@ -164,7 +206,13 @@ impl Analyzer<'_> {
         let offset = value.clock();
         for (relation, target) in self.targets_of(column) {
             for number in &numbers {
-                let comparison = Comparison { relation, target: target.clone(), operator: operator.to_owned(), any, offset };
+                let comparison = Comparison {
+                    relation,
+                    target: target.clone(),
+                    operator: operator.to_owned(),
+                    any,
+                    offset,
+                };
                 self.role(*number, ParameterRole::Value, None);
                 self.comparison(*number, comparison);
             }
@@ -198,7 +246,8 @@ fn rank(role: ParameterRole) -> u8 {
         ParameterRole::Stored => 2,
         ParameterRole::JsonKey => 3,
         ParameterRole::DateField => 4,
-        ParameterRole::Offset => 5,
-        ParameterRole::Limit => 6,
+        ParameterRole::TimeZone => 5,
+        ParameterRole::Offset => 6,
+        ParameterRole::Limit => 7,
     }
 }

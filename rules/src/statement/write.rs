@@ -35,20 +35,29 @@ impl<'s> Analyzer<'s> {
         let range = range.ok_or_else(|| Unanalyzable::Kind("no target table".to_owned()))?;
         match meaning(self.snapshot, &self.search_path, &range.schemaname, &range.relname) {
             Meaning::Table(table) => Ok(table),
-            Meaning::View(view) => Err(Unanalyzable::Kind(format!("writes through the view {}", view.name))),
+            Meaning::View(view) => {
+                Err(Unanalyzable::Kind(format!("writes through the view {}", view.name)))
+            }
             Meaning::Catalog => Err(Unanalyzable::CatalogOnly),
             Meaning::Unknown => Err(Unanalyzable::UnknownRelation(written(range))),
         }
     }
 
-    fn insert(&mut self, insert: &pg::InsertStmt, outer: &Scope, names: &Names) -> Result<Columns, Unanalyzable> {
+    fn insert(
+        &mut self,
+        insert: &pg::InsertStmt,
+        outer: &Scope,
+        names: &Names,
+    ) -> Result<Columns, Unanalyzable> {
         let names = self.with(insert.with_clause.as_ref(), Some(outer), names)?;
         let table = self.written_table(insert.relation.as_ref())?;
         let mut columns: Vec<String> = insert.cols.iter().filter_map(target_name).collect();
         if columns.is_empty() {
             columns = table.columns.iter().map(|column| column.name.clone()).collect();
         }
-        if let Some(NodeEnum::SelectStmt(select)) = insert.select_stmt.as_deref().and_then(|node| node.node.as_ref()) {
+        if let Some(NodeEnum::SelectStmt(select)) =
+            insert.select_stmt.as_deref().and_then(|node| node.node.as_ref())
+        {
             if select.values_lists.is_empty() {
                 let query = self.query(select, Some(outer), &names)?;
                 for ((_, expr), column) in query.columns.iter().zip(&columns) {
@@ -61,10 +70,16 @@ impl<'s> Analyzer<'s> {
         }
         // The table's own columns and `excluded` stand for values, not for something to look up.
         let target = insert.relation.as_ref();
-        let alias = target.and_then(|range| range.alias.as_ref()).map_or(table.name.as_str(), |alias| alias.aliasname.as_str());
+        let alias = target
+            .and_then(|range| range.alias.as_ref())
+            .map_or(table.name.as_str(), |alias| alias.aliasname.as_str());
         let mut scope = Scope::within(Some(outer));
         for alias in ["excluded", alias] {
-            let known = table.columns.iter().map(|column| (column.name.clone(), Expr::Opaque(Vec::new()))).collect();
+            let known = table
+                .columns
+                .iter()
+                .map(|column| (column.name.clone(), Expr::Opaque(Vec::new())))
+                .collect();
             let mut item = Item::new(alias.to_owned(), known);
             item.open = Some(Expr::Opaque(Vec::new()));
             scope.items.push(item);
@@ -98,7 +113,12 @@ impl<'s> Analyzer<'s> {
         Ok(())
     }
 
-    fn update(&mut self, update: &pg::UpdateStmt, outer: &Scope, names: &Names) -> Result<Columns, Unanalyzable> {
+    fn update(
+        &mut self,
+        update: &pg::UpdateStmt,
+        outer: &Scope,
+        names: &Names,
+    ) -> Result<Columns, Unanalyzable> {
         let block = self.block();
         let names = self.with(update.with_clause.as_ref(), Some(outer), names)?;
         let table = self.written_table(update.relation.as_ref())?;
@@ -113,7 +133,12 @@ impl<'s> Analyzer<'s> {
         self.returning(update.returning_clause.as_ref(), &scope, &names)
     }
 
-    fn delete(&mut self, delete: &pg::DeleteStmt, outer: &Scope, names: &Names) -> Result<Columns, Unanalyzable> {
+    fn delete(
+        &mut self,
+        delete: &pg::DeleteStmt,
+        outer: &Scope,
+        names: &Names,
+    ) -> Result<Columns, Unanalyzable> {
         let block = self.block();
         let names = self.with(delete.with_clause.as_ref(), Some(outer), names)?;
         let table = self.written_table(delete.relation.as_ref())?;
@@ -128,7 +153,12 @@ impl<'s> Analyzer<'s> {
     }
 
     /// The target of UPDATE or DELETE: its heap rows are needed whole.
-    fn target(&mut self, range: Option<&pg::RangeVar>, scope: &mut Scope, block: usize) -> Result<(), Unanalyzable> {
+    fn target(
+        &mut self,
+        range: Option<&pg::RangeVar>,
+        scope: &mut Scope,
+        block: usize,
+    ) -> Result<(), Unanalyzable> {
         if let Some(range) = range {
             // A common table expression of the same name is never the target.
             let item = self.range(range, &Names::default(), block)?;
@@ -147,7 +177,8 @@ impl<'s> Analyzer<'s> {
         names: &Names,
         block: usize,
     ) -> Result<(), Unanalyzable> {
-        let relations: BTreeSet<usize> = scope.items.iter().flat_map(|item| item.relations.iter().copied()).collect();
+        let relations: BTreeSet<usize> =
+            scope.items.iter().flat_map(|item| item.relations.iter().copied()).collect();
         self.blocks[block].relations = relations.into_iter().collect();
         if let Some(condition) = self.maybe(condition, scope, names)? {
             self.condition(&condition, &How::WHERE);
@@ -169,25 +200,14 @@ impl<'s> Analyzer<'s> {
             columns.insert(target.name.clone());
             let Some(value) = target.val.as_deref() else { continue };
             let place = Some((table.oid, target.name.as_str()));
-            match &value.node {
-                // `SET (a, b) = (x, y)`: the source comes again for each column.
-                Some(NodeEnum::MultiAssignRef(part)) => {
-                    let Some(source) = part.source.as_deref() else { continue };
-                    if let Some(NodeEnum::RowExpr(row)) = &source.node {
-                        let index = usize::try_from(part.colno - 1).unwrap_or(0);
-                        if let Some(node) = row.args.get(index) {
-                            let value = self.expr(node, scope, names)?;
-                            self.note(&value, ParameterRole::Stored, place);
-                        }
-                    } else if part.colno == 1 {
-                        let value = self.expr(source, scope, names)?;
-                        self.note(&value, ParameterRole::Stored, place);
-                    }
-                }
-                _ => {
-                    let value = self.expr(value, scope, names)?;
-                    self.note(&value, ParameterRole::Stored, place);
-                }
+            // `SET (a, b) = (x, y)`: the source comes again for each column.
+            let value = match &value.node {
+                Some(NodeEnum::MultiAssignRef(part)) => assigned(part),
+                _ => Some(value),
+            };
+            if let Some(value) = value {
+                let value = self.expr(value, scope, names)?;
+                self.note(&value, ParameterRole::Stored, place);
             }
         }
         Ok(columns)
@@ -200,6 +220,15 @@ impl<'s> Analyzer<'s> {
         names: &Names,
     ) -> Result<Columns, Unanalyzable> {
         clause.map_or(Ok(Vec::new()), |clause| self.targets(&clause.exprs, scope, names))
+    }
+}
+
+/// What one column of a multiple assignment gets: its part of a row, or the whole subquery, read once.
+fn assigned(part: &pg::MultiAssignRef) -> Option<&pg::Node> {
+    let source = part.source.as_deref()?;
+    match &source.node {
+        Some(NodeEnum::RowExpr(row)) => row.args.get(usize::try_from(part.colno - 1).ok()?),
+        _ => Some(source).filter(|_| part.colno == 1),
     }
 }
 

@@ -87,10 +87,20 @@ struct Edits<'t> {
 
 impl<'t> Edits<'t> {
     fn new(text: &'t str, tokens: Vec<Lexeme>, same: &same::Same) -> Self {
-        let kept: BTreeSet<u16> = same.first.values().copied().filter(|first| !same.literals.contains_key(first)).collect();
+        let kept: BTreeSet<u16> = same
+            .first
+            .values()
+            .copied()
+            .filter(|first| !same.literals.contains_key(first))
+            .collect();
         let dense: BTreeMap<u16, u16> = kept.into_iter().zip(1..).collect();
-        let numbers = same.first.iter().filter_map(|(old, first)| Some((*old, *dense.get(first)?))).collect();
-        let literals = same.first.iter().filter_map(|(old, first)| Some((*old, same.literals.get(first)?.clone()))).collect();
+        let numbers =
+            same.first.iter().filter_map(|(old, first)| Some((*old, *dense.get(first)?))).collect();
+        let literals = same
+            .first
+            .iter()
+            .filter_map(|(old, first)| Some((*old, same.literals.get(first)?.clone())))
+            .collect();
         Self { text, tokens, numbers, literals, replaced: BTreeMap::new(), notes: Vec::new() }
     }
 
@@ -147,13 +157,17 @@ impl<'t> Edits<'t> {
         else {
             return;
         };
-        let (Some(first), Some(index)) = (self.at(name.location), self.at(parameter.location)) else { return };
+        let (Some(first), Some(index)) = (self.at(name.location), self.at(parameter.location))
+        else {
+            return;
+        };
         if first >= index {
             return;
         }
         let Some(parameter) = self.parameter(index) else { return };
         let interval = parts(&name.names).last().is_some_and(|name| name == "interval");
-        let last = if interval && !name.typmods.is_empty() { self.interval_fields(index) } else { index };
+        let last =
+            if interval && !name.typmods.is_empty() { self.interval_fields(index) } else { index };
         let source = |from: usize, to: usize| {
             let (from, to) = (self.tokens.get(from)?, self.tokens.get(to)?);
             self.text.get(from.start..to.end)
@@ -183,7 +197,9 @@ impl<'t> Edits<'t> {
             if self.kind(last + 1) == Some(Token::To) && field(last + 2) {
                 last += 2;
             }
-            if self.kind(last) == Some(Token::SecondP) && self.kinds(last + 1, &[Token::Ascii40, Token::Iconst, Token::Ascii41]) {
+            if self.kind(last) == Some(Token::SecondP)
+                && self.kinds(last + 1, &[Token::Ascii40, Token::Iconst, Token::Ascii41])
+            {
                 last += 3;
             }
         }
@@ -193,7 +209,8 @@ impl<'t> Edits<'t> {
     /// `EXTRACT($1 FROM x)` -> `pg_catalog.extract($1, x)`, the function behind the syntax.
     fn extract(&mut self, call: &pg::FuncCall) {
         let Some(start) = self.at(call.location) else { return };
-        let parameter = self.kinds(start, &[Token::Extract, Token::Ascii40, Token::Param, Token::From]);
+        let parameter =
+            self.kinds(start, &[Token::Extract, Token::Ascii40, Token::Param, Token::From]);
         if parameter && self.parameter(start + 2).is_some() {
             self.replace(start, "pg_catalog.extract");
             self.replace(start + 3, ",");
@@ -205,7 +222,9 @@ impl<'t> Edits<'t> {
     fn lists(&mut self, squashed: &BTreeSet<usize>) {
         use Token::{Any, Array, Ascii40, Ascii41, Ascii91, Ascii93, InP, Not, Param};
         for index in 0..self.tokens.len() {
-            let list = |this: &Self, at: usize| this.tokens.get(at).is_some_and(|token| squashed.contains(&token.start));
+            let list = |this: &Self, at: usize| {
+                this.tokens.get(at).is_some_and(|token| squashed.contains(&token.start))
+            };
             if self.kinds(index, &[InP, Ascii40, Param, Ascii41]) && list(self, index + 2) {
                 let negated = index > 0 && self.kind(index - 1) == Some(Not);
                 if negated {
@@ -213,7 +232,9 @@ impl<'t> Edits<'t> {
                 }
                 self.replace(index, if negated { "<> ALL" } else { "= ANY" });
                 self.note("a squashed IN list is one array");
-            } else if self.kinds(index, &[Any, Ascii40, Array, Ascii91, Param, Ascii93, Ascii41]) && list(self, index + 4) {
+            } else if self.kinds(index, &[Any, Ascii40, Array, Ascii91, Param, Ascii93, Ascii41])
+                && list(self, index + 4)
+            {
                 for gone in [index + 2, index + 3, index + 5] {
                     self.replace(gone, "");
                 }
@@ -230,13 +251,22 @@ impl<'t> Edits<'t> {
             pg::AExprKind::AexprOpAll => ("<>", "NOT IN"),
             _ => return,
         };
-        let Some(NodeEnum::AArrayExpr(array)) = operation.rexpr.as_deref().and_then(|node| node.node.as_ref()) else { return };
+        let Some(NodeEnum::AArrayExpr(array)) =
+            operation.rexpr.as_deref().and_then(|node| node.node.as_ref())
+        else {
+            return;
+        };
         let bare = |node: &pg::Node| matches!(node.node, Some(NodeEnum::ParamRef(_)));
-        if array.elements.is_empty() || !array.elements.iter().all(bare) || parts(&operation.name) != [equal] {
+        if array.elements.is_empty()
+            || !array.elements.iter().all(bare)
+            || parts(&operation.name) != [equal]
+        {
             return;
         }
         let Some(start) = self.at(operation.location) else { return };
-        let opens = [Any, SomeWord, All].iter().any(|word| self.kinds(start + 1, &[*word, Ascii40, Array, Ascii91]));
+        let opens = [Any, SomeWord, All]
+            .iter()
+            .any(|word| self.kinds(start + 1, &[*word, Ascii40, Array, Ascii91]));
         // Elements with commas between them, then both closing brackets.
         let close = start + 5 + array.elements.len() * 2 - 1;
         if opens && self.kinds(close, &[Ascii93, Ascii41]) && !self.replaced.contains_key(&close) {

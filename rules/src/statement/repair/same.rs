@@ -23,7 +23,11 @@ pub(super) struct Same {
 
 /// Finds what the parameters of a text were.
 pub(super) fn unify(text: &str, tokens: &[Lexeme]) -> Same {
-    let first = tokens.iter().filter_map(|token| number(text, token)).map(|number| (number, number)).collect();
+    let first = tokens
+        .iter()
+        .filter_map(|token| number(text, token))
+        .map(|number| (number, number))
+        .collect();
     let mut same = Same { first, literals: BTreeMap::new() };
     if same.first.is_empty() {
         return same;
@@ -60,7 +64,11 @@ impl Same {
     /// Ends the chains at the first of each set.
     fn settle(self) -> Self {
         let first = self.first.keys().map(|number| (*number, self.first_of(*number))).collect();
-        let literals = self.literals.iter().map(|(number, text)| (self.first_of(*number), text.clone())).collect();
+        let literals = self
+            .literals
+            .iter()
+            .map(|(number, text)| (self.first_of(*number), text.clone()))
+            .collect();
         Self { first, literals }
     }
 }
@@ -127,23 +135,34 @@ impl Levels<'_> {
 
     /// `DISTINCT ON (…)` whose parenthesis is at `open`.
     fn distinct_on(&self, open: usize) -> Clause {
-        let (Some(&depth), Some(&inner)) = (self.depths.get(open), self.depths.get(open + 1)) else { return Clause::default() };
+        let (Some(&depth), Some(&inner)) = (self.depths.get(open), self.depths.get(open + 1))
+        else {
+            return Clause::default();
+        };
         let Some(select) = self.select_before(open, depth) else { return Clause::default() };
         let close = self.end(open + 1, depth, |token| token == Token::Ascii41);
         let list = self.select_list(select, depth);
-        Clause { items: self.items(open + 1..close, inner), sought_in: vec![close..list.end] }
+        Clause {
+            items: self.items(open + 1..close, inner),
+            sought_in: Vec::from([close..list.end]),
+        }
     }
 
     /// The SELECT of the same brackets before a token.
     fn select_before(&self, index: usize, depth: usize) -> Option<usize> {
         let within = (0..index).rev().take_while(|at| self.depths[*at] >= depth);
-        within.filter(|at| self.depths[*at] == depth).find(|at| self.tokens[*at].token == Token::Select)
+        within
+            .filter(|at| self.depths[*at] == depth)
+            .find(|at| self.tokens[*at].token == Token::Select)
     }
 
     /// The first token from `start` on that ends something at `depth`, or leaves the brackets.
     fn end(&self, start: usize, depth: usize, ends: impl Fn(Token) -> bool) -> usize {
         (start..self.tokens.len())
-            .find(|at| self.depths[*at] < depth || self.depths[*at] == depth && ends(self.tokens[*at].token))
+            .find(|at| {
+                self.depths[*at] < depth
+                    || self.depths[*at] == depth && ends(self.tokens[*at].token)
+            })
             .unwrap_or(self.tokens.len())
     }
 
@@ -166,7 +185,8 @@ impl Levels<'_> {
         let mut items = Vec::new();
         let mut start = range.start;
         for at in range.clone().chain([range.end]) {
-            let comma = at == range.end || self.depths[at] == depth && self.tokens[at].token == Token::Ascii44;
+            let comma = at == range.end
+                || self.depths[at] == depth && self.tokens[at].token == Token::Ascii44;
             if comma {
                 let mut end = at;
                 while end > start && direction(self.tokens[end - 1].token) {
@@ -184,8 +204,10 @@ impl Levels<'_> {
         let length = items[0].len();
         for region in sought_in {
             let starts = region.clone().filter(|start| start + length <= region.end);
-            let found: Vec<Range<usize>> =
-                starts.map(|start| start..start + length).filter(|place| self.alike(&items[0], place)).collect();
+            let found: Vec<Range<usize>> = starts
+                .map(|start| start..start + length)
+                .filter(|place| self.alike(&items[0], place))
+                .collect();
             for (index, place) in found.into_iter().enumerate() {
                 let item = &items[index.min(items.len() - 1)];
                 for (one, other) in item.clone().zip(place) {
@@ -206,19 +228,24 @@ impl Levels<'_> {
     }
 
     fn alike(&self, one: &Range<usize>, other: &Range<usize>) -> bool {
-        one.len() == other.len() && one.clone().zip(other.clone()).all(|(one, other)| self.same(one, other))
+        one.len() == other.len()
+            && one.clone().zip(other.clone()).all(|(one, other)| self.same(one, other))
     }
 
     fn same(&self, one: usize, other: usize) -> bool {
         let (left, right) = (&self.tokens[one], &self.tokens[other]);
-        if left.token == Token::Param && self.value(other) || right.token == Token::Param && self.value(one) {
+        if left.token == Token::Param && self.value(other)
+            || right.token == Token::Param && self.value(one)
+        {
             return true;
         }
         if left.token != right.token {
             return false;
         }
         match left.token {
-            Token::Ident if !self.source(left).starts_with('"') => self.source(left).eq_ignore_ascii_case(self.source(right)),
+            Token::Ident if !self.source(left).starts_with('"') => {
+                self.source(left).eq_ignore_ascii_case(self.source(right))
+            }
             _ if left.keyword => true,
             _ => self.source(left) == self.source(right),
         }
@@ -230,15 +257,21 @@ impl Levels<'_> {
 
     /// Whether the token is a parameter or a literal; the field of an EXTRACT is one too.
     fn value(&self, at: usize) -> bool {
-        use Token::{Ascii40, Bconst, Extract, FalseP, Fconst, Iconst, NullP, Param, Sconst, TrueP, Usconst, Xconst};
+        use Token::{
+            Ascii40, Bconst, Extract, FalseP, Fconst, Iconst, NullP, Param, Sconst, TrueP, Usconst,
+            Xconst,
+        };
         let token = self.tokens[at].token;
-        matches!(token, Param | Sconst | Usconst | Iconst | Fconst | Bconst | Xconst | TrueP | FalseP | NullP)
-            || at >= 2 && self.tokens[at - 1].token == Ascii40 && self.tokens[at - 2].token == Extract
+        matches!(
+            token,
+            Param | Sconst | Usconst | Iconst | Fconst | Bconst | Xconst | TrueP | FalseP | NullP
+        ) || at >= 2 && self.tokens[at - 1].token == Ascii40 && self.tokens[at - 2].token == Extract
     }
 }
 
 fn ends_clause(token: Token) -> bool {
-    matches!(token, Token::Having | Token::Window | Token::Order | Token::GroupP) || ends_query(token)
+    matches!(token, Token::Having | Token::Window | Token::Order | Token::GroupP)
+        || ends_query(token)
 }
 
 fn ends_query(token: Token) -> bool {
@@ -256,5 +289,8 @@ fn ends_query(token: Token) -> bool {
 }
 
 fn direction(token: Token) -> bool {
-    matches!(token, Token::Asc | Token::Desc | Token::NullsP | Token::NullsLa | Token::FirstP | Token::LastP)
+    matches!(
+        token,
+        Token::Asc | Token::Desc | Token::NullsP | Token::NullsLa | Token::FirstP | Token::LastP
+    )
 }

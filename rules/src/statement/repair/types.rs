@@ -4,7 +4,8 @@ use super::super::parse::{NodeEnum, pg};
 use super::super::print::parts;
 
 /// Aggregates that exist for numbers only, and so refuse a parameter, which without a type is text.
-const SUMS: &[&str] = &["sum", "avg", "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp"];
+const SUMS: &[&str] =
+    &["sum", "avg", "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp"];
 
 /// Functions that take anything, and so cannot tell what a parameter is.
 const TAKE_ANYTHING: &[&str] = &[
@@ -67,7 +68,9 @@ pub(super) fn call(call: &pg::FuncCall, tell: Tell) {
 /// Looks at an operator.
 pub(super) fn operation(operation: &pg::AExpr, tell: Tell) {
     let name = parts(&operation.name).pop().unwrap_or_default();
-    if operation.kind() != pg::AExprKind::AexprOp || !matches!(name.as_str(), "+" | "-" | "*" | "/" | "%") {
+    if operation.kind() != pg::AExprKind::AexprOp
+        || !matches!(name.as_str(), "+" | "-" | "*" | "/" | "%")
+    {
         return;
     }
     let Some(right) = operation.rexpr.as_deref() else { return };
@@ -79,13 +82,19 @@ pub(super) fn operation(operation: &pg::AExpr, tell: Tell) {
     };
     let sum = matches!(name.as_str(), "+" | "-");
     match (parameter(left), parameter(right)) {
-        (Some(left), Some(_)) => tell(left, "integer", "arithmetic on bare parameters is that of integers"),
+        (Some(left), Some(_)) => {
+            tell(left, "integer", "arithmetic on bare parameters is that of integers");
+        }
         (Some(left), None) if sum && is_interval(right) => {
             tell(left, "timestamptz", "a bare parameter less an interval is a time");
         }
         (None, Some(right)) if sum => match moment(left) {
-            Some(Moment::Date) => tell(right, "integer", "a bare parameter added to a date is days"),
-            Some(Moment::Time) => tell(right, "interval", "a bare parameter added to a time is an interval"),
+            Some(Moment::Date) => {
+                tell(right, "integer", "a bare parameter added to a date is days");
+            }
+            Some(Moment::Time) => {
+                tell(right, "interval", "a bare parameter added to a time is an interval");
+            }
             None => {}
         },
         _ => {}
@@ -139,16 +148,24 @@ fn moment(node: &pg::Node) -> Option<Moment> {
             _ => None,
         },
         Some(NodeEnum::FuncCall(call)) => match parts(&call.funcname).pop().as_deref() {
-            Some("now" | "statement_timestamp" | "transaction_timestamp" | "clock_timestamp") => Some(Moment::Time),
-            Some("date_trunc" | "timezone") => call.args.get(1).and_then(moment).map(|_| Moment::Time),
+            Some("now" | "statement_timestamp" | "transaction_timestamp" | "clock_timestamp") => {
+                Some(Moment::Time)
+            }
+            Some("date_trunc" | "timezone") => {
+                call.args.get(1).and_then(moment).map(|_| Moment::Time)
+            }
             _ => None,
         },
         Some(NodeEnum::TypeCast(cast)) => match type_of(cast).as_str() {
             "date" => Some(Moment::Date),
-            "timestamp" | "timestamptz" => cast.arg.as_deref().and_then(moment).map(|_| Moment::Time),
+            "timestamp" | "timestamptz" => {
+                cast.arg.as_deref().and_then(moment).map(|_| Moment::Time)
+            }
             _ => None,
         },
-        Some(NodeEnum::AExpr(inner)) if matches!(parts(&inner.name).last().map(String::as_str), Some("+" | "-")) => {
+        Some(NodeEnum::AExpr(inner))
+            if matches!(parts(&inner.name).last().map(String::as_str), Some("+" | "-")) =>
+        {
             match (inner.lexpr.as_deref().and_then(moment)?, inner.rexpr.as_deref()) {
                 (Moment::Date, Some(right)) if !is_interval(right) => Some(Moment::Date),
                 _ => Some(Moment::Time),

@@ -53,20 +53,30 @@ fn or_trees() {
         "(id = 1 AND level > 2) OR email = 'x'",
         &["u.id = '1' Equality |0.0", "u.level > '2' Range |0.0", "u.email = 'x' Equality |0.1"],
     );
-    is("NOT (id <> 1 AND email <> 'x')", &["u.id = '1' Equality |0.0", "u.email = 'x' Equality |0.1"]);
-    is("(id = 1 OR level = 2) AND (email = 'a' OR name = 'b')", &[
-        "u.id = '1' Equality |0.0",
-        "u.level = '2' Equality |0.1",
-        "u.email = 'a' Equality |1.0",
-        "u.name = 'b' Equality |1.1",
-    ]);
+    is(
+        "NOT (id <> 1 AND email <> 'x')",
+        &["u.id = '1' Equality |0.0", "u.email = 'x' Equality |0.1"],
+    );
+    is(
+        "(id = 1 OR level = 2) AND (email = 'a' OR name = 'b')",
+        &[
+            "u.id = '1' Equality |0.0",
+            "u.level = '2' Equality |0.1",
+            "u.email = 'a' Equality |1.0",
+            "u.name = 'b' Equality |1.1",
+        ],
+    );
 }
 
 #[test]
 fn an_or_across_tables_restricts_neither() {
-    let found = read("SELECT 1 FROM users u JOIN orders o ON o.user_id = u.id WHERE u.email = $1 OR o.status = $2");
+    let found = read(
+        "SELECT 1 FROM users u JOIN orders o ON o.user_id = u.id WHERE u.email = $1 OR o.status = $2",
+    );
     assert_eq!(predicates(&found), Vec::<String>::new());
-    let found = read("SELECT 1 FROM users u, orders o WHERE (u.email = $1 AND o.status = 'a') OR o.status = $2");
+    let found = read(
+        "SELECT 1 FROM users u, orders o WHERE (u.email = $1 AND o.status = 'a') OR o.status = $2",
+    );
     assert_eq!(predicates(&found), ["o.status = 'a' Equality |0.0", "o.status = $2 Equality |0.1"]);
 }
 
@@ -132,7 +142,10 @@ fn casts() {
     is("id::text = $1", &["u.(id::text) = $1 Equality"]);
     // A varchar read as text is the same column to an index.
     is("email::text = $1", &["u.email = $1 Equality"]);
-    is("(email)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[])", &["u.email = list(2) AnyOf"]);
+    is(
+        "(email)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[])",
+        &["u.email = list(2) AnyOf"],
+    );
     is("created_at::date = $1", &["u.(created_at::date) = $1 Equality"]);
     is("settings ->> 'a'::text = 'b'::text", &["u.(settings ->> 'a') = 'b' Equality"]);
 }
@@ -144,17 +157,31 @@ fn expressions() {
     is("created_at > now() - interval '1 day'", &["u.created_at > computed[] Range"]);
     is("created_at > now() - $1::interval", &["u.created_at > computed[1] Range"]);
     is("coalesce(name, '') = 'x'", &["u.(COALESCE(name, '')) = 'x' Equality"]);
-    is("level + 1 = level * 2", &["u.((level + 1) = (level * 2)) - Other".replace("- Other", " - Other").as_str()]);
-    is("extract(year from created_at) = 2024", &["u.(pg_catalog.\"extract\"('year', created_at)) = '2024' Equality"]);
-    is("created_at AT TIME ZONE 'UTC' < $1", &["u.(pg_catalog.timezone('UTC', created_at)) < $1 Range"]);
+    is(
+        "level + 1 = level * 2",
+        &["u.((level + 1) = (level * 2)) - Other".replace("- Other", " - Other").as_str()],
+    );
+    is(
+        "extract(year from created_at) = 2024",
+        &["u.(pg_catalog.\"extract\"('year', created_at)) = '2024' Equality"],
+    );
+    is(
+        "created_at AT TIME ZONE 'UTC' < $1",
+        &["u.(pg_catalog.timezone('UTC', created_at)) < $1 Range"],
+    );
     is("name COLLATE \"C\" > $1", &["u.(name COLLATE \"C\") > $1 Range"]);
-    is("CASE WHEN level > 3 THEN 1 ELSE 0 END = 1", &["u.(CASE WHEN level > 3 THEN 1 ELSE 0 END) = '1' Equality"]);
+    is(
+        "CASE WHEN level > 3 THEN 1 ELSE 0 END = 1",
+        &["u.(CASE WHEN level > 3 THEN 1 ELSE 0 END) = '1' Equality"],
+    );
     is("-level < -5", &["u.(- level) < '-5' Range"]);
 }
 
 #[test]
 fn an_expression_tells_what_it_is_made_of() {
-    let found = read("SELECT 1 FROM users WHERE lower(settings ->> $1)::varchar(5) = $2 AND CURRENT_DATE - created_at > '1 day'");
+    let found = read(
+        "SELECT 1 FROM users WHERE lower(settings ->> $1)::varchar(5) = $2 AND CURRENT_DATE - created_at > '1 day'",
+    );
     let super::Target::Expression(expression) = &found.predicates[0].target else { panic!() };
     assert_eq!(expression.sql, "lower(settings ->> $1)::varchar(5)");
     assert_eq!(expression.columns, ["settings"]);
@@ -175,7 +202,12 @@ fn rows() {
 
 #[test]
 fn comparisons_between_tables() {
-    let found = read("SELECT 1 FROM users u JOIN orders o ON o.user_id = u.id AND o.created_at > u.created_at");
+    let found = read(
+        "SELECT 1 FROM users u JOIN orders o ON o.user_id = u.id AND o.created_at > u.created_at",
+    );
     assert_eq!(joins(&found), ["u.id = o.user_id inner"]);
-    assert_eq!(predicates(&found), ["o.created_at > u.created_at Range", "u.created_at < o.created_at Range"]);
+    assert_eq!(
+        predicates(&found),
+        ["o.created_at > u.created_at Range", "u.created_at < o.created_at Range"]
+    );
 }

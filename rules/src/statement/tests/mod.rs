@@ -48,10 +48,15 @@ fn predicates(analysis: &Analysis) -> Vec<String> {
             Operand::List(length) => format!("list({length})"),
             Operand::Constant(text) => format!("'{text}'"),
             Operand::Computed { parameters } => format!("computed{parameters:?}"),
-            Operand::Column(relation, name) => format!("{}.{name}", analysis.relations[*relation].alias),
+            Operand::Column(relation, name) => {
+                format!("{}.{name}", analysis.relations[*relation].alias)
+            }
             Operand::None => "-".to_owned(),
         };
-        let alternative = predicate.alternative.map(|number| format!(" |{number}.{}", predicate.arm)).unwrap_or_default();
+        let alternative = predicate
+            .alternative
+            .map(|number| format!(" |{number}.{}", predicate.arm))
+            .unwrap_or_default();
         let target = target(analysis, predicate.relation, &predicate.target);
         format!("{target} {} {operand} {:?}{alternative}", predicate.operator, predicate.class)
     };
@@ -96,7 +101,9 @@ fn order(analysis: &Analysis, block: usize) -> Vec<String> {
 /// Relations, one a line: `alias: columns read`.
 fn reads(analysis: &Analysis) -> Vec<String> {
     let show = |relation: &super::Relation| {
-        let columns = relation.read.as_ref().map_or("*".to_owned(), |columns| columns.iter().cloned().collect::<Vec<_>>().join(","));
+        let columns = relation.read.as_ref().map_or("*".to_owned(), |columns| {
+            columns.iter().cloned().collect::<Vec<_>>().join(",")
+        });
         format!("{}: {columns}", relation.alias)
     };
     analysis.relations.iter().map(show).collect()
@@ -111,6 +118,7 @@ fn parameter(analysis: &Analysis, number: u16) -> String {
         let flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, word)| *word).collect();
         format!("; {target} {}{flags}", comparison.operator)
     });
-    let stored = parameter.stored.as_ref().map(|(_, column)| format!("({column})")).unwrap_or_default();
+    let stored =
+        parameter.stored.as_ref().map(|(_, column)| format!("({column})")).unwrap_or_default();
     format!("{:?}{stored}{}", parameter.role, compared.collect::<String>())
 }
