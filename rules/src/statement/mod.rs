@@ -25,7 +25,7 @@ mod write;
 use std::collections::BTreeMap;
 
 pub use align::{Literals, align, with_literals};
-pub use analyzer::{analyze, is_single_plannable};
+pub use analyzer::{analyze, index_expression, is_single_plannable};
 pub use classify::{Class, MARKER, classify, classify_within};
 pub use mask::mask;
 pub use parse::fingerprint;

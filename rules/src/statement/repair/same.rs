@@ -144,7 +144,7 @@ impl Levels<'_> {
         let list = self.select_list(select, depth);
         Clause {
             items: self.items(open + 1..close, inner),
-            sought_in: Vec::from([close..list.end]),
+            sought_in: std::iter::once(close..list.end).collect(),
         }
     }
 

@@ -97,6 +97,23 @@ fn towers_of_subqueries_do_not_explode() {
     assert_eq!(refused(&text), Unanalyzable::TooDeep);
 }
 
+#[test]
+fn towers_of_views_end_in_an_answer() {
+    let view = |n: usize| {
+        let below = n - 1;
+        format!("view v{n}(id, name) = SELECT v{below}.id, v{below}.name FROM public.v{below};\n")
+    };
+    let lines = "t(id int8, name text)\nview v0(id, name) = SELECT t.id, t.name FROM public.t;\n"
+        .to_owned();
+    let lines = lines + &(1..=100).map(view).collect::<String>();
+    let snapshot = crate::testing::snapshot(&lines);
+    let read = |n: usize| {
+        analyze(&format!("SELECT 1 FROM v{n} WHERE id = $1"), &snapshot, &["public".to_owned()])
+    };
+    assert_eq!(read(30).unwrap().predicates.len(), 1);
+    assert_eq!(read(100).unwrap_err(), Unanalyzable::TooDeep);
+}
+
 /// Words out of which statements and near misses are made.
 fn word() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
