@@ -243,6 +243,7 @@ async fn plan_all(
                 Err(reason) => failure = Some(reason),
             }
         }
+        bindings::fit(&analyzed.analysis, statement, &mut analyzed.bindings, &analyzed.plans);
         if let Some(reason) = failure.filter(|_| analyzed.plans.is_empty()) {
             unplanned.push((analyzed.statement, reason));
         }
