@@ -160,7 +160,7 @@ pub fn take_in(
     let seen_ms: f64 = entries.iter().map(|entry| entry.total_ms).sum();
     let mut merged: BTreeMap<String, Merged> = BTreeMap::new();
     for entry in entries {
-        match sort_out(entry, thresholds, &mut intake) {
+        match sort_out(entry, &mut intake) {
             Ok((id, text, entry)) => merged.entry(id).or_default().add(text, entry),
             Err(reason) => leave_out(&mut intake, reason, 1),
         }
@@ -223,11 +223,7 @@ fn leave_out(intake: &mut Intake, reason: LeftOut, entries: u64) {
 }
 
 /// The statement that an entry belongs to, or the reason why to none.
-fn sort_out(
-    entry: RawEntry,
-    thresholds: &Thresholds,
-    intake: &mut Intake,
-) -> Result<(String, String, RawEntry), LeftOut> {
+fn sort_out(entry: RawEntry, intake: &mut Intake) -> Result<(String, String, RawEntry), LeftOut> {
     let mut entry = entry;
     let text = entry.text.take().ok_or(LeftOut::Truncated)?;
     let class = classify(&text);
