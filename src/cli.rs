@@ -298,6 +298,11 @@ pub(crate) struct DemoArgs {
     /// Leave the server running at the end and print how to connect
     #[arg(long, env = "PGWRIGHT_KEEP", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) keep: bool,
+    /// Print in this form
+    ///
+    /// For people it is told as it goes; for programs it is one object at the end.
+    #[arg(long, value_name = "FORM", value_enum, default_value_t)]
+    pub(crate) format: Format,
 }
 
 /// Size of the demo's data.
@@ -308,6 +313,8 @@ pub(crate) enum Scale {
     /// Medium: a few minutes
     #[default]
     M,
+    /// Large: a quarter of an hour and 6 GB of disk
+    L,
 }
 
 const OPTIMIZE_EXAMPLES: &str = "\

@@ -40,6 +40,13 @@ pub(super) fn write(page: &mut Page, report: &Report, applied: &Applied) {
     }
 }
 
+/// The outcomes alone, where the report was shown before.
+pub(crate) fn carried_out(report: &Report, applied: &Applied, width: usize) -> String {
+    let mut page = Page::new(width);
+    write(&mut page, report, applied);
+    page.finish()
+}
+
 /// The page of `rollback`.
 ///
 /// Of several, those of which nothing was left to undo are only counted.
