@@ -308,12 +308,12 @@ pub(crate) struct DemoArgs {
 /// Size of the demo's data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scale {
-    /// Small: seconds
+    /// 5,000 users, 45,000 log rows: too small for any index to pay
     S,
-    /// Medium: a few minutes
+    /// 50,000 users, 1 million log rows
     #[default]
     M,
-    /// Large: a quarter of an hour and 6 GB of disk
+    /// 200,000 users, 8 million log rows
     L,
 }
 

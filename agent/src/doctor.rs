@@ -38,6 +38,10 @@ const FIRST_SAFE_14: u32 = 140_004;
 const NAMED_MAX: usize = 5;
 
 /// What one query answers; see `doctor.sql`.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an answer of the server's, independent of the others"
+)]
 #[derive(Debug, Deserialize)]
 struct Facts {
     version_num: u32,
@@ -134,7 +138,10 @@ fn version(facts: &Facts) -> Check {
             format!(
                 "PostgreSQL {version} can build corrupt indexes concurrently, so --apply refuses; dry runs work"
             ),
-            vec!["install the newest minor release of PostgreSQL 14 (14.4 or later) and restart".to_owned()],
+            vec![
+                "install the newest minor release of PostgreSQL 14 (14.4 or later) and restart"
+                    .to_owned(),
+            ],
         );
     }
     match version.note() {
@@ -152,8 +159,14 @@ fn writable(facts: &Facts) -> Check {
     } else if facts.read_only {
         warn(
             ASPECT,
-            format!("transactions of {role} in {database} begin read-only (default_transaction_read_only)"),
-            vec![format!("ALTER ROLE {} IN DATABASE {} SET default_transaction_read_only = off;", ident(role), ident(database))],
+            format!(
+                "transactions of {role} in {database} begin read-only (default_transaction_read_only)"
+            ),
+            vec![format!(
+                "ALTER ROLE {} IN DATABASE {} SET default_transaction_read_only = off;",
+                ident(role),
+                ident(database)
+            )],
         )
     } else {
         ok(ASPECT, "this is a primary and takes writes")
@@ -169,12 +182,22 @@ fn statements(facts: &Facts, evicted: Option<u64>) -> Check {
         }
         steps.push(MANAGED.to_owned());
         if facts.pgss_available.is_none() {
-            steps.insert(0, package("pg_stat_statements comes with PostgreSQL's contrib package", "postgresql-contrib"));
+            steps.insert(
+                0,
+                package(
+                    "pg_stat_statements comes with PostgreSQL's contrib package",
+                    "postgresql-contrib",
+                ),
+            );
         }
         return fail(PGSS, "not loaded, so the server does not count its statements", steps);
     }
     let (Some(version), Some(schema)) = (&facts.pgss_version, &facts.pgss_schema) else {
-        return fail(PGSS, format!("loaded, but not installed in {}", facts.database), vec![create]);
+        return fail(
+            PGSS,
+            format!("loaded, but not installed in {}", facts.database),
+            vec![create],
+        );
     };
     if !facts.pgss_readable {
         return fail(
@@ -184,7 +207,8 @@ fn statements(facts: &Facts, evicted: Option<u64>) -> Check {
         );
     }
     if facts.pgss_track.as_deref() == Some("none") {
-        let steps = ["ALTER SYSTEM SET pg_stat_statements.track = 'top';", "SELECT pg_reload_conf();"];
+        let steps =
+            ["ALTER SYSTEM SET pg_stat_statements.track = 'top';", "SELECT pg_reload_conf();"];
         return fail(PGSS, "loaded, but told to count nothing", steps.map(str::to_owned).to_vec());
     }
     if let (Some(evicted @ 1..), Some(max)) = (evicted, facts.pgss_max) {
@@ -197,7 +221,8 @@ fn statements(facts: &Facts, evicted: Option<u64>) -> Check {
             ],
         );
     }
-    if let Some(available) = facts.pgss_available.as_ref().filter(|available| *available != version) {
+    if let Some(available) = facts.pgss_available.as_ref().filter(|available| *available != version)
+    {
         return warn(
             PGSS,
             format!("version {version} is installed, {available} is there"),
@@ -231,8 +256,10 @@ fn tracking(facts: &Facts) -> Check {
         let io = if facts.track_io_timing == "on" { "on" } else { "off, which is fine" };
         return ok(ASPECT, format!("on; track_io_timing is {io}"));
     }
-    let found: Vec<String> = off.iter().map(|(name, _, effect)| format!("{name} is off: {effect}")).collect();
-    let mut steps: Vec<String> = off.iter().map(|(name, ..)| format!("ALTER SYSTEM SET {name} = on;")).collect();
+    let found: Vec<String> =
+        off.iter().map(|(name, _, effect)| format!("{name} is off: {effect}")).collect();
+    let mut steps: Vec<String> =
+        off.iter().map(|(name, ..)| format!("ALTER SYSTEM SET {name} = on;")).collect();
     steps.push("SELECT pg_reload_conf();".to_owned());
     warn(ASPECT, found.join("; "), steps)
 }
@@ -264,7 +291,8 @@ fn statistics(facts: &Facts) -> Check {
     if facts.never_analyzed.is_empty() {
         return ok(ASPECT, "every table with rows was analyzed");
     }
-    let steps = facts.never_analyzed.iter().take(NAMED_MAX).map(|table| format!("ANALYZE {table};"));
+    let steps =
+        facts.never_analyzed.iter().take(NAMED_MAX).map(|table| format!("ANALYZE {table};"));
     warn(
         ASPECT,
         format!("tables with rows that were never analyzed: {}", list(&facts.never_analyzed)),
@@ -278,7 +306,9 @@ fn hypopg(facts: &Facts) -> Check {
     let create = remedy::create_extension("hypopg");
     match (&facts.hypopg_version, &facts.hypopg_available) {
         (Some(version), _) => ok(ASPECT, format!("version {version}")),
-        (None, Some(_)) => warn(ASPECT, format!("not installed in {}; {effect}", facts.database), vec![create]),
+        (None, Some(_)) => {
+            warn(ASPECT, format!("not installed in {}; {effect}", facts.database), vec![create])
+        }
         (None, None) => {
             let major = facts.version_num / 10_000;
             let how = package("install its package", &format!("postgresql-{major}-hypopg"));
@@ -305,10 +335,15 @@ fn journal(facts: &Facts) -> Check {
                 format!("GRANT USAGE ON ALL SEQUENCES IN SCHEMA pgwright TO {role};"),
             ],
         ),
-        (None, _) if facts.may_create_schema => ok(ASPECT, "not there yet; this role may create it"),
+        (None, _) if facts.may_create_schema => {
+            ok(ASPECT, "not there yet; this role may create it")
+        }
         (None, _) => fail(
             ASPECT,
-            format!("not there, and {} may not create it: dry runs work, --apply cannot", facts.role),
+            format!(
+                "not there, and {} may not create it: dry runs work, --apply cannot",
+                facts.role
+            ),
             vec![
                 format!("CREATE SCHEMA pgwright AUTHORIZATION {role};"),
                 format!("or: GRANT CREATE ON DATABASE {database} TO {role};"),
@@ -323,12 +358,17 @@ fn ownership(facts: &Facts) -> Check {
     if tables_to_index == tables {
         return ok(ASPECT, format!("{role} may create indexes on all {tables} tables"));
     }
-    let owners = facts.other_owners.iter().map(|owner| format!("GRANT {} TO {};", ident(owner), ident(role)));
+    let owners = facts
+        .other_owners
+        .iter()
+        .map(|owner| format!("GRANT {} TO {};", ident(owner), ident(role)));
     let schemas = facts
         .closed_schemas
         .iter()
         .map(|schema| format!("GRANT CREATE ON SCHEMA {} TO {};", ident(schema), ident(role)));
-    let finding = format!("{role} may create indexes on {tables_to_index} of {tables} tables; the others stay advice");
+    let finding = format!(
+        "{role} may create indexes on {tables_to_index} of {tables} tables; the others stay advice"
+    );
     let steps = owners.chain(schemas).collect();
     if *tables_to_index == 0 { fail(ASPECT, finding, steps) } else { warn(ASPECT, finding, steps) }
 }
@@ -354,5 +394,9 @@ fn invalid(facts: &Facts) -> Check {
 /// The first few names, and how many more there are.
 fn list(names: &[String]) -> String {
     let shown = names.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > NAMED_MAX { format!("{shown} and {} more", names.len() - NAMED_MAX) } else { shown }
+    if names.len() > NAMED_MAX {
+        format!("{shown} and {} more", names.len() - NAMED_MAX)
+    } else {
+        shown
+    }
 }

@@ -55,7 +55,10 @@ impl Explainer {
 
     /// Prepares a statement and tells the types of its parameters; the reason as a sentence when the server
     /// refuses it, an error when the connection is lost.
-    pub async fn prepare(&mut self, text: Text<'_>) -> Result<Result<Vec<ParameterType>, String>, PgError> {
+    pub async fn prepare(
+        &mut self,
+        text: Text<'_>,
+    ) -> Result<Result<Vec<ParameterType>, String>, PgError> {
         if let Err(reason) = is_single_plannable(text.text) {
             return Ok(Err(reason.to_string()));
         }
@@ -70,7 +73,8 @@ impl Explainer {
                     self.leave().await?;
                     self.enter(text.search_path).await?;
                     // A parameter that nothing gives a type to takes any text as well as another.
-                    let Some(position) = undetermined(&error).filter(|&p| types.get(p - 1).is_none_or(|t| *t == Type::UNKNOWN))
+                    let Some(position) = undetermined(&error)
+                        .filter(|&p| types.get(p - 1).is_none_or(|t| *t == Type::UNKNOWN))
                     else {
                         return Ok(Err(one_line(&error)));
                     };
@@ -86,9 +90,15 @@ impl Explainer {
     }
 
     /// The plan of a prepared statement with these values.
-    pub async fn plan(&mut self, text: Text<'_>, values: &[Option<String>]) -> Result<Result<Plan, String>, PgError> {
+    pub async fn plan(
+        &mut self,
+        text: Text<'_>,
+        values: &[Option<String>],
+    ) -> Result<Result<Plan, String>, PgError> {
         self.enter(text.search_path).await?;
-        let Some(prepared) = self.prepared.get(&text.id) else { return Ok(Err("it was not prepared".to_owned())) };
+        let Some(prepared) = self.prepared.get(&text.id) else {
+            return Ok(Err("it was not prepared".to_owned()));
+        };
         let rows = match self.session.query_text(prepared, values).await {
             Ok(rows) => rows,
             Err(error) if error.is_lost() => return Err(error),
@@ -101,7 +111,11 @@ impl Explainer {
             return Ok(Err("the server returned no plan".to_owned()));
         };
         Ok(match planparse::parse(&json.0) {
-            Ok(parsed) => parsed.into_iter().next().map(|parsed| parsed.plan).ok_or_else(|| "the server returned no plan".to_owned()),
+            Ok(parsed) => parsed
+                .into_iter()
+                .next()
+                .map(|parsed| parsed.plan)
+                .ok_or_else(|| "the server returned no plan".to_owned()),
             Err(error) => Err(error.to_string()),
         })
     }
@@ -114,7 +128,8 @@ impl Explainer {
         self.leave().await?;
         self.session.batch("BEGIN READ ONLY").await?;
         self.in_transaction = true;
-        let mut path: Vec<String> = search_path.iter().map(|schema| rules::quote::ident(schema)).collect();
+        let mut path: Vec<String> =
+            search_path.iter().map(|schema| rules::quote::ident(schema)).collect();
         path.push("pg_temp".to_owned());
         let path = path.join(", ");
         self.session
@@ -138,7 +153,8 @@ impl Explainer {
     }
 
     async fn learn_types(&mut self, oids: &[u32]) -> Result<(), PgError> {
-        let unknown: Vec<u32> = oids.iter().copied().filter(|oid| !self.types.contains_key(oid)).collect();
+        let unknown: Vec<u32> =
+            oids.iter().copied().filter(|oid| !self.types.contains_key(oid)).collect();
         if unknown.is_empty() {
             return Ok(());
         }

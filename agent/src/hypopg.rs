@@ -53,7 +53,8 @@ impl<'e, 'a> HypoPg<'e, 'a> {
         mut questions: Vec<Question>,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<(Question, Answer)>, PgError> {
-        questions.sort_by(|a, b| (&a.configuration, a.cache, a).cmp(&(&b.configuration, b.cache, b)));
+        questions
+            .sort_by(|a, b| (&a.configuration, a.cache, a).cmp(&(&b.configuration, b.cache, b)));
         let mut answers = Vec::with_capacity(questions.len());
         for question in questions {
             self.establish(&question.configuration, question.cache).await?;
@@ -65,7 +66,11 @@ impl<'e, 'a> HypoPg<'e, 'a> {
     }
 
     /// Makes exactly the indexes of a configuration exist hypothetically.
-    async fn establish(&mut self, configuration: &Configuration, cache: Cache) -> Result<(), PgError> {
+    async fn establish(
+        &mut self,
+        configuration: &Configuration,
+        cache: Cache,
+    ) -> Result<(), PgError> {
         if self.present.as_ref().is_some_and(|(c, k)| c == configuration && *k == cache) {
             return Ok(());
         }
@@ -76,9 +81,19 @@ impl<'e, 'a> HypoPg<'e, 'a> {
         session.query(&format!("SELECT {}.hypopg_reset()", self.schema), &[]).await?;
         let cache_size = match cache {
             Cache::Tiny => "8MB".to_owned(),
-            Cache::AsSet => self.snapshot.settings.get("effective_cache_size").cloned().unwrap_or_else(|| "4GB".into()),
+            Cache::AsSet => self
+                .snapshot
+                .settings
+                .get("effective_cache_size")
+                .cloned()
+                .unwrap_or_else(|| "4GB".into()),
         };
-        session.query("SELECT pg_catalog.set_config('effective_cache_size', $1, false)", &[&cache_size]).await?;
+        session
+            .query(
+                "SELECT pg_catalog.set_config('effective_cache_size', $1, false)",
+                &[&cache_size],
+            )
+            .await?;
         let create = format!("SELECT indexname::text FROM {}.hypopg_create_index($1)", self.schema);
         for &candidate in configuration {
             for statement in self.statements(candidate) {
@@ -101,13 +116,21 @@ impl<'e, 'a> HypoPg<'e, 'a> {
     /// The hypothetical definitions of a candidate: on a partitioned table one for each leaf, since only leaves
     /// are scanned.
     fn statements(&self, candidate: usize) -> Vec<String> {
-        let Change::CreateIndex { table, definition } = &self.candidates[candidate].change else { return Vec::new() };
+        let Change::CreateIndex { table, definition } = &self.candidates[candidate].change else {
+            return Vec::new();
+        };
         let mut statements = Vec::new();
         let mut below = vec![*table];
         while let Some(oid) = below.pop() {
             let Some(table) = self.snapshot.table(oid) else { continue };
             if table.kind == TableKind::Partitioned {
-                below.extend(self.snapshot.tables.iter().filter(|t| t.partition_of == Some(oid)).map(|t| t.oid));
+                below.extend(
+                    self.snapshot
+                        .tables
+                        .iter()
+                        .filter(|t| t.partition_of == Some(oid))
+                        .map(|t| t.oid),
+                );
             } else if table.kind != TableKind::Foreign {
                 let mut leaf = definition.clone();
                 leaf.schema.clone_from(&table.schema);
@@ -119,16 +142,25 @@ impl<'e, 'a> HypoPg<'e, 'a> {
     }
 
     async fn price(&mut self, question: &Question) -> Result<Answer, PgError> {
-        if let Some((_, reason)) = self.refused.iter().find(|(candidate, _)| question.configuration.contains(candidate)) {
+        if let Some((_, reason)) =
+            self.refused.iter().find(|(candidate, _)| question.configuration.contains(candidate))
+        {
             return Ok(Err(reason.clone()));
         }
         let analyzed = &self.workload[question.statement];
         let statement = analyzed.of(self.snapshot);
-        let text = Text { id: question.statement, text: &analyzed.text, search_path: &statement.search_path };
+        let text = Text {
+            id: question.statement,
+            text: &analyzed.text,
+            search_path: &statement.search_path,
+        };
         let values = &analyzed.bindings[question.binding].values;
         Ok(self.explainer.plan(text, values).await?.map(|plan| {
-            let used: BTreeSet<usize> =
-                plan.indexes_used().iter().filter_map(|name| self.names.get(name.as_str()).copied()).collect();
+            let used: BTreeSet<usize> = plan
+                .indexes_used()
+                .iter()
+                .filter_map(|name| self.names.get(name.as_str()).copied())
+                .collect();
             Price { plan, used }
         }))
     }
@@ -136,7 +168,10 @@ impl<'e, 'a> HypoPg<'e, 'a> {
     /// Leaves the backend as it was.
     pub async fn finish(self) -> Result<(), PgError> {
         self.explainer.leave().await?;
-        self.explainer.session().query(&format!("SELECT {}.hypopg_reset()", self.schema), &[]).await?;
+        self.explainer
+            .session()
+            .query(&format!("SELECT {}.hypopg_reset()", self.schema), &[])
+            .await?;
         Ok(())
     }
 }

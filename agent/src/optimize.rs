@@ -79,7 +79,7 @@ pub struct Proposal {
 #[derive(Debug, thiserror::Error)]
 pub enum OptimizeError {
     /// The connection failed or was lost.
-    #[error("{action}: {source}")]
+    #[error("{action}")]
     Postgres {
         /// What was being done.
         action: &'static str,
@@ -118,7 +118,8 @@ pub async fn propose(
     let cx = Context { snapshot: &snapshot, workload: &workload };
     let findings = rules::propose(&cx);
     let candidates = findings.candidates;
-    let selector = Selector::new(Task { cx, candidates: &candidates, storage_budget: options.storage_budget });
+    let selector =
+        Selector::new(Task { cx, candidates: &candidates, storage_budget: options.storage_budget });
     let answered_by = if hypopg.is_some() { "hypopg" } else { "none" };
     let (selector, selection) = match hypopg {
         Some(schema) => {
@@ -128,7 +129,13 @@ pub async fn propose(
         None => (selector, Selection::default()),
     };
     explainer.close().await;
-    let assembly = Assembly { cx, candidates: &candidates, selection: &selection, selector: &selector, answered_by };
+    let assembly = Assembly {
+        cx,
+        candidates: &candidates,
+        selection: &selection,
+        selector: &selector,
+        answered_by,
+    };
     let (actions, more) = assemble::actions(&assembly);
     let made_from = fingerprint(&snapshot);
     let plan = assemble::freeze(made_from, options.min_confidence, actions);
@@ -139,24 +146,36 @@ pub async fn propose(
     let mut refused = [findings.refusals, selection.refusals.clone(), more].concat();
     refused.sort();
     refused.dedup();
-    let statements = statements(&snapshot, &workload, &selection, &[unanalyzed, unplanned].concat());
+    let statements =
+        statements(&snapshot, &workload, &selection, &[unanalyzed, unplanned].concat());
     let report = Report {
         format: FORMAT,
         server: server(&snapshot),
         run: run(&snapshot, &plan, answered_by, &candidates),
         statements,
-        actions: plan.actions.iter().map(|action| ActionReport::new(action, plan.passes(action))).collect(),
+        actions: plan
+            .actions
+            .iter()
+            .map(|action| ActionReport::new(action, plan.passes(action)))
+            .collect(),
         refused,
     };
     Ok(Proposal { plan, report, snapshot })
 }
 
-async fn connect(info: &ConnInfo, purpose: Purpose, meter: &Arc<Meter>) -> Result<Session, OptimizeError> {
+async fn connect(
+    info: &ConnInfo,
+    purpose: Purpose,
+    meter: &Arc<Meter>,
+) -> Result<Session, OptimizeError> {
     let failed = |source| OptimizeError::Postgres { action: "cannot connect", source };
     Session::connect(info, purpose, meter).await.map_err(failed)
 }
 
-fn hypopg_schema(snapshot: &Snapshot, choice: WhatIfChoice) -> Result<Option<String>, OptimizeError> {
+fn hypopg_schema(
+    snapshot: &Snapshot,
+    choice: WhatIfChoice,
+) -> Result<Option<String>, OptimizeError> {
     let installed = snapshot.extension("hypopg").map(|extension| extension.schema.clone());
     match choice {
         WhatIfChoice::None => Ok(None),
@@ -198,7 +217,8 @@ async fn plan_all(
     workload: &mut [Analyzed],
     progress: &mut dyn FnMut(Event),
 ) -> Result<Vec<(usize, String)>, OptimizeError> {
-    let lost = |source| OptimizeError::Postgres { action: "lost the server while planning", source };
+    let lost =
+        |source| OptimizeError::Postgres { action: "lost the server while planning", source };
     let total = workload.len();
     let mut unplanned = Vec::new();
     for (id, analyzed) in workload.iter_mut().enumerate() {
@@ -242,8 +262,11 @@ async fn choose<'a>(
         match selector.step() {
             Step::Ask(questions) => {
                 let questions: Vec<Question> = questions;
-                let answers =
-                    answerer.answer(questions, &mut |done| progress(Event::Pricing { done: answered + done })).await;
+                let answers = answerer
+                    .answer(questions, &mut |done| {
+                        progress(Event::Pricing { done: answered + done })
+                    })
+                    .await;
                 let answers = answers.map_err(lost)?;
                 answered += answers.len();
                 selector.feed(answers);
@@ -255,9 +278,19 @@ async fn choose<'a>(
     Ok((selector, selection))
 }
 
-/// The snapshot's identity: everything that thinking rests on, the moment it was taken left out.
+/// The snapshot's identity: all that the thinking rests on. The moment it was taken and how often tables and
+/// indexes were scanned change with every look and change nothing else.
 fn fingerprint(snapshot: &Snapshot) -> String {
-    digest(&serde_json::to_string(snapshot).unwrap_or_default())
+    let mut still = snapshot.clone();
+    still.server.taken_at = snapshot.intake.since.unwrap_or_default();
+    for table in &mut still.tables {
+        table.counters.seq_scan = 0;
+        table.counters.idx_scan = 0;
+        for index in &mut table.indexes {
+            index.scans = 0;
+        }
+    }
+    digest(&serde_json::to_string(&still).unwrap_or_default())
 }
 
 fn server(snapshot: &Snapshot) -> ServerReport {
@@ -278,7 +311,12 @@ fn server(snapshot: &Snapshot) -> ServerReport {
     }
 }
 
-fn run(snapshot: &Snapshot, plan: &ChangePlan, answered_by: &str, candidates: &[Candidate]) -> RunReport {
+fn run(
+    snapshot: &Snapshot,
+    plan: &ChangePlan,
+    answered_by: &str,
+    candidates: &[Candidate],
+) -> RunReport {
     let mut notes = snapshot.intake.notes.clone();
     if answered_by == "none" && !candidates.is_empty() {
         notes.push(
@@ -294,7 +332,12 @@ fn run(snapshot: &Snapshot, plan: &ChangePlan, answered_by: &str, candidates: &[
         days: (snapshot.days() * 1000.0).round() / 1000.0,
         seen: snapshot.intake.seen,
         kept_share: snapshot.intake.kept_share.map(|share| (share * 1000.0).round() / 1000.0),
-        left_out: snapshot.intake.left_out.iter().map(|(why, n)| (why.label().to_owned(), *n)).collect(),
+        left_out: snapshot
+            .intake
+            .left_out
+            .iter()
+            .map(|(why, n)| (why.label().to_owned(), *n))
+            .collect(),
         notes,
     }
 }
@@ -306,7 +349,8 @@ fn statements(
     reasons: &[(usize, String)],
 ) -> Vec<StatementReport> {
     let round = |value: f64| (value * 1000.0).round() / 1000.0;
-    let place = |position: usize| workload.iter().position(|analyzed| analyzed.statement == position);
+    let place =
+        |position: usize| workload.iter().position(|analyzed| analyzed.statement == position);
     snapshot
         .statements
         .iter()
@@ -321,8 +365,14 @@ fn statements(
                 mean_ms: mean_ms(statement).map(round),
                 ms_per_day: analyzed.map(|id| round(ms_per_day(snapshot, &workload[id]))),
                 cost: cost.map(round),
-                cost_after: analyzed.and_then(|id| selection.costs.get(&id).copied()).or(cost).map(round),
-                unanalyzed: reasons.iter().find(|(at, _)| *at == position).map(|(_, why)| why.clone()),
+                cost_after: analyzed
+                    .and_then(|id| selection.costs.get(&id).copied())
+                    .or(cost)
+                    .map(round),
+                unanalyzed: reasons
+                    .iter()
+                    .find(|(at, _)| *at == position)
+                    .map(|(_, why)| why.clone()),
             }
         })
         .collect()

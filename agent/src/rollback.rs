@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::applier::{
-    ApplyError, ApplyOptions, Effect, Event, Outcome, Runner, recover, undo,
-};
+use crate::applier::{ApplyError, ApplyOptions, Effect, Event, Outcome, Runner, recover, undo};
 use crate::conninfo::ConnInfo;
 use crate::journal::{self, Entry, State, Which};
 use crate::postgres::Meter;
@@ -26,10 +24,7 @@ pub async fn rollback(
     outcomes
 }
 
-async fn rollback_all(
-    runner: &mut Runner<'_>,
-    which: Which,
-) -> Result<Vec<Outcome>, ApplyError> {
+async fn rollback_all(runner: &mut Runner<'_>, which: Which) -> Result<Vec<Outcome>, ApplyError> {
     if journal::exists(&runner.session).await? {
         recover(runner).await?;
     }
@@ -51,21 +46,23 @@ async fn rollback_all(
     Ok(outcomes)
 }
 
-async fn take_back(runner: &mut Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
-    let told = || entry.note.as_deref().or(entry.last_error.as_deref()).unwrap_or("no reason recorded");
+async fn take_back(runner: &Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
+    let told =
+        || entry.note.as_deref().or(entry.last_error.as_deref()).unwrap_or("no reason recorded");
     match entry.state {
         State::Reverted => Ok(Effect::AlreadyReverted),
-        State::Aborted => {
-            Ok(Effect::NothingToUndo { why: "it never took effect".to_owned() })
+        State::Aborted => Ok(Effect::NothingToUndo { why: "it never took effect".to_owned() }),
+        State::Conflict => {
+            Ok(Effect::Refused { reason: format!("a person has to look at this one: {}", told()) })
         }
-        State::Conflict => Ok(Effect::Refused {
-            reason: format!("a person has to look at this one: {}", told()),
-        }),
         State::Intent | State::Applying | State::Verifying | State::CleanupPending => {
-            Ok(Effect::Refused { reason: format!("it is unfinished ({}): {}", entry.state, told()) })
+            Ok(Effect::Refused {
+                reason: format!("it is unfinished ({}): {}", entry.state, told()),
+            })
         }
         _ if !entry.is_of(&runner.here) => Ok(Effect::Refused {
-            reason: "it was done in another server or database, of which this one is a copy".to_owned(),
+            reason: "it was done in another server or database, of which this one is a copy"
+                .to_owned(),
         }),
         State::Observing | State::Kept | State::Reverting | State::RevertPending => {
             undo(runner, entry).await

@@ -7,7 +7,7 @@ use crate::change_plan::{
     Action, ChangePlan, Help, Impact, Operation, TableRef, action_key, index_name,
 };
 use crate::context::Context;
-use crate::evidence::{Fact, confidence};
+use crate::evidence::{Fact, VETO_CAP, confidence};
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
 use crate::reach::Reach;
@@ -17,7 +17,7 @@ use crate::statement::Limit;
 use crate::unpriced;
 use crate::whatif::{Cache, Configuration};
 use crate::workload::mean_ms;
-use crate::write_cost::write_cost;
+use crate::write_cost::{entry_us, insert_slowdown, write_cost};
 
 /// Mean time in milliseconds under which a statement counts as fast already.
 const FAST_MS: f64 = 0.2;
@@ -46,8 +46,9 @@ pub fn actions(assembly: &Assembly<'_>) -> (Vec<Action>, Vec<Refusal>) {
     let mut actions: Vec<Action> = Vec::new();
     let configuration: Configuration =
         assembly.selection.chosen.iter().map(|chosen| chosen.candidate).collect();
-    for chosen in &assembly.selection.chosen {
-        let action = assembly.priced(chosen, &configuration);
+    let mut entries: BTreeMap<u32, f64> = BTreeMap::new();
+    for chosen in assembly.by_gain() {
+        let action = assembly.priced(chosen, &mut entries);
         actions.extend(statistics_after(&action));
         actions.push(action);
     }
@@ -88,7 +89,18 @@ impl Assembly<'_> {
         self.cx.snapshot.table(oid).expect("candidates are made from the snapshot's tables")
     }
 
-    fn priced(&self, chosen: &Chosen, configuration: &Configuration) -> Action {
+    /// What was chosen, the most net gain first: in that order writers are asked to pay.
+    fn by_gain(&self) -> Vec<&Chosen> {
+        let mut chosen: Vec<&Chosen> = self.selection.chosen.iter().collect();
+        let net = |chosen: &Chosen| chosen.gain_ms_per_day - chosen.write.ms_per_day;
+        chosen.sort_by(|a, b| net(b).total_cmp(&net(a)).then(a.candidate.cmp(&b.candidate)));
+        chosen
+    }
+
+    /// An action for a priced choice. `entries` sums up, by table, the microseconds that the choices before it
+    /// cost every inserted row.
+    fn priced(&self, chosen: &Chosen, entries: &mut BTreeMap<u32, f64>) -> Action {
+        let configuration = &chosen.under;
         let candidate = &self.candidates[chosen.candidate];
         let helped = self.helped(chosen.candidate, configuration);
         let mut facts = candidate.facts.clone();
@@ -106,6 +118,7 @@ impl Assembly<'_> {
         if chosen.write.ends_hot > 0.01 {
             facts.push(Fact::EndsHot { share: chosen.write.ends_hot });
         }
+        facts.extend(self.slows_inserts(candidate, &facts, entries));
         let impact = Impact {
             ms_per_day: Some(round(chosen.gain_ms_per_day)),
             bytes: Some(chosen.bytes as i64),
@@ -125,6 +138,27 @@ impl Assembly<'_> {
             impact,
             helps.into_iter().map(|(_, help)| help).collect(),
         )
+    }
+
+    /// Counts an index that would be made by itself to the inserts' burden, and says how much that is.
+    fn slows_inserts(
+        &self,
+        candidate: &Candidate,
+        facts: &[Fact],
+        entries: &mut BTreeMap<u32, f64>,
+    ) -> Option<Fact> {
+        let Change::CreateIndex { table, definition } = &candidate.change else { return None };
+        let before = entries.get(table).copied().unwrap_or(0.0);
+        let burden = before + entry_us(self.table(*table), definition);
+        let share = insert_slowdown(&self.cx, *table, burden)?;
+        let fact = Fact::SlowsInserts { share: round(share) };
+        // One that waits for a person anyway leaves its room to the next.
+        let alone = candidate.reach == Reach::Act
+            && facts.iter().chain([&fact]).all(|f| f.cap() > VETO_CAP);
+        if alone {
+            entries.insert(*table, burden);
+        }
+        (share > 0.01).then_some(fact)
     }
 
     pub(crate) fn create(
@@ -289,9 +323,7 @@ impl Assembly<'_> {
             if let (Some(before), Some(after)) = (before, after)
                 && after.used.contains(&candidate)
             {
-                // A plan names a hypothetical index by a name of its own; whatever index scan was not there before is new.
-                let known = before.indexes_used();
-                facts.extend(judge::plan_facts(before, &after.plan, &|name| !known.contains(name)));
+                facts.extend(judge::plan_facts(before, &after.plan));
             }
         }
         facts

@@ -37,6 +37,9 @@ pub fn unindexable(table: &Table) -> Option<String> {
     if table.extension_member {
         return Some("it belongs to an extension".to_owned());
     }
+    if table.excluded {
+        return Some("it is excluded (--schema, --exclude-table)".to_owned());
+    }
     tiny(table).then(|| {
         format!("the table is tiny ({} rows in {} blocks)", table.rows.unwrap_or(0.0), table.pages)
     })
@@ -116,6 +119,8 @@ struct Roles {
     /// One set of keys for each arm of an OR.
     arms: BTreeMap<(usize, usize), (Vec<Term>, Vec<Term>)>,
     joined: Vec<Term>,
+    /// Terms that one other relation is joined by together.
+    composite: Vec<Vec<Term>>,
     order: Vec<Key>,
     group: Vec<Term>,
 }
@@ -183,8 +188,8 @@ pub fn candidates(
             add(join(&[&key, &fixed, &roles.order]));
         }
     }
-    if roles.joined.len() > 1 {
-        add(plain(&roles.joined));
+    for terms in &roles.composite {
+        add(plain(terms));
     }
     for (equal, ranges) in roles.arms.values() {
         add(join(&[&plain(equal), &plain(&ranges[..ranges.len().min(1)])]));
@@ -206,6 +211,7 @@ fn roles(analyzed: &Analyzed, relation: RelationId, terms: &dyn Fn(&Target) -> V
         ranges: vec![],
         arms: BTreeMap::new(),
         joined: vec![],
+        composite: vec![],
         order: vec![],
         group: vec![],
     };
@@ -230,9 +236,12 @@ fn roles(analyzed: &Analyzed, relation: RelationId, terms: &dyn Fn(&Target) -> V
     }
     for (left, right, pairs) in analysis.joins.all_edges() {
         if left == relation || right == relation {
-            for target in pairs.iter().flat_map(|pair| sides(pair, relation)) {
-                roles.joined.extend(terms(target));
+            let mine: Vec<Term> =
+                pairs.iter().flat_map(|pair| sides(pair, relation)).flat_map(terms).collect();
+            if mine.len() > 1 {
+                roles.composite.push(mine.clone());
             }
+            roles.joined.extend(mine);
         }
     }
     let block = &analysis.blocks[analysis.relations[relation].block];

@@ -141,13 +141,19 @@ pub fn recreate(index: &Index) -> Vec<String> {
     let name = qualified(&index.schema, &index.name);
     let definition = index.definition.replacen("CREATE INDEX ", "CREATE INDEX CONCURRENTLY ", 1);
     let definition = match &index.tablespace {
-        // `TABLESPACE` stands before `WHERE` in the grammar.
-        Some(space) => match index.predicate.as_ref().and_then(|_| definition.rfind(" WHERE ")) {
-            Some(at) => {
-                format!("{} TABLESPACE {}{}", &definition[..at], ident(space), &definition[at..])
-            }
-            None => format!("{definition} TABLESPACE {}", ident(space)),
-        },
+        // `TABLESPACE` stands before `WHERE` in the grammar. A literal may hold that word as well.
+        Some(space) => {
+            let predicate = index.predicate.as_ref().map(|predicate| format!(" WHERE {predicate}"));
+            let end = match predicate {
+                Some(predicate) if definition.ends_with(&predicate) => {
+                    definition.len() - predicate.len()
+                }
+                Some(_) => definition.rfind(" WHERE ").unwrap_or(definition.len()),
+                None => definition.len(),
+            };
+            let (head, tail) = definition.split_at(end);
+            format!("{head} TABLESPACE {}{tail}", ident(space))
+        }
         None => definition,
     };
     let mut statements = vec![definition];
@@ -283,7 +289,7 @@ fn second_opinion(sql: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{index_name, recreate};
+    use super::{Operation, index_name, recreate};
     use crate::index::{IndexDefinition, Key};
 
     #[test]
@@ -300,9 +306,8 @@ mod tests {
         assert!(name.is_ascii() && name.len() <= 63 && name.ends_with("_01234567"), "{name}");
     }
 
-    #[test]
-    fn a_dropped_index_comes_back_with_tablespace_and_comment() {
-        let index: crate::snapshot::Index = serde_json::from_value(serde_json::json!({
+    fn dropped() -> crate::snapshot::Index {
+        serde_json::from_value(serde_json::json!({
             "oid": 1, "schema": "public", "name": "i", "method": "btree", "keys": [], "include": [],
             "predicate": "(a > 1)", "definition": "CREATE INDEX i ON public.t USING btree (a) WHERE (a > 1)",
             "unique": false, "primary": false, "exclusion": false, "nulls_not_distinct": false, "valid": true,
@@ -310,7 +315,12 @@ mod tests {
             "required_by": [], "partition_of": null, "extension_dependent": false, "tablespace": "fast disk",
             "options": [], "comment": "it's", "statistics_targets": {"1": 500}, "bytes": 0, "scans": 0, "building": false
         }))
-        .unwrap();
+        .unwrap()
+    }
+
+    #[test]
+    fn a_dropped_index_comes_back_with_tablespace_and_comment() {
+        let mut index = dropped();
         assert_eq!(
             recreate(&index),
             [
@@ -319,5 +329,21 @@ mod tests {
                 "ALTER INDEX public.i ALTER COLUMN 1 SET STATISTICS 500"
             ]
         );
+        index.predicate = Some("(a <> ' WHERE ')".into());
+        index.definition =
+            "CREATE INDEX i ON public.t USING btree (a) WHERE (a <> ' WHERE ')".into();
+        assert_eq!(
+            recreate(&index)[0],
+            "CREATE INDEX CONCURRENTLY i ON public.t USING btree (a) TABLESPACE \"fast disk\" WHERE (a <> ' WHERE ')"
+        );
+    }
+
+    #[test]
+    fn an_operation_survives_its_json() {
+        let operation = Operation::DropIndex { index: Box::new(dropped()) };
+        let text = serde_json::to_string(&operation).unwrap();
+        assert_eq!(serde_json::from_str::<Operation>(&text).unwrap(), operation);
+        let value = serde_json::to_value(&operation).unwrap();
+        assert_eq!(serde_json::from_value::<Operation>(value).unwrap(), operation);
     }
 }

@@ -3,7 +3,7 @@
 use planparse::Plan;
 
 use crate::bindings::Binding;
-use crate::snapshot::{Snapshot, Statement};
+use crate::snapshot::{Snapshot, Statement, Table};
 use crate::statement::Analysis;
 
 /// One statement of the workload, analyzed and, where it could be, planned as things are.
@@ -48,4 +48,11 @@ pub struct Context<'a> {
     pub snapshot: &'a Snapshot,
     /// The statements that could be analyzed, in the order of the snapshot.
     pub workload: &'a [Analyzed],
+}
+
+impl<'a> Context<'a> {
+    /// The tables that pgwright may think of changing: all but those that the user excluded.
+    pub fn tables(&self) -> impl Iterator<Item = &'a Table> {
+        self.snapshot.tables.iter().filter(|table| !table.excluded)
+    }
 }

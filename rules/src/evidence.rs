@@ -95,6 +95,11 @@ pub enum Fact {
         /// Share of the table's updates that were HOT.
         share: f64,
     },
+    /// Statements that insert into the table would be slowed down, by this index and those chosen before it.
+    SlowsInserts {
+        /// Share of an INSERT's time at the client.
+        share: f64,
+    },
     /// The rows found by the statement on average agree, or not, with what the planner expects.
     RowsAgree {
         /// max(estimated/observed, observed/estimated).
@@ -143,6 +148,9 @@ const PRIOR: f64 = 0.0;
 /// (measured: 25 of 37 regressions among 1,380 pairs were ordered LIMITs, the rest nested loops).
 pub const VETO_CAP: f64 = 0.85;
 
+/// Share by which new indexes together may slow a table's INSERT statements down before a person is asked.
+pub const INSERT_SLOWDOWN_MAX: f64 = 0.1;
+
 /// What an unpriced candidate reaches at most.
 pub const UNPRICED_CAP: f64 = 0.6;
 
@@ -182,6 +190,7 @@ impl Fact {
                 }
             }
             Self::EndsHot { share } => -1.5 * share,
+            Self::SlowsInserts { .. } => 0.0,
             Self::RowsAgree { factor } if *factor > 10.0 => -0.8,
             Self::RowsAgree { .. } => 0.1,
             Self::ParentChanges { per_day } => {
@@ -207,6 +216,7 @@ impl Fact {
     pub fn cap(&self) -> f64 {
         match self {
             Self::OrderedLimitBesideFilter | Self::NestedLoopOverJoin => VETO_CAP,
+            Self::SlowsInserts { share } if *share > INSERT_SLOWDOWN_MAX => VETO_CAP,
             Self::Unpriced { .. } => UNPRICED_CAP,
             _ => 0.99,
         }
@@ -253,6 +263,7 @@ pub fn confidence(facts: &[Fact]) -> Confidence {
 }
 
 impl std::fmt::Display for Fact {
+    #[expect(clippy::too_many_lines, reason = "one sentence for each fact")]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Priced { by, ratio } => {
@@ -313,6 +324,13 @@ impl std::fmt::Display for Fact {
                 write!(
                     f,
                     "{} of the table's updates are HOT and touch these columns",
+                    percent(*share)
+                )
+            }
+            Self::SlowsInserts { share } => {
+                write!(
+                    f,
+                    "with the indexes above, inserts into the table take {} longer",
                     percent(*share)
                 )
             }

@@ -4,11 +4,12 @@ use planparse::{OperatorId, OperatorKind, Plan};
 
 use crate::evidence::Fact;
 
-/// Facts of the plan pair of one binding: the two shapes in which the planner's promises break.
-pub fn plan_facts(before: &Plan, after: &Plan, index: &dyn Fn(&str) -> bool) -> Vec<Fact> {
+/// Facts of the plan pair of one binding: the two shapes in which the planner's promises break. An index that
+/// the plan before did not use is a new one.
+pub fn plan_facts(before: &Plan, after: &Plan) -> Vec<Fact> {
     let mut facts = Vec::new();
-    if ordered_limit_beside_filter(after, index) && !ordered_limit_beside_filter(before, &|_| true)
-    {
+    let known = before.indexes_used();
+    if ordered_limit_beside_filter(after, &|name| !known.contains(name)) {
         facts.push(Fact::OrderedLimitBesideFilter);
     }
     if loops_over_joins(after) > loops_over_joins(before) {

@@ -4,6 +4,8 @@
 //! plain function of the prices known so far and runs anew from the start whenever it lacked some, so its state
 //! is the set of answers and nothing else. A solver can take its place behind [`Selector`].
 
+mod greedy;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use planparse::Plan;
@@ -20,14 +22,6 @@ use crate::write_cost::{WriteCost, write_cost};
 
 /// A statement counts as helped when its cost falls at least this far (share of the cost before).
 pub const HELPED_BELOW: f64 = 0.9;
-/// No statement may cost more than this multiple of its cost before.
-pub const HARMED_ABOVE: f64 = 1.1;
-/// A wider index must at least halve what a narrower one leaves …
-const WIDER_HALVES: f64 = 0.5;
-/// … or save this much more of the cost before.
-const WIDER_SAVES: f64 = 0.15;
-/// Indexes on one table at most, old and new together (planning time and lock slots grow with each).
-const INDEXES_PER_TABLE_MAX: usize = 15;
 
 /// What selection works on.
 #[derive(Clone, Debug)]
@@ -60,6 +54,9 @@ pub struct Chosen {
     pub write: WriteCost,
     /// Estimated size.
     pub bytes: u64,
+    /// What exists besides where it is judged: for the proven choices only the proven ones, so that a
+    /// doubtful index, which may never be made, takes no credit from them.
+    pub under: Configuration,
 }
 
 /// The outcome.
@@ -71,6 +68,8 @@ pub struct Selection {
     pub refusals: Vec<Refusal>,
     /// Position in the workload -> cost with everything chosen, for the statements that it touches.
     pub costs: BTreeMap<usize, f64>,
+    /// The same as a share of the cost as things are, the worse of both caches.
+    pub ratios: BTreeMap<usize, f64>,
 }
 
 /// Chooses; asks for prices until it knows enough.
@@ -84,6 +83,15 @@ pub struct Selector<'a> {
 
 /// Prices that the algorithm lacked.
 struct Missing(BTreeSet<Question>);
+
+/// Which plans count as a gain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// Only those without a shape in which the planner's promises break.
+    Proven,
+    /// Whatever the planner says.
+    All,
+}
 
 impl<'a> Selector<'a> {
     /// Begins a selection.
@@ -100,7 +108,7 @@ impl<'a> Selector<'a> {
 
     /// The next step, given all prices fed so far.
     pub fn step(&self) -> Step {
-        match self.solve() {
+        match greedy::solve(self) {
             Ok(selection) => Step::Done(Box::new(selection)),
             Err(Missing(questions)) => Step::Ask(questions.into_iter().collect()),
         }
@@ -131,7 +139,7 @@ impl<'a> Selector<'a> {
         configuration: &Configuration,
         cache: Cache,
     ) -> Option<f64> {
-        self.known_cost(statement, configuration, cache, &mut BTreeSet::new())
+        self.known_cost(statement, configuration, cache, Trust::All, &mut BTreeSet::new())
     }
 
     fn relevant(&self, statement: usize, configuration: &Configuration) -> Configuration {
@@ -152,6 +160,7 @@ impl<'a> Selector<'a> {
         statement: usize,
         configuration: &Configuration,
         cache: Cache,
+        trust: Trust,
         missing: &mut BTreeSet<Question>,
     ) -> Option<f64> {
         let analyzed = &self.task.cx.workload[statement];
@@ -166,8 +175,8 @@ impl<'a> Selector<'a> {
                 let question =
                     Question { statement, binding, configuration: configuration.clone(), cache };
                 match self.prices.get(&question) {
-                    // Most of a table through an index is no gain to count on.
-                    Some(Ok(price)) if self.reads_most(statement, plan, price) => {
+                    // A plan whose promise often breaks is no gain to count on.
+                    Some(Ok(price)) if self.doubtful(statement, plan, price, trust) => {
                         plan.total_cost().max(price.total_cost())
                     }
                     Some(Ok(price)) => price.total_cost(),
@@ -185,7 +194,8 @@ impl<'a> Selector<'a> {
         (weight > 0.0).then(|| sum / weight)
     }
 
-    fn reads_most(&self, statement: usize, before: &Plan, price: &Price) -> bool {
+    /// Whether the planner's promise is not to be relied upon.
+    fn doubtful(&self, statement: usize, before: &Plan, price: &Price, trust: Trust) -> bool {
         let analysis = &self.task.cx.workload[statement].analysis;
         let rows = |name: &str| {
             let tables =
@@ -195,7 +205,8 @@ impl<'a> Selector<'a> {
                 .filter_map(|table| table.rows)
                 .reduce(f64::max)
         };
-        !price.used.is_empty() && judge::reads_most(before, &price.plan, &rows)
+        let broken = trust == Trust::Proven && !judge::plan_facts(before, &price.plan).is_empty();
+        !price.used.is_empty() && (broken || judge::reads_most(before, &price.plan, &rows))
     }
 
     fn priceable(&self) -> Vec<usize> {
@@ -212,59 +223,6 @@ impl<'a> Selector<'a> {
         }
     }
 
-    fn solve(&self) -> Result<Selection, Missing> {
-        let moves = self.moves()?;
-        let by_value = self.greedy(&moves, false)?;
-        let (configuration, mut selection) = match self.task.storage_budget {
-            // Under a budget the gain per byte may lead further; the better of both orders wins.
-            Some(_) => {
-                let by_density = self.greedy(&moves, true)?;
-                let total = |s: &Selection| {
-                    s.chosen.iter().map(|c| c.gain_ms_per_day - c.write.ms_per_day).sum::<f64>()
-                };
-                if total(&by_density.1) > total(&by_value.1) { by_density } else { by_value }
-            }
-            None => by_value,
-        };
-        self.settle(&configuration, &mut selection)?;
-        Ok(selection)
-    }
-
-    /// Prices the final configuration under both caches and shares each statement's gain out equally among the
-    /// chosen indexes that its plans use.
-    fn settle(
-        &self,
-        configuration: &Configuration,
-        selection: &mut Selection,
-    ) -> Result<(), Missing> {
-        let mut missing = BTreeSet::new();
-        let mut gains: BTreeMap<usize, f64> = BTreeMap::new();
-        for statement in
-            (0..self.tables.len()).filter(|&s| !self.relevant(s, configuration).is_empty())
-        {
-            let mut ratio = |cache| {
-                let before =
-                    self.known_cost(statement, &Configuration::new(), cache, &mut missing)?;
-                let after = self.known_cost(statement, configuration, cache, &mut missing)?;
-                Some((after, after / before.max(f64::MIN_POSITIVE)))
-            };
-            let (normal, tiny) = (ratio(Cache::AsSet), ratio(Cache::Tiny));
-            let (Some((cost, normal)), Some((_, tiny))) = (normal, tiny) else { continue };
-            selection.costs.insert(statement, cost);
-            let gain = self.weights[statement] * (1.0 - normal.max(tiny));
-            let used = self.used(statement, configuration);
-            for &candidate in &used {
-                *gains.entry(candidate).or_insert(0.0) += gain / used.len() as f64;
-            }
-        }
-        for chosen in &mut selection.chosen {
-            let own = self.task.candidates[chosen.candidate].own_gain_ms_per_day;
-            let shared = gains.get(&chosen.candidate).copied().unwrap_or(0.0).max(0.0);
-            chosen.gain_ms_per_day = shared + own;
-        }
-        if missing.is_empty() { Ok(()) } else { Err(Missing(missing)) }
-    }
-
     /// Candidates that the plans of a statement use under a configuration.
     fn used(&self, statement: usize, configuration: &Configuration) -> Configuration {
         let bindings = 0..self.task.cx.workload[statement].bindings.len();
@@ -272,299 +230,6 @@ impl<'a> Selector<'a> {
             .filter_map(|binding| self.price(statement, binding, configuration, Cache::AsSet))
             .flat_map(|price| price.used.iter().copied())
             .collect()
-    }
-
-    /// What greedy may add at once: single candidates that help somebody, and sets that a plan uses together
-    /// (two indexes under a `BitmapOr` are each worth nothing alone).
-    fn moves(&self) -> Result<Vec<Configuration>, Missing> {
-        let priceable = self.priceable();
-        let mut missing = BTreeSet::new();
-        let mut moves: BTreeSet<Configuration> = BTreeSet::new();
-        for statement in 0..self.tables.len() {
-            let own: Configuration = priceable
-                .iter()
-                .copied()
-                .filter(|&c| self.task.candidates[c].serves.contains(&statement))
-                .collect();
-            let Some(before) =
-                self.known_cost(statement, &Configuration::new(), Cache::AsSet, &mut missing)
-            else {
-                continue;
-            };
-            let mut best_single = before;
-            for &candidate in &own {
-                let alone = Configuration::from([candidate]);
-                if let Some(cost) = self.known_cost(statement, &alone, Cache::AsSet, &mut missing) {
-                    best_single = best_single.min(cost);
-                    if cost <= before * HELPED_BELOW {
-                        moves.insert(alone);
-                    }
-                }
-            }
-            if own.len() > 1
-                && let Some(together) = self.known_cost(statement, &own, Cache::AsSet, &mut missing)
-                && together < best_single * HELPED_BELOW
-            {
-                let bindings = 0..self.task.cx.workload[statement].bindings.len();
-                moves.extend(
-                    bindings
-                        .filter_map(|b| self.price(statement, b, &own, Cache::AsSet))
-                        .map(|price| price.used.clone())
-                        .filter(|used| used.len() > 1),
-                );
-            }
-        }
-        // A foreign key's own gain needs no statement.
-        moves.extend(
-            priceable
-                .iter()
-                .filter(|&&c| self.task.candidates[c].own_gain_ms_per_day > 0.0)
-                .map(|&c| Configuration::from([c])),
-        );
-        if !missing.is_empty() {
-            return Err(Missing(missing));
-        }
-        self.undominated(moves)
-    }
-
-    /// Leaves out single indexes of which a narrower one does nearly as much.
-    fn undominated(&self, moves: BTreeSet<Configuration>) -> Result<Vec<Configuration>, Missing> {
-        let singles: Vec<usize> =
-            moves.iter().filter(|m| m.len() == 1).filter_map(|m| m.first().copied()).collect();
-        let mut missing = BTreeSet::new();
-        let mut dominated = BTreeSet::new();
-        for &wide in &singles {
-            for &narrow in &singles {
-                if wide != narrow && narrower(self.definition(narrow), self.definition(wide)) {
-                    let pays = self.wider_pays(wide, narrow, &mut missing);
-                    if !pays {
-                        dominated.insert(wide);
-                    }
-                }
-            }
-        }
-        if missing.is_empty() {
-            Ok(moves
-                .into_iter()
-                .filter(|m| !(m.len() == 1 && m.iter().any(|c| dominated.contains(c))))
-                .collect())
-        } else {
-            Err(Missing(missing))
-        }
-    }
-
-    fn wider_pays(&self, wide: usize, narrow: usize, missing: &mut BTreeSet<Question>) -> bool {
-        let mut pays = false;
-        for statement in (0..self.tables.len()).filter(|&s| self.touches(s, wide)) {
-            let mut cost = |c: &[usize]| {
-                self.known_cost(statement, &c.iter().copied().collect(), Cache::AsSet, missing)
-            };
-            if let (Some(before), Some(with_wide), Some(with_narrow)) =
-                (cost(&[]), cost(&[wide]), cost(&[narrow]))
-            {
-                pays |= with_wide <= with_narrow * WIDER_HALVES
-                    || with_narrow - with_wide >= before * WIDER_SAVES;
-            }
-        }
-        pays
-    }
-
-    fn greedy(
-        &self,
-        moves: &[Configuration],
-        by_density: bool,
-    ) -> Result<(Configuration, Selection), Missing> {
-        let mut current = Configuration::new();
-        let mut selection = Selection::default();
-        let mut refused: BTreeSet<&Configuration> = BTreeSet::new();
-        let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
-        loop {
-            let mut missing = BTreeSet::new();
-            let mut best: Option<(f64, &Configuration)> = None;
-            for candidate_move in
-                moves.iter().filter(|m| !m.is_subset(&current) && !refused.contains(m))
-            {
-                match self.value(&current, candidate_move, &mut missing) {
-                    Ok(value) if value > 0.0 => {
-                        let bytes = self.bytes(candidate_move.difference(&current)).max(1) as f64;
-                        let rank = if by_density { value / bytes } else { value };
-                        if best.is_none_or(|(known, _)| rank > known * (1.0 + 1e-9)) {
-                            best = Some((rank, candidate_move));
-                        }
-                    }
-                    Ok(_) => {}
-                    Err(reason) => {
-                        for &candidate in candidate_move {
-                            reasons.entry(candidate).or_insert_with(|| reason.clone());
-                        }
-                    }
-                }
-            }
-            if !missing.is_empty() {
-                return Err(Missing(missing));
-            }
-            let Some((_, accepted)) = best else { break };
-            if let Some(gain) = self.careful_gain(&current, accepted)? {
-                self.accept(&mut current, &mut selection, accepted, gain);
-            } else {
-                refused.insert(accepted);
-                let reason = "with a cold cache (effective_cache_size 8MB) it does not pay";
-                reasons.extend(accepted.iter().map(|&candidate| (candidate, reason.to_owned())));
-            }
-        }
-        self.prune(&mut current, &mut selection)?;
-        for (candidate, reason) in
-            reasons.into_iter().filter(|(candidate, _)| !current.contains(candidate))
-        {
-            selection.refusals.push(self.refusal(candidate, reason));
-        }
-        Ok((current, selection))
-    }
-
-    /// Milliseconds per day that a move nets, or why it is refused.
-    fn value(
-        &self,
-        current: &Configuration,
-        candidate_move: &Configuration,
-        missing: &mut BTreeSet<Question>,
-    ) -> Result<f64, String> {
-        let next: Configuration = current.union(candidate_move).copied().collect();
-        if let Some(budget) =
-            self.task.storage_budget.filter(|&budget| self.bytes(next.iter()) > budget)
-        {
-            return Err(format!(
-                "does not fit the storage budget of {budget} bytes beside what saves more"
-            ));
-        }
-        for &candidate in candidate_move {
-            let table = self.task.candidates[candidate].change.table();
-            let existing = self.task.cx.snapshot.table(table).map_or(0, |t| t.indexes.len());
-            let new =
-                next.iter().filter(|&&c| self.task.candidates[c].change.table() == table).count();
-            if existing + new > INDEXES_PER_TABLE_MAX {
-                return Err(format!("the table would have over {INDEXES_PER_TABLE_MAX} indexes"));
-            }
-        }
-        let (mut gain, mut helped) = (0.0, false);
-        for statement in
-            (0..self.tables.len()).filter(|&s| candidate_move.iter().any(|&c| self.touches(s, c)))
-        {
-            let Some(before) =
-                self.known_cost(statement, &Configuration::new(), Cache::AsSet, missing)
-            else {
-                continue;
-            };
-            let now = self.known_cost(statement, current, Cache::AsSet, missing);
-            let then = self.known_cost(statement, &next, Cache::AsSet, missing);
-            let (Some(now), Some(then)) = (now, then) else { continue };
-            if then > before * HARMED_ABOVE {
-                let id = &self.task.cx.workload[statement].of(self.task.cx.snapshot).id;
-                return Err(format!(
-                    "statement {id} would cost {:.0} % more",
-                    (then / before - 1.0) * 100.0
-                ));
-            }
-            helped |= then <= now * HELPED_BELOW;
-            gain += self.weights[statement] * (now - then) / before.max(f64::MIN_POSITIVE);
-        }
-        let fresh = || candidate_move.difference(current).copied();
-        let own: f64 = fresh().map(|c| self.task.candidates[c].own_gain_ms_per_day).sum();
-        let write: f64 = fresh().map(|c| self.write(c).ms_per_day).sum();
-        if !helped && own <= 0.0 {
-            return Ok(0.0);
-        }
-        let net = gain + own - write;
-        if net <= 0.0 && missing.is_empty() {
-            return Err(format!(
-                "writers would pay {write:.1} ms a day for {:.1} ms saved",
-                gain + own
-            ));
-        }
-        Ok(net)
-    }
-
-    /// Milliseconds per day that a move saves by the more careful of both caches; `None` when it saves nothing.
-    fn careful_gain(
-        &self,
-        current: &Configuration,
-        accepted: &Configuration,
-    ) -> Result<Option<f64>, Missing> {
-        let next: Configuration = current.union(accepted).copied().collect();
-        let mut missing = BTreeSet::new();
-        let mut gain = 0.0;
-        for statement in
-            (0..self.tables.len()).filter(|&s| accepted.iter().any(|&c| self.touches(s, c)))
-        {
-            let mut ratio = |cache| {
-                let before =
-                    self.known_cost(statement, &Configuration::new(), cache, &mut missing)?;
-                let now = self.known_cost(statement, current, cache, &mut missing)?;
-                let then = self.known_cost(statement, &next, cache, &mut missing)?;
-                Some((now - then) / before.max(f64::MIN_POSITIVE))
-            };
-            let (normal, tiny) = (ratio(Cache::AsSet), ratio(Cache::Tiny));
-            if let (Some(normal), Some(tiny)) = (normal, tiny) {
-                gain += self.weights[statement] * normal.min(tiny);
-            }
-        }
-        if !missing.is_empty() {
-            return Err(Missing(missing));
-        }
-        let own: f64 = accepted
-            .difference(current)
-            .map(|&c| self.task.candidates[c].own_gain_ms_per_day)
-            .sum();
-        let write: f64 = accepted.difference(current).map(|&c| self.write(c).ms_per_day).sum();
-        Ok((gain + own > write).then_some(gain + own))
-    }
-
-    fn accept(
-        &self,
-        current: &mut Configuration,
-        selection: &mut Selection,
-        accepted: &Configuration,
-        gain: f64,
-    ) {
-        let fresh: Vec<usize> = accepted.difference(current).copied().collect();
-        for &candidate in &fresh {
-            selection.chosen.push(Chosen {
-                candidate,
-                gain_ms_per_day: gain / fresh.len() as f64,
-                write: self.write(candidate),
-                bytes: self.bytes(std::iter::once(&candidate)),
-            });
-        }
-        current.extend(fresh);
-    }
-
-    /// Takes back what later choices made idle: an index without which nobody's cost rises noticeably.
-    fn prune(&self, current: &mut Configuration, selection: &mut Selection) -> Result<(), Missing> {
-        for candidate in selection.chosen.iter().map(|chosen| chosen.candidate).collect::<Vec<_>>()
-        {
-            let mut without = current.clone();
-            without.remove(&candidate);
-            let mut missing = BTreeSet::new();
-            let mut needed = self.task.candidates[candidate].own_gain_ms_per_day > 0.0
-                && !without.iter().any(|&c| self.definition(c).covers(self.definition(candidate)));
-            for statement in (0..self.tables.len()).filter(|&s| self.touches(s, candidate)) {
-                let with = self.known_cost(statement, current, Cache::AsSet, &mut missing);
-                let gone = self.known_cost(statement, &without, Cache::AsSet, &mut missing);
-                if let (Some(with), Some(gone)) = (with, gone) {
-                    needed |= with <= gone * HELPED_BELOW;
-                }
-            }
-            if !missing.is_empty() {
-                return Err(Missing(missing));
-            }
-            if !needed {
-                *current = without;
-                selection.chosen.retain(|chosen| chosen.candidate != candidate);
-                selection
-                    .refusals
-                    .push(self.refusal(candidate, "what else was chosen does its work".to_owned()));
-            }
-        }
-        Ok(())
     }
 
     fn write(&self, candidate: usize) -> WriteCost {
@@ -597,15 +262,6 @@ impl<'a> Selector<'a> {
             statements: wanted.serves.iter().map(id).collect(),
         }
     }
-}
-
-/// Whether one index is of the same table and method with a true subset of the other's terms.
-fn narrower(narrow: &IndexDefinition, wide: &IndexDefinition) -> bool {
-    let terms =
-        |d: &IndexDefinition| d.keys.iter().map(|key| key.term.clone()).collect::<BTreeSet<_>>();
-    let same =
-        narrow.schema == wide.schema && narrow.table == wide.table && narrow.method == wide.method;
-    same && narrow.keys.len() < wide.keys.len() && terms(narrow).is_subset(&terms(wide))
 }
 
 /// Whether a statement compares, joins, orders or groups by the leading key of an index on `table`.

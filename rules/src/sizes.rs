@@ -23,22 +23,39 @@ pub fn index_bytes(snapshot: &Snapshot, table: &Table, definition: &IndexDefinit
             .sum();
         return (rows * width * GIN_SHARE_OF_WIDTH).max(16_384.0) as u64;
     }
+    let shape = btree_shape(table, definition);
+    let leaves =
+        snapshot.tables.iter().filter(|leaf| leaf.partition_of == Some(table.oid)).count().max(1);
+    btree_bytes(&shape) + (leaves as u64 - 1) * 8192
+}
+
+/// What the size and write models need to know of a B-tree on `table`.
+pub fn btree_shape(table: &Table, definition: &IndexDefinition) -> IndexShape {
+    let rows = table.rows.unwrap_or_else(|| unknown_rows(table));
     let keys = definition.keys.iter().map(|key| match &key.term {
         Term::Column(name) => table.column(name).map_or_else(expression_shape, shape),
         Term::Expression(_) => expression_shape(),
     });
     let include = definition.include.iter().filter_map(|name| table.column(name)).map(shape);
-    let shape = IndexShape {
-        rows,
-        keys: keys.collect(),
-        include: include.collect(),
-        fraction: 1.0,
-        fillfactor: 90,
-        joint_distinct: None,
+    let mut index = IndexShape::new(rows, keys.collect());
+    index.include = include.collect();
+    // Where a unique index lies within the keys, every key tuple is distinct.
+    let unique = table
+        .indexes
+        .iter()
+        .filter(|index| index.unique && index.valid && index.predicate.is_none());
+    let within = |index: &crate::snapshot::Index| {
+        index.keys.iter().all(|key| {
+            definition
+                .keys
+                .iter()
+                .any(|mine| mine.as_column().is_some() && mine.as_column() == key.column.as_deref())
+        })
     };
-    let leaves =
-        snapshot.tables.iter().filter(|leaf| leaf.partition_of == Some(table.oid)).count().max(1);
-    btree_bytes(&shape) + (leaves as u64 - 1) * 8192
+    if unique.into_iter().any(within) {
+        index.joint_distinct = Some(rows);
+    }
+    index
 }
 
 /// Rows of a table that was never counted: as many as its blocks would hold of its columns (`estimate_rel_size`,

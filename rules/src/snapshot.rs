@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The version of the serialized form; raised when a reader of the old form could misread the new one.
 pub const FORMAT: u32 = 1;
@@ -130,6 +131,9 @@ pub struct Table {
     pub row_security: bool,
     /// Whether an extension owns the table.
     pub extension_member: bool,
+    /// Whether the user told pgwright to leave it alone.
+    #[serde(default)]
+    pub excluded: bool,
     /// Storage options as in `pg_class.reloptions`.
     pub options: Vec<String>,
     /// Its columns, dropped ones left out.
@@ -302,6 +306,7 @@ pub struct Index {
     /// Comment on it.
     pub comment: Option<String>,
     /// Statistics targets set on its expression columns, by column position (1-based).
+    #[serde(deserialize_with = "by_position")]
     pub statistics_targets: BTreeMap<i16, i32>,
     /// Size in bytes.
     pub bytes: u64,
@@ -309,6 +314,14 @@ pub struct Index {
     pub scans: u64,
     /// Whether a `CREATE INDEX` or `REINDEX` is at work on it now (`pg_stat_progress_create_index`).
     pub building: bool,
+}
+
+/// Reads a map whose keys are numbers. JSON has them as texts, and inside of a tagged enum serde does not turn
+/// them back by itself.
+fn by_position<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<i16, i32>, D::Error> {
+    let texts = BTreeMap::<String, i32>::deserialize(from)?;
+    let number = |text: &str| text.parse().map_err(D::Error::custom);
+    texts.into_iter().map(|(position, target)| Ok((number(&position)?, target))).collect()
 }
 
 /// What kind of constraint it is.

@@ -157,6 +157,7 @@ fn add_table(snapshot: &mut Snapshot, line: &str) {
         inherited: false,
         row_security: false,
         extension_member: false,
+        excluded: false,
         options: Vec::new(),
         columns: Vec::new(),
         indexes: Vec::new(),

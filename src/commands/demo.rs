@@ -182,9 +182,10 @@ impl Demo<'_> {
         let applied = self.apply(&info, &proposal, &mut seconds).await?;
         let (statements, clicks, entries) = self.measure(&values, &mut seconds).await?;
         self.log(&info).await?;
-        let undone = match self.args.rollback {
-            true => Some(self.undo(&info, before.as_deref()).await?),
-            false => None,
+        let undone = if self.args.rollback {
+            Some(self.undo(&info, before.as_deref()).await?)
+        } else {
+            None
         };
         Ok(Shown {
             format: 1,
@@ -291,6 +292,7 @@ impl Demo<'_> {
         let applied = optimize::carry_out(self.call, info, proposal, None).await?;
         seconds.apply = since.elapsed().as_secs_f64();
         self.story.step("3. Carried out: `pgwright optimize --apply`")?;
+        self.story.print("\n")?;
         self.story.print(&human::carried_out(&proposal.report, &applied, self.story.width))?;
         Ok(applied)
     }
@@ -310,9 +312,14 @@ impl Demo<'_> {
             let before = demo::connect(self.cluster, COPY).await?;
             let after = demo::connect(self.cluster, DATABASE).await?;
             let pair = Pair { before: &before, after: &after };
-            let statements =
-                demo::compare(pair, values, SEEDS[2], MEASURED_ROUNDS, show("measuring statements"))
-                    .await?;
+            let statements = demo::compare(
+                pair,
+                values,
+                SEEDS[2],
+                MEASURED_ROUNDS,
+                show("measuring statements"),
+            )
+            .await?;
             let write = |seed, writes, count| {
                 demo::compare_writes(pair, values, seed, writes, count, show("measuring writes"))
             };
@@ -333,7 +340,8 @@ impl Demo<'_> {
         let (statements, clicks, entries) = &measured;
         let writes = [("statements of clicks", *clicks), ("bare INSERTs", *entries)];
         self.story.print("\n")?;
-        self.story.print(&human::on_the_clock(statements, &writes, self.story.width))?;
+        let verbose = self.call.verbose > 0;
+        self.story.print(&human::on_the_clock(statements, &writes, self.story.width, verbose))?;
         Ok(measured)
     }
 
@@ -386,9 +394,8 @@ fn binaries() -> Result<Binaries, Failure> {
         None => Ok(Binaries::find_all()),
     };
     let all = all.map_err(|error| Failure::of(Exit::Connection, &error))?;
-    let usable = |found: &&Binaries| {
-        found.major >= OLDEST_MAJOR && found.offers("pg_stat_statements")
-    };
+    let usable =
+        |found: &&Binaries| found.major >= OLDEST_MAJOR && found.offers("pg_stat_statements");
     let chosen = all.iter().filter(usable).find(|found| found.offers("hypopg"));
     if let Some(found) = chosen.or_else(|| all.iter().find(usable)) {
         return Ok(found.clone());

@@ -309,13 +309,7 @@ mod tests {
         let timing = Timing::of((1..=100).rev().map(f64::from).collect());
         assert_eq!(
             timing,
-            Timing {
-                calls: 100,
-                p25_ms: 25.0,
-                median_ms: 50.0,
-                p95_ms: 95.0,
-                total_ms: 5050.0
-            }
+            Timing { calls: 100, p25_ms: 25.0, median_ms: 50.0, p95_ms: 95.0, total_ms: 5050.0 }
         );
         let never = Timing::of(Vec::new());
         assert_eq!((never.calls, never.total_ms), (0, 0.0));

@@ -17,9 +17,7 @@ use agent::postgres::{Limits, Meter, PgError, Purpose, Session};
 pub(crate) use self::compare::{Comparison, Pair, Rates, Writes, compare, compare_writes};
 #[cfg(test)]
 pub(crate) use self::compare::{Explained, Timing};
-#[cfg(test)]
-pub(crate) use self::workload::Expected;
-pub(crate) use self::workload::{STATEMENTS, Values};
+pub(crate) use self::workload::{Expected, STATEMENTS, Values};
 
 use self::draws::Draws;
 
@@ -193,8 +191,8 @@ mod tests {
     use agent::cluster::{Binaries, Cluster};
 
     use super::{
-        Pair, STATEMENTS, Scale, Writes, cluster_options, compare, compare_writes, connect, load, pool,
-        read_values, run,
+        Pair, STATEMENTS, Scale, Writes, cluster_options, compare, compare_writes, connect, load,
+        pool, read_values, run,
     };
 
     #[tokio::test]
@@ -228,7 +226,10 @@ mod tests {
             assert_eq!(seen.before.calls, seen.after.calls);
             assert!(seen.before.p25_ms > 0.0 && seen.factor().is_finite(), "{seen:?}");
             // It is the same database.
-            assert!(seen.explained.is_none_or(|same| same.cost_after > 0.5 * same.cost_before), "{seen:?}");
+            assert!(
+                seen.explained.is_none_or(|same| same.cost_after > 0.5 * same.cost_before),
+                "{seen:?}"
+            );
         }
         for writes in [Writes::Clicks, Writes::Entries] {
             let rates = compare_writes(pair, &values, 1, writes, 80, |_, _| ()).await.unwrap();

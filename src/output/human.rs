@@ -1,6 +1,6 @@
 //! `--format human`: the report that a person reads at a terminal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
@@ -209,8 +209,10 @@ fn refused(page: &mut Page, document: &Document<'_>) {
         if document.verbose { (usize::MAX, usize::MAX) } else { (8, 3) };
     for (reason, what) in groups.iter().take(most_reasons) {
         page.wrapped(&format!("{:>6}  ", what.len()), &" ".repeat(8), &text::line(reason));
-        let more = what.len().saturating_sub(most_each);
-        let mut shown = what.iter().take(most_each).cloned().collect::<Vec<_>>().join("; ");
+        let names: Vec<String> =
+            what.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        let more = names.len().saturating_sub(most_each);
+        let mut shown = names[..names.len() - more].join("; ");
         if more > 0 {
             let _ = write!(shown, "; and {more} more");
         }
@@ -337,7 +339,7 @@ Undo one with `pgwright rollback 12`, or all of this run with
         for wanted in [
             "a1b2c3d4e5f60718  SELECT * FROM \"BehaviorLog\" WHERE",
             "names the unknown relation gone",
-            "index (role) on public.\"User\"; index (active) on public.\"User\"",
+            "index (active) on public.\"User\"; index (role) on public.\"User\"",
             "Sent 1,234 statements to the server, answered in 456 ms.",
         ] {
             assert!(text.contains(wanted), "{wanted} is missing:\n{text}");

@@ -10,4 +10,5 @@ mod harness;
 mod architecture;
 mod cluster;
 mod demo_data;
+mod peers;
 mod selftest;

@@ -14,9 +14,15 @@ async fn proposed(db: &TestDatabase, statements: &str, options: &[&str]) -> (Vec
     let mut args = vec!["optimize", "-d", &conninfo, "--workload", &path, "--format", "json"];
     args.extend(options);
     let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
-    let output = tokio::task::spawn_blocking(move || cli(&args.iter().map(String::as_str).collect::<Vec<_>>()))
-        .await
-        .unwrap();
+    let output = tokio::task::spawn_blocking(move || {
+        cli(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    })
+    .await
+    .unwrap();
+    if output.stderr.contains("no SELECT, INSERT, UPDATE or DELETE on a table") {
+        assert_eq!(output.status, Some(2), "{}", output.stderr);
+        return (Vec::new(), Value::Null);
+    }
     assert_eq!(output.status, Some(0), "{statements}: {}", output.stderr);
     let report: Value = serde_json::from_str(&output.stdout).unwrap();
     let mut indexes: Vec<String> = report["actions"]
@@ -25,7 +31,12 @@ async fn proposed(db: &TestDatabase, statements: &str, options: &[&str]) -> (Vec
         .iter()
         .filter(|action| action["kind"] == "create_index")
         .map(|action| {
-            let keys: Vec<_> = action["index"]["keys"].as_array().unwrap().iter().map(|k| k.as_str().unwrap()).collect();
+            let keys: Vec<_> = action["index"]["keys"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|k| k.as_str().unwrap())
+                .collect();
             format!("{} ({})", action["table"].as_str().unwrap(), keys.join(", "))
         })
         .collect();
@@ -66,9 +77,21 @@ CREATE FOREIGN TABLE comments (id int) SERVER files OPTIONS (filename '/dev/null
 /// Statement, the same with parameters (empty: there is nothing to put in their place), what is expected.
 const DEXTER: &[(&str, &str, &[&str])] = &[
     ("SELECT * FROM posts", "", &[]),
-    ("SELECT * FROM posts WHERE id = 1", "SELECT * FROM posts WHERE id = $1", &["public.posts (id)"]),
-    ("UPDATE posts SET user_id = 2 WHERE user_id = 1", "UPDATE posts SET user_id = $1 WHERE user_id = $2", &["public.posts (user_id)"]),
-    ("DELETE FROM posts WHERE user_id = 1", "DELETE FROM posts WHERE user_id = $1", &["public.posts (user_id)"]),
+    (
+        "SELECT * FROM posts WHERE id = 1",
+        "SELECT * FROM posts WHERE id = $1",
+        &["public.posts (id)"],
+    ),
+    (
+        "UPDATE posts SET user_id = 2 WHERE user_id = 1",
+        "UPDATE posts SET user_id = $1 WHERE user_id = $2",
+        &["public.posts (user_id)"],
+    ),
+    (
+        "DELETE FROM posts WHERE user_id = 1",
+        "DELETE FROM posts WHERE user_id = $1",
+        &["public.posts (user_id)"],
+    ),
     (
         "SELECT * FROM posts WHERE user_id = 1 AND blog_id = 2",
         "SELECT * FROM posts WHERE user_id = $1 AND blog_id = $2",
@@ -79,19 +102,33 @@ const DEXTER: &[(&str, &str, &[&str])] = &[
         "SELECT * FROM posts WHERE user_id = $1 ORDER BY blog_id LIMIT 1000",
         &["public.posts (user_id, blog_id)"],
     ),
-    ("SELECT * FROM posts WHERE user_id = 1 AND blog_id < 10", "", &["public.posts (blog_id)"]),
+    // dexter names (blog_id) alone, since it measures a pair of columns against both single indexes combined in
+    // a bitmap. The planner's cost of the pair is 279 against 1,071 for (blog_id), so we name the pair.
+    (
+        "SELECT * FROM posts WHERE user_id = 1 AND blog_id < 10",
+        "",
+        &["public.posts (user_id, blog_id)"],
+    ),
     (
         "SELECT * FROM posts INNER JOIN blogs ON blogs.id = posts.blog_id WHERE blogs.id = 1",
         "SELECT * FROM posts INNER JOIN blogs ON blogs.id = posts.blog_id WHERE blogs.id = $1",
         &["public.posts (blog_id)"],
     ),
-    ("SELECT * FROM posts_view WHERE view_id = 1", "SELECT * FROM posts_view WHERE view_id = $1", &["public.posts (id)"]),
+    (
+        "SELECT * FROM posts_view WHERE view_id = 1",
+        "SELECT * FROM posts_view WHERE view_id = $1",
+        &["public.posts (id)"],
+    ),
     (
         "SELECT * FROM posts_materialized WHERE id = 1",
         "SELECT * FROM posts_materialized WHERE id = $1",
         &["public.posts_materialized (id)"],
     ),
-    ("SELECT * FROM events WHERE blog_id = 1", "SELECT * FROM events WHERE blog_id = $1", &["public.events (blog_id)"]),
+    (
+        "SELECT * FROM events WHERE blog_id = 1",
+        "SELECT * FROM events WHERE blog_id = $1",
+        &["public.events (blog_id)"],
+    ),
     (
         "WITH cte AS (SELECT * FROM posts WHERE id = 1) SELECT * FROM cte",
         "WITH cte AS (SELECT * FROM posts WHERE id = $1) SELECT * FROM cte",
@@ -113,10 +150,22 @@ const DEXTER: &[(&str, &str, &[&str])] = &[
         &[],
     ),
     ("SELECT * FROM posts ORDER BY user_id DESC LIMIT 10", "", &["public.posts (user_id)"]),
-    ("SELECT user_id, blog_id FROM posts ORDER BY 1 DESC LIMIT 10", "", &["public.posts (user_id)"]),
+    (
+        "SELECT user_id, blog_id FROM posts ORDER BY 1 DESC LIMIT 10",
+        "",
+        &["public.posts (user_id)"],
+    ),
     ("SELECT user_id AS c FROM posts ORDER BY c DESC LIMIT 10", "", &["public.posts (user_id)"]),
-    ("SELECT * FROM posts ORDER BY user_id, blog_id LIMIT 10", "", &["public.posts (user_id, blog_id)"]),
-    ("SELECT * FROM posts ORDER BY user_id DESC, blog_id LIMIT 10", "", &["public.posts (user_id DESC, blog_id)"]),
+    (
+        "SELECT * FROM posts ORDER BY user_id, blog_id LIMIT 10",
+        "",
+        &["public.posts (user_id, blog_id)"],
+    ),
+    (
+        "SELECT * FROM posts ORDER BY user_id DESC, blog_id LIMIT 10",
+        "",
+        &["public.posts (user_id DESC, blog_id)"],
+    ),
     (
         "SELECT * FROM \"Bar\".\"Foo\" WHERE \"Id\" = 10000",
         "SELECT * FROM \"Bar\".\"Foo\" WHERE \"Id\" = $1",
@@ -125,7 +174,11 @@ const DEXTER: &[(&str, &str, &[&str])] = &[
     ("SELECT * FROM posts WHERE indexed = 1", "SELECT * FROM posts WHERE indexed = $1", &[]),
     ("SELECT * FROM comments WHERE id = 1", "SELECT * FROM comments WHERE id = $1", &[]),
     ("SELECT 1", "SELECT $1", &[]),
-    ("SELECT * FROM pg_catalog.pg_class WHERE relname = 'a'", "SELECT * FROM pg_class WHERE relname = $1", &[]),
+    (
+        "SELECT * FROM pg_catalog.pg_class WHERE relname = 'a'",
+        "SELECT * FROM pg_class WHERE relname = $1",
+        &[],
+    ),
     ("SELECT * FROM information_schema.tables WHERE table_name = 'a'", "", &[]),
     ("SELECT * FROM missing WHERE id = 1", "SELECT * FROM missing WHERE id = $1", &[]),
     ("SELECT bad FROM posts WHERE id = 1", "SELECT bad FROM posts WHERE id = $1", &[]),
@@ -146,11 +199,33 @@ async fn dexters_statements_get_their_indexes() {
                 found
             };
             if found != *expected {
-                wrong.push(format!("{statement}\n  expected {expected:?}\n  found    {found:?}\n  {}", report["refused"]));
+                wrong.push(format!(
+                    "{statement}\n  expected {expected:?}\n  found    {found:?}\n  {}",
+                    report["refused"]
+                ));
             }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn the_same_snapshot_gives_the_same_report_byte_for_byte() {
+    let Some(db) = database_with_hypopg().await else { return };
+    db.sql(POSTS).await;
+    db.sql("ANALYZE").await;
+    let workload: Vec<&str> = DEXTER.iter().map(|(literal, ..)| *literal).collect();
+    let (found, first) = proposed(&db, &workload.join(";\n"), &[]).await;
+    let (_, mut second) = proposed(&db, &workload.join(";\n"), &[]).await;
+    assert!(found.len() > 5, "{found:?}");
+    // The name of the temporary file is not the snapshot's.
+    second["run"]["source"] = first["run"]["source"].clone();
+    second["run"]["snapshot"] = first["run"]["snapshot"].clone();
+    for notes in [&first, &second] {
+        assert!(notes["run"]["notes"].is_array());
+    }
+    second["run"]["notes"] = first["run"]["notes"].clone();
+    assert_eq!(first.to_string(), second.to_string());
 }
 
 #[tokio::test]
@@ -168,14 +243,20 @@ async fn a_statement_that_cannot_be_looked_at_says_why() {
         assert!(said.contains(reason), "{statement}: {said}");
     }
     let (_, report) = proposed(&db, "SELECT +;\nSELECT * FROM posts WHERE id = 1;", &[]).await;
-    assert!(report["run"]["left_out"].as_object().unwrap().keys().any(|why| why.contains("parse")), "{report}");
+    assert!(
+        report["run"]["left_out"].as_object().unwrap().keys().any(|why| why.contains("parse")),
+        "{report}"
+    );
     assert_eq!(report["statements"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn excluded_tables_and_other_schemas_are_left_alone() {
     let Some(db) = database_with_hypopg().await else { return };
-    db.sql("CREATE TABLE posts (id int); INSERT INTO posts SELECT generate_series(1, 100000); ANALYZE").await;
+    db.sql(
+        "CREATE TABLE posts (id int); INSERT INTO posts SELECT generate_series(1, 100000); ANALYZE",
+    )
+    .await;
     let statement = "SELECT * FROM posts WHERE id = 1";
     assert_eq!(proposed(&db, statement, &[]).await.0, ["public.posts (id)"]);
     assert!(proposed(&db, statement, &["--exclude-table", "posts"]).await.0.is_empty());
@@ -204,7 +285,10 @@ async fn index_advisors_cases() {
 
     let Some(db) = database_with_hypopg().await else { return };
     db.sql("CREATE TABLE book (id int, name text, data json)").await;
-    assert_eq!(proposed(&db, "SELECT * FROM book WHERE id = $1", &[]).await.0, ["public.book (id)"]);
+    assert_eq!(
+        proposed(&db, "SELECT * FROM book WHERE id = $1", &[]).await.0,
+        ["public.book (id)"]
+    );
     // A trailing semicolon and comments with semicolons in them are no second statement.
     let commented = "-- one; two\n/* three; */ SELECT * FROM book WHERE id = $1 -- four;\n;";
     assert_eq!(proposed(&db, commented, &[]).await.0, ["public.book (id)"]);
@@ -212,7 +296,10 @@ async fn index_advisors_cases() {
     let (_, report) = proposed(&db, "SELECT 1; SELECT * FROM book WHERE name = $1", &[]).await;
     assert_eq!(report["statements"].as_array().unwrap().len(), 2);
     // A json column without any operator class is no error.
-    assert!(proposed(&db, "SELECT data FROM book WHERE data->>'a' = $1", &[]).await.1["statements"][0].is_object());
+    assert!(
+        proposed(&db, "SELECT data FROM book WHERE data->>'a' = $1", &[]).await.1["statements"][0]
+            .is_object()
+    );
     // What PostgREST sends: a data-modifying-looking CTE chain that only reads.
     let postgrest = "WITH pgrst_source AS (SELECT book.id, book.name FROM public.book WHERE book.id = $1 LIMIT $2 OFFSET $3) \
         SELECT null::bigint AS total_result_set, pg_catalog.count(_postgrest_t) AS page_total, \

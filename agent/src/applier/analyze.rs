@@ -22,7 +22,7 @@ const GLANCE: Duration = Duration::from_millis(100);
 
 /// Carries the action out; answers with its row in the journal and what became of it.
 pub(super) async fn carry_out(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     run: Uuid,
     action: &Action,
 ) -> Result<(Option<i64>, Effect), ApplyError> {
@@ -30,12 +30,12 @@ pub(super) async fn carry_out(
         Ok(table) => table,
         Err(reason) => return Ok((None, Effect::Refused { reason })),
     };
-    if let Err(reason) = check::way_is_free(runner, action.table.oid, WaitsFor::Maintenance).await? {
+    if let Err(reason) = check::way_is_free(runner, action.table.oid, WaitsFor::Maintenance).await?
+    {
         return Ok((None, Effect::Refused { reason }));
     }
     let look = ApplyError::while_doing("look when the table was last analyzed");
-    let before =
-        catalog::last_analyze(&runner.session, action.table.oid).await.map_err(look)?;
+    let before = catalog::last_analyze(&runner.session, action.table.oid).await.map_err(look)?;
     let new = NewEntry {
         run,
         action: action.clone(),

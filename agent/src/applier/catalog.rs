@@ -8,6 +8,7 @@ use crate::postgres::{PgError, Session};
 
 /// A table as it is now.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one answer of the catalog")]
 pub(super) struct TableState {
     pub(super) schema: String,
     pub(super) name: String,
@@ -242,8 +243,7 @@ pub(super) async fn blockers(
     let snapshots = what == WaitsFor::WritersAndSnapshots;
     let mut found: Vec<Blocker> = Vec::new();
     for row in session.query(sql, &[&table, &what.modes(), &snapshots]).await? {
-        let blocker =
-            Blocker { key: row.try_get(0)?, who: row.try_get(1)?, age: row.try_get(2)? };
+        let blocker = Blocker { key: row.try_get(0)?, who: row.try_get(1)?, age: row.try_get(2)? };
         if found.last().is_none_or(|last| last.key != blocker.key) {
             found.push(blocker);
         }

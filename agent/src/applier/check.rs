@@ -125,7 +125,7 @@ fn lacking_right(table: &TableState, right: Right) -> Option<String> {
 /// Waits for transactions that would hold a statement on the table up, and refuses where they stay. A
 /// statement that met them would fail at its lock timeout, an index build after all its work.
 pub(super) async fn way_is_free(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     table: u32,
     what: WaitsFor,
 ) -> Result<Checked<()>, ApplyError> {

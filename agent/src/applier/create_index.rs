@@ -49,7 +49,7 @@ pub(super) enum Settled {
 
 /// Carries the action out; answers with its row in the journal and what became of it.
 pub(super) async fn carry_out(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     run: Uuid,
     action: &Action,
     name: &str,
@@ -124,9 +124,9 @@ async fn there_already(
             return Ok(Some(Effect::AlreadyThere { what: full }));
         }
         Named::Index(index) if wanted.is(&index) => {
-            let state = index.builder.map_or("unusable".to_owned(), |pid| {
-                format!("being built by process {pid}")
-            });
+            let state = index
+                .builder
+                .map_or("unusable".to_owned(), |pid| format!("being built by process {pid}"));
             return refused(format!(
                 "{full} is there already, but {state}; drop it or let it finish, then try again"
             ));
@@ -156,7 +156,7 @@ async fn there_already(
 /// Sends the statement until it gets its locks; between two tries the unusable index that the first one
 /// may have left is removed.
 pub(super) async fn build(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     key: &str,
     order: &Order,
     wanted: &Wanted,
@@ -180,7 +180,7 @@ pub(super) async fn build(
 
 /// Asks the catalog whether the index that the server says it has built is the one that was planned.
 async fn verify(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     id: i64,
     wanted: &Wanted,
     seconds: f64,
@@ -207,7 +207,7 @@ async fn verify(
 
 /// Writes down that the index is in place.
 async fn observe(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     id: i64,
     from: State,
     index: &IndexState,
@@ -222,7 +222,7 @@ async fn observe(
 
 /// Cleans up after a build that failed, and writes down how it ended.
 async fn give_up(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     id: i64,
     key: &str,
     wanted: &Wanted,
@@ -250,7 +250,7 @@ async fn give_up(
 /// Finds out what is there under the name of an index that may have been half made, and removes it where
 /// it is ours and unusable.
 pub(super) async fn settle(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     key: &str,
     wanted: &Wanted,
 ) -> Result<Settled, ApplyError> {
@@ -284,7 +284,7 @@ async fn look_up(runner: &Runner<'_>, wanted: &Wanted) -> Result<Named, ApplyErr
 
 /// `DROP INDEX CONCURRENTLY`, tried again while others hold locks.
 pub(super) async fn drop_patiently(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     key: &str,
     schema: &str,
     name: &str,
@@ -301,7 +301,7 @@ pub(super) async fn drop_patiently(
 
 /// Moves a row to where the catalog says it belongs. The effect when the index is in place, else what is left.
 pub(super) async fn close_row(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     id: i64,
     from: State,
     settled: &Settled,

@@ -1,6 +1,6 @@
 //! `DROP INDEX CONCURRENTLY` of an index that is not ours: only what can be made again exactly.
 
-use rules::change_plan::{Action, TableRef};
+use rules::change_plan::{Action, Operation, TableRef};
 use rules::quote::qualified;
 use rules::snapshot::Index;
 use rules::statement::index_shape::IndexShape;
@@ -30,7 +30,7 @@ pub(super) enum Settled {
 
 /// Carries the action out; answers with its row in the journal and what became of it.
 pub(super) async fn carry_out(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     run: Uuid,
     action: &Action,
     index: &Index,
@@ -41,13 +41,14 @@ pub(super) async fn carry_out(
     }
     let full = qualified(&index.schema, &index.name);
     let look = ApplyError::while_doing("look at the index again");
-    let now = match catalog::named(&runner.session, &index.schema, &index.name).await.map_err(look)? {
-        Named::Absent => {
-            return Ok((None, Effect::AlreadyThere { what: format!("{full} is gone") }));
-        }
-        Named::Index(now) => now,
-        Named::Other => return refused(format!("{full} is no index any more")),
-    };
+    let now =
+        match catalog::named(&runner.session, &index.schema, &index.name).await.map_err(look)? {
+            Named::Absent => {
+                return Ok((None, Effect::AlreadyThere { what: format!("{full} is gone") }));
+            }
+            Named::Index(now) => now,
+            Named::Other => return refused(format!("{full} is no index any more")),
+        };
     if let Some(reason) = more_than_an_index(runner, &action.table, index, &now).await? {
         return refused(reason);
     }
@@ -61,9 +62,11 @@ pub(super) async fn carry_out(
         statistics_targets: now.statistics_targets.clone(),
         ..index.clone()
     };
+    // What the journal tells people and the undo is made from the index as it is now.
+    let operation = Operation::DropIndex { index: Box::new(before.clone()) };
     let new = NewEntry {
         run,
-        action: action.clone(),
+        action: Action { operation, ..action.clone() },
         index: (Some(index.name.clone()), Some(now.oid), Some(now.definition.clone())),
         before: json!({"index": before}),
         server: runner.here.clone(),
@@ -159,7 +162,7 @@ pub(super) async fn look_again(
 
 /// Moves a row to where the catalog says it belongs; what is left, unless the index is gone as it should be.
 pub(super) async fn close_row(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     id: i64,
     from: State,
     settled: &Settled,

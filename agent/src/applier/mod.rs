@@ -57,8 +57,8 @@ pub struct ApplyOptions {
 }
 
 impl Default for ApplyOptions {
-    /// Locks and blocking as `research` found bearable for an application: a few seconds. A build gets at
-    /// least half an hour and a second per MiB of the table, some ten times what slow disks need.
+    /// Others wait for us a few seconds at most, which applications bear. A build gets at least half an hour
+    /// and a second per MiB of the table, some ten times what it takes on slow disks.
     fn default() -> Self {
         Self {
             lock_timeout: Duration::from_secs(3),

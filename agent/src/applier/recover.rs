@@ -54,7 +54,7 @@ async fn end_orphan(runner: &Runner<'_>, pid: i32) -> Result<(), ApplyError> {
     Ok(())
 }
 
-async fn finish(runner: &mut Runner<'_>, entry: &Entry) -> Result<String, ApplyError> {
+async fn finish(runner: &Runner<'_>, entry: &Entry) -> Result<String, ApplyError> {
     let undoing = matches!(entry.state, State::Reverting | State::RevertPending);
     if !entry.is_of(&runner.here) {
         let what = "it belongs to the server or database that this one was copied from";
@@ -95,11 +95,7 @@ async fn finish(runner: &mut Runner<'_>, entry: &Entry) -> Result<String, ApplyE
 }
 
 /// Marks a row as one that a person has to look at.
-async fn set_aside(
-    runner: &Runner<'_>,
-    entry: &Entry,
-    what: &str,
-) -> Result<String, ApplyError> {
+async fn set_aside(runner: &Runner<'_>, entry: &Entry, what: &str) -> Result<String, ApplyError> {
     let change = Change { note: Some(what), ..Change::default() };
     let mut from = entry.state;
     if from == State::RevertPending {
@@ -120,7 +116,7 @@ async fn begun(runner: &Runner<'_>, entry: &Entry) -> Result<State, ApplyError> 
 }
 
 async fn finish_create(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     entry: &Entry,
     wanted: &Wanted,
 ) -> Result<String, ApplyError> {
@@ -132,7 +128,9 @@ async fn finish_create(
             "the index was half made and has been removed".to_owned()
         }
         create_index::Settled::Absent(_) => "the index was not made".to_owned(),
-        create_index::Settled::Pending(what) | create_index::Settled::Conflict(what) => what.clone(),
+        create_index::Settled::Pending(what) | create_index::Settled::Conflict(what) => {
+            what.clone()
+        }
     };
     // What is left and where the row stands is in `what` and in the row.
     let _ = create_index::close_row(runner, entry.id, from, &settled, &Change::default()).await?;
@@ -140,7 +138,7 @@ async fn finish_create(
 }
 
 async fn finish_drop(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     entry: &Entry,
     index: &rules::snapshot::Index,
 ) -> Result<String, ApplyError> {

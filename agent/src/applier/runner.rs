@@ -1,6 +1,6 @@
 //! One run: its two connections, its lock, its voice.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::check::Checked;
@@ -23,7 +23,8 @@ pub(crate) struct Runner<'a> {
     pub(super) watch: Session,
     pub(crate) here: Identity,
     pub(super) options: &'a ApplyOptions,
-    pub(super) progress: &'a mut (dyn FnMut(Event) + Send),
+    /// Behind a lock only so that a run can be moved between threads.
+    progress: Mutex<&'a mut (dyn FnMut(Event) + Send)>,
     /// Short id of the action at work.
     pub(crate) action: String,
 }
@@ -43,8 +44,8 @@ impl<'a> Runner<'a> {
         let here = identity(&session).await.map_err(look)?;
         let connect = ApplyError::while_doing("connect to watch over the changes");
         let watch = Session::connect(info, Purpose::Watch, meter).await.map_err(connect)?;
-        let mut runner =
-            Self { session, watch, here, options, progress, action: String::new() };
+        let progress = Mutex::new(progress);
+        let runner = Self { session, watch, here, options, progress, action: String::new() };
         runner.take_lock().await?;
         Ok(runner)
     }
@@ -58,8 +59,10 @@ impl<'a> Runner<'a> {
     }
 
     /// Tells those who look on.
-    pub(crate) fn tell(&mut self, event: Event) {
-        (self.progress)(event);
+    pub(crate) fn tell(&self, event: Event) {
+        // A look-on that panicked once may do so again; that is its own affair.
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress(event);
     }
 
     /// Returns an error when the user wants to stop.
@@ -72,10 +75,12 @@ impl<'a> Runner<'a> {
     pub(super) async fn intend(&self, new: &NewEntry) -> Result<Checked<i64>, ApplyError> {
         match journal::insert(&self.session, new).await {
             Ok(id) => Ok(Ok(id)),
-            Err(JournalError::Write(error)) if error.sqlstate() == Some("23505") => Ok(Err(format!(
-                "an unfinished action on {} is in the way; `pgwright log` shows it",
-                new.action.table.qualified()
-            ))),
+            Err(JournalError::Write(error)) if error.sqlstate() == Some("23505") => {
+                Ok(Err(format!(
+                    "an unfinished action on {} is in the way; `pgwright log` shows it",
+                    new.action.table.qualified()
+                )))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -112,7 +117,7 @@ impl<'a> Runner<'a> {
 
     /// Takes the lock that only one run can have. Never with a waiting call: a session that waits for an
     /// advisory lock holds a snapshot, and the other run's index build would deadlock with it.
-    async fn take_lock(&mut self) -> Result<(), ApplyError> {
+    async fn take_lock(&self) -> Result<(), ApplyError> {
         let since = Instant::now();
         let mut told = false;
         loop {

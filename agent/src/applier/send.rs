@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::runner::Runner;
 use super::{ApplyError, Event};
-use crate::postgres::{CancelToken, PgError, Session};
+use crate::postgres::{CancelToken, PgError, PgErrorKind, Session};
 
 /// How long one look from the second connection may take before we count as blind.
 const LOOK_MAX: Duration = Duration::from_secs(15);
@@ -50,14 +50,26 @@ impl Failure {
         let sqlstate = error.sqlstate().map(str::to_owned);
         let ours = cancelled.filter(|_| sqlstate.as_deref() == Some("57014"));
         let again = sqlstate.as_deref() == Some(LOCK_NOT_AVAILABLE);
-        match ours {
-            Some(Cancelled::Stop) => {
-                let message = "stopped by the user".to_owned();
-                Self { sqlstate, message, again, stopped: true }
-            }
-            Some(Cancelled::Guarding(message)) => Self { sqlstate, message, again, stopped: false },
-            None => Self { sqlstate, message: error.to_string(), again, stopped: false },
+        let (message, stopped) = match ours {
+            Some(Cancelled::Stop) => ("stopped by the user".to_owned(), true),
+            Some(Cancelled::Guarding(why)) => (why, false),
+            None => (without_values(error), false),
+        };
+        Self { sqlstate, message, again, stopped }
+    }
+}
+
+/// The server's words for the journal. A data exception quotes the value and a detail the row: neither
+/// belongs there.
+fn without_values(error: &PgError) -> String {
+    match error.kind() {
+        PgErrorKind::Server(server) if server.sqlstate.starts_with("22") => {
+            format!("a row of the table cannot be indexed like this (SQLSTATE {})", server.sqlstate)
         }
+        PgErrorKind::Server(server) => {
+            format!("{} (SQLSTATE {})", server.message, server.sqlstate)
+        }
+        _ => error.to_string(),
     }
 }
 
@@ -83,7 +95,7 @@ impl Drop for CancelOnDrop {
 
 /// Sends a statement once. An error means that the session is of no more use.
 pub(super) async fn send(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     order: &Order,
 ) -> Result<Result<Duration, Failure>, ApplyError> {
     match guard::permitted(&order.sql, order.purpose) {
@@ -114,12 +126,8 @@ pub(super) async fn send(
     }
 }
 
-async fn watched(
-    runner: &mut Runner<'_>,
-    order: &Order,
-) -> (Result<u64, PgError>, Option<Cancelled>) {
-    let Runner { session, watch, options, progress, action, .. } = runner;
-    let session = &*session;
+async fn watched(runner: &Runner<'_>, order: &Order) -> (Result<u64, PgError>, Option<Cancelled>) {
+    let Runner { session, watch, options, action, .. } = runner;
     let token = session.cancel_token();
     let mut guard = CancelOnDrop(Some(token.clone()));
     let mut work = pin!(session.execute(&order.sql, &[]));
@@ -147,7 +155,7 @@ async fn watched(
                 Err(_) => Seen::blind("no answer in time"),
             };
             if let Some((phase, done, total)) = seen.phase {
-                progress(Event::Progress { action: action.clone(), phase, done, total });
+                runner.tell(Event::Progress { action: action.clone(), phase, done, total });
             }
             cancelled = seen.blind.map(Cancelled::Guarding).or_else(|| {
                 let limit = options.max_block.as_secs_f64();
@@ -221,7 +229,7 @@ async fn look(watch: &Session, pid: i32) -> Result<Seen, PgError> {
 /// Sends a statement until it gets its locks or the tries are used up. For statements of which a failure
 /// leaves nothing that would have to be removed first.
 pub(super) async fn send_patiently(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     key: &str,
     order: &Order,
 ) -> Result<(Result<Duration, Failure>, i32), ApplyError> {
@@ -240,7 +248,7 @@ pub(super) async fn send_patiently(
 
 /// Waits before the next try.
 pub(super) async fn back_off(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     key: &str,
     tries: u32,
     stoppable: bool,
@@ -279,7 +287,10 @@ mod tests {
             for tries in 1..6 {
                 let pause = pause_before(tries, key, base).as_secs_f64();
                 let middle = 2.0 * f64::from(1 << (tries - 1));
-                assert!((middle * 0.499..=middle * 1.501).contains(&pause), "{key} {tries} {pause}");
+                assert!(
+                    (middle * 0.499..=middle * 1.501).contains(&pause),
+                    "{key} {tries} {pause}"
+                );
             }
         }
         assert_ne!(pause_before(1, "8d2f01aa", base), pause_before(1, "1d2f01aa", base));

@@ -17,14 +17,15 @@ use super::{ApplyError, Effect, Left};
 use crate::journal::{Change, Entry, INDEX_PREFIX, State};
 
 /// Takes an action back that is in place, or goes on with doing so.
-pub(crate) async fn undo(runner: &mut Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
+pub(crate) async fn undo(runner: &Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
     match entry.operation() {
         Ok(Operation::CreateIndex { name, definition }) => {
             undo_create(runner, entry, &name, &definition).await
         }
         Ok(Operation::DropIndex { .. }) => undo_drop(runner, entry).await,
         Ok(Operation::Analyze) => Ok(Effect::NothingToUndo {
-            why: "statistics that ANALYZE has taken cannot be taken back, and need not be".to_owned(),
+            why: "statistics that ANALYZE has taken cannot be taken back, and need not be"
+                .to_owned(),
         }),
         Err(reason) => mismatch(runner, entry, reason).await,
     }
@@ -89,7 +90,7 @@ async fn look_up(runner: &Runner<'_>, schema: &str, name: &str) -> Result<Named,
 }
 
 async fn undo_create(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     entry: &Entry,
     name: &str,
     definition: &IndexDefinition,
@@ -97,7 +98,8 @@ async fn undo_create(
     let shape = match IndexShape::of(&definition.create(name)) {
         Ok(shape) if describes(entry, name, definition) => shape,
         _ => {
-            let reason = "the row in the journal contradicts itself; somebody changed it".to_owned();
+            let reason =
+                "the row in the journal contradicts itself; somebody changed it".to_owned();
             return mismatch(runner, entry, reason).await;
         }
     };
@@ -172,7 +174,7 @@ fn in_use(index: &IndexState) -> Option<String> {
     index.builder.map(|pid| format!("process {pid} is building {full} anew; wait for it"))
 }
 
-async fn undo_drop(runner: &mut Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
+async fn undo_drop(runner: &Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
     let Some((index, wanted)) = recorded(entry) else {
         let reason = "the row in the journal contradicts itself; somebody changed it".to_owned();
         return mismatch(runner, entry, reason).await;
@@ -182,7 +184,9 @@ async fn undo_drop(runner: &mut Runner<'_>, entry: &Entry) -> Result<Effect, App
         Named::Absent => false,
         Named::Index(now) if now.definition == index.definition && now.usable => true,
         // Our own attempt to make it again may have ended half-way.
-        Named::Index(now) if now.definition == index.definition && entry.state.is_in_flight() => false,
+        Named::Index(now) if now.definition == index.definition && entry.state.is_in_flight() => {
+            false
+        }
         Named::Index(_) | Named::Other => {
             let reason = format!("the name {full} is taken, so the dropped index cannot come back");
             return mismatch(runner, entry, reason).await;
@@ -256,7 +260,7 @@ fn is_back(index: &Index, now: &IndexState) -> bool {
 
 /// Builds the dropped index again; the effect where that failed.
 async fn make_again(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     entry: &Entry,
     order: &Order,
     wanted: &Wanted,
@@ -278,7 +282,7 @@ async fn make_again(
 
 /// Gives the index its comment or a statistics target back.
 async fn restore(
-    runner: &mut Runner<'_>,
+    runner: &Runner<'_>,
     entry: &Entry,
     index: &Index,
     sql: String,

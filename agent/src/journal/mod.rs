@@ -32,10 +32,7 @@ pub enum JournalError {
     #[error("cannot read the journal (pgwright.\"OptimizationLog\")")]
     Read(#[source] PgError),
     /// It cannot be made.
-    #[error(
-        "cannot make the journal: the role needs CREATE on the database, or a schema `pgwright` of its own \
-         (as a superuser: CREATE SCHEMA pgwright AUTHORIZATION the_role)"
-    )]
+    #[error("cannot make the journal (schema pgwright){}", recipe(.0))]
     Create(#[source] PgError),
     /// A row cannot be written.
     #[error("cannot write to the journal (pgwright.\"OptimizationLog\")")]
@@ -77,6 +74,16 @@ pub enum JournalError {
         /// To where.
         to: State,
     },
+}
+
+/// What helps a role that may not make the journal.
+fn recipe(error: &PgError) -> &'static str {
+    if error.sqlstate() == Some("42501") {
+        "; the role needs CREATE on the database, or a schema of its own for it \
+         (as a superuser: CREATE SCHEMA pgwright AUTHORIZATION the_role)"
+    } else {
+        ""
+    }
 }
 
 /// Which actions of the journal.
@@ -220,10 +227,11 @@ async fn create(session: &Session) -> Result<(), PgError> {
 /// Writes the row of an action that is about to be carried out, and returns its number.
 pub(crate) async fn insert(session: &Session, new: &NewEntry) -> Result<i64, JournalError> {
     let action = &new.action;
-    let undo = match action.undo() {
-        statements if statements.is_empty() => "-- nothing to undo".to_owned(),
-        statements => statements.iter().map(|sql| format!("{sql};\n")).collect(),
-    };
+    let undo = action.undo().join(
+        ";
+",
+    );
+    let undo = if undo.is_empty() { "-- nothing to undo".to_owned() } else { undo + ";" };
     let reach = action.reach.to_string();
     let (name, oid, definition) = &new.index;
     let version = env!("CARGO_PKG_VERSION");

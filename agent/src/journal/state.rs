@@ -71,13 +71,9 @@ impl State {
             Self::Applying => {
                 &[Self::Verifying, Self::Aborted, Self::CleanupPending, Self::Conflict]
             }
-            Self::Verifying => &[
-                Self::Observing,
-                Self::Kept,
-                Self::Aborted,
-                Self::CleanupPending,
-                Self::Conflict,
-            ],
+            Self::Verifying => {
+                &[Self::Observing, Self::Kept, Self::Aborted, Self::CleanupPending, Self::Conflict]
+            }
             // To `Verifying` where the rest of the action, or somebody else, made it whole after all.
             Self::CleanupPending => &[Self::Verifying, Self::Aborted, Self::Conflict],
             Self::Observing => &[Self::Kept, Self::Reverting],

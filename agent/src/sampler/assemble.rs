@@ -65,7 +65,11 @@ pub(super) fn tables(parts: Parts) -> (Vec<Table>, Vec<String>) {
     (tables, locked)
 }
 
-fn attach<T>(tables: &mut BTreeMap<u32, Table>, rows: Vec<(Owner, T)>, list: fn(&mut Table) -> &mut Vec<T>) {
+fn attach<T>(
+    tables: &mut BTreeMap<u32, Table>,
+    rows: Vec<(Owner, T)>,
+    list: fn(&mut Table) -> &mut Vec<T>,
+) {
     for (owner, row) in rows {
         if let Some(table) = tables.get_mut(&owner.table_oid) {
             list(table).push(row);

@@ -57,7 +57,9 @@ pub(super) async fn read(reader: &Reader<'_>) -> Result<Catalog, SampleError> {
         ));
     }
     let mut functions: Vec<Function> = reader.all(&FUNCTIONS).await?;
-    functions.sort_by(|a, b| (&a.schema, &a.name, &a.arguments).cmp(&(&b.schema, &b.name, &b.arguments)));
+    functions.sort_by(|a, b| {
+        (&a.schema, &a.name, &a.arguments).cmp(&(&b.schema, &b.name, &b.arguments))
+    });
     Ok(Catalog {
         settings: settings.into_iter().map(|setting| (setting.name, setting.value)).collect(),
         extensions,
@@ -70,10 +72,16 @@ pub(super) async fn read(reader: &Reader<'_>) -> Result<Catalog, SampleError> {
 }
 
 /// Reads the views. Printing one waits for locks on the tables in it; rather than wait long, do without.
-async fn read_views(reader: &Reader<'_>, notes: &mut Vec<String>) -> Result<Vec<View>, SampleError> {
+async fn read_views(
+    reader: &Reader<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<View>, SampleError> {
     let mut views: Vec<View> = match reader.all(&VIEWS).await {
         Err(SampleError::Read { source, .. }) if source.sqlstate() == Some(LOCK_NOT_AVAILABLE) => {
-            notes.push("the views could not be read, because another session has a table of theirs locked".to_owned());
+            notes.push(
+                "the views could not be read, because another session has a table of theirs locked"
+                    .to_owned(),
+            );
             Vec::new()
         }
         read => read?,

@@ -101,7 +101,9 @@ impl SampleError {
             Self::NotLoaded { .. } | Self::NotInstalled { .. } => SampleErrorKind::Setup,
             Self::NotReadable { .. } | Self::Blind { .. } => SampleErrorKind::Privilege,
             Self::Workload(_) => SampleErrorKind::Workload,
-            Self::Read { source, .. } if source.sqlstate() == Some("42501") => SampleErrorKind::Privilege,
+            Self::Read { source, .. } if source.sqlstate() == Some("42501") => {
+                SampleErrorKind::Privilege
+            }
             Self::Read { .. } => SampleErrorKind::Server,
             Self::Understand { .. } | Self::Nothing { .. } => SampleErrorKind::Answer,
         }
@@ -113,7 +115,10 @@ impl SampleError {
             Self::NotLoaded { database, preloaded, installed } => {
                 let mut steps = remedy::preload(preloaded.as_deref());
                 if !installed {
-                    steps.push(format!("in the database {database}: {}", remedy::create_extension(PGSS)));
+                    steps.push(format!(
+                        "in the database {database}: {}",
+                        remedy::create_extension(PGSS)
+                    ));
                 }
                 steps
             }

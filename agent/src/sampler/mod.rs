@@ -104,7 +104,7 @@ async fn look(reader: &Reader<'_>, options: &SampleOptions) -> Result<Snapshot, 
     })
 }
 
-/// Marks the tables that the user does not want changed as not to be indexed, and says so. They stay in the
+/// Marks the tables that the user does not want changed, and says so. They stay in the
 /// snapshot, because statements that name them beside others must still be understood.
 fn restrict(tables: &mut [Table], options: &SampleOptions) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
@@ -122,21 +122,29 @@ fn restrict(tables: &mut [Table], options: &SampleOptions) -> Vec<String> {
     for table in tables {
         let outside = !options.schemas.is_empty() && !options.schemas.contains(&table.schema);
         if outside || options.exclude_tables.iter().any(|name| goes_by(table, name)) {
-            table.may_index = false;
+            table.excluded = true;
             kept_out += 1;
         }
     }
     if kept_out > 0 {
-        notes.push(format!("{kept_out} tables are kept from any change by --schema or --exclude-table"));
+        notes.push(format!(
+            "{kept_out} tables are kept from any change by --schema or --exclude-table"
+        ));
     }
     notes
 }
 
 fn goes_by(table: &Table, name: &str) -> bool {
-    name == table.name || name == table.qualified() || name == format!("{}.{}", table.schema, table.name)
+    name == table.name
+        || name == table.qualified()
+        || name == format!("{}.{}", table.schema, table.name)
 }
 
 /// The first answer: who looks at what, and whether statements can be had.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an answer of the server's, independent of the others"
+)]
 #[derive(Debug, Deserialize)]
 struct Facts {
     #[serde(flatten)]
@@ -204,18 +212,29 @@ impl Reader<'_> {
     }
 
     /// All rows of a query.
-    pub(crate) async fn all<T: DeserializeOwned>(&self, query: &Query) -> Result<Vec<T>, SampleError> {
+    pub(crate) async fn all<T: DeserializeOwned>(
+        &self,
+        query: &Query,
+    ) -> Result<Vec<T>, SampleError> {
         self.each(query.about, query.sql, |text| serde_json::from_str(text)).await
     }
 
     /// All rows of a query whose text names the schema of an extension as `{schema}`.
-    pub(crate) async fn all_in<T: DeserializeOwned>(&self, schema: &str, query: &Query) -> Result<Vec<T>, SampleError> {
+    pub(crate) async fn all_in<T: DeserializeOwned>(
+        &self,
+        schema: &str,
+        query: &Query,
+    ) -> Result<Vec<T>, SampleError> {
         let sql = query.sql.replace("{schema}", &rules::quote::ident(schema));
         self.each(query.about, &sql, |text| serde_json::from_str(text)).await
     }
 
     /// All rows of a query that may be sent only under a condition; none where it does not hold.
-    async fn all_if<T: DeserializeOwned>(&self, allowed: bool, query: &Query) -> Result<Vec<T>, SampleError> {
+    async fn all_if<T: DeserializeOwned>(
+        &self,
+        allowed: bool,
+        query: &Query,
+    ) -> Result<Vec<T>, SampleError> {
         if allowed { self.all(query).await } else { Ok(Vec::new()) }
     }
 
@@ -241,10 +260,16 @@ impl Reader<'_> {
         parse: impl Fn(&str) -> serde_json::Result<T>,
     ) -> Result<Vec<T>, SampleError> {
         let sql = format!("SELECT pg_catalog.row_to_json(q)::text FROM (\n{sql}) AS q");
-        let rows = self.session.query(&sql, &[]).await.map_err(|source| SampleError::Read { about, source })?;
+        let rows = self
+            .session
+            .query(&sql, &[])
+            .await
+            .map_err(|source| SampleError::Read { about, source })?;
         let mut parsed = Vec::with_capacity(rows.len());
         for row in rows {
-            let text = row.try_get(0).map_err(|source| SampleError::Read { about, source: source.into() })?;
+            let text = row
+                .try_get(0)
+                .map_err(|source| SampleError::Read { about, source: source.into() })?;
             parsed.push(parse(text).map_err(|source| SampleError::Understand { about, source })?);
         }
         Ok(parsed)

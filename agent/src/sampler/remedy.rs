@@ -7,8 +7,10 @@ pub(crate) const PGSS: &str = "pg_stat_statements";
 
 /// How to have the server load `pg_stat_statements`, keeping what it loads now; `None` when that is not known.
 pub(crate) fn preload(loaded: Option<&str>) -> Vec<String> {
-    let kept = loaded.map(|list| list.split(',').map(|name| name.trim().trim_matches('"')).collect::<Vec<_>>());
-    let names = kept.unwrap_or_default().into_iter().filter(|name| !name.is_empty() && *name != PGSS);
+    let kept = loaded
+        .map(|list| list.split(',').map(|name| name.trim().trim_matches('"')).collect::<Vec<_>>());
+    let names =
+        kept.unwrap_or_default().into_iter().filter(|name| !name.is_empty() && *name != PGSS);
     // One literal for each: a single one with commas in it would be taken for the name of one library.
     let list: Vec<String> = names.chain([PGSS]).map(literal).collect();
     let mut steps = Vec::new();
@@ -34,7 +36,11 @@ pub(crate) fn read_all_stats(role: &str) -> String {
 pub(crate) fn read_pgss(role: &str, schema: &str) -> Vec<String> {
     vec![
         format!("GRANT USAGE ON SCHEMA {} TO {};", ident(schema), ident(role)),
-        format!("GRANT SELECT ON {0}.pg_stat_statements, {0}.pg_stat_statements_info TO {1};", ident(schema), ident(role)),
+        format!(
+            "GRANT SELECT ON {0}.pg_stat_statements, {0}.pg_stat_statements_info TO {1};",
+            ident(schema),
+            ident(role)
+        ),
     ]
 }
 
@@ -44,7 +50,8 @@ pub(crate) const MANAGED: &str = "on a managed service, add pg_stat_statements t
 
 /// Steps as numbered lines to be put under a message.
 pub(crate) fn numbered(steps: &[String]) -> String {
-    steps.iter().enumerate().map(|(place, step)| format!("\n  {}. {step}", place + 1)).collect()
+    let lines = steps.iter().enumerate().map(|(place, step)| format!("\n  {}. {step}", place + 1));
+    lines.collect::<Vec<_>>().concat()
 }
 
 #[cfg(test)]

@@ -29,10 +29,14 @@ pub(super) fn resolve(
     schemas: &BTreeSet<String>,
 ) -> SearchPaths {
     let find = |role: Option<&str>, here: bool| {
-        settings.iter().find(|set| set.role.as_deref() == role && set.here == here).map(|set| set.path.as_str())
+        settings
+            .iter()
+            .find(|set| set.role.as_deref() == role && set.here == here)
+            .map(|set| set.path.as_str())
     };
     let common = find(None, true).or_else(|| find(None, false)).or(server).unwrap_or(BUILT_IN);
-    let of = |role: &str| find(Some(role), true).or_else(|| find(Some(role), false)).unwrap_or(common);
+    let of =
+        |role: &str| find(Some(role), true).or_else(|| find(Some(role), false)).unwrap_or(common);
     let by_role: BTreeMap<String, Vec<String>> =
         roles.iter().map(|role| (role.clone(), existing(of(role), Some(role), schemas))).collect();
     SearchPaths { default: existing(common, None, schemas), by_role }
@@ -52,19 +56,19 @@ pub(super) fn identifiers(list: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut rest = list.trim_start();
     while !rest.is_empty() {
-        let (name, tail) = match rest.strip_prefix('"') {
-            Some(quoted) => take_quoted(quoted),
-            None => {
-                let end = rest.find(',').unwrap_or(rest.len());
-                (rest[..end].trim().to_lowercase(), &rest[end..])
-            }
-        };
+        let (name, tail) = rest.strip_prefix('"').map_or_else(|| take_plain(rest), take_quoted);
         if !name.is_empty() {
             names.push(name);
         }
         rest = tail.split_once(',').map_or("", |(_, tail)| tail).trim_start();
     }
     names
+}
+
+/// A name up to the next comma, and what follows it.
+fn take_plain(text: &str) -> (String, &str) {
+    let (name, tail) = text.split_at(text.find(',').unwrap_or(text.len()));
+    (name.trim().to_lowercase(), tail)
 }
 
 /// A name in double quotes whose first quote is gone, and what follows its last.
@@ -124,6 +128,9 @@ mod tests {
     #[test]
     fn without_any_setting_the_built_in_path_counts() {
         let schemas = ["public".to_owned()].into();
-        assert_eq!(resolve(&["ann".to_owned()].into(), &[], None, &schemas).of(Some("ann")), ["public"]);
+        assert_eq!(
+            resolve(&["ann".to_owned()].into(), &[], None, &schemas).of(Some("ann")),
+            ["public"]
+        );
     }
 }

@@ -40,11 +40,15 @@ struct ServerPath {
 }
 
 const ENTRIES: Query = Query { about: "pg_stat_statements", sql: include_str!("entries.sql") };
-const INFO: Query = Query { about: "pg_stat_statements_info", sql: include_str!("entries_info.sql") };
-const ELSEWHERE: Query = Query { about: "pg_stat_statements", sql: include_str!("entries_elsewhere.sql") };
+const INFO: Query =
+    Query { about: "pg_stat_statements_info", sql: include_str!("entries_info.sql") };
+const ELSEWHERE: Query =
+    Query { about: "pg_stat_statements", sql: include_str!("entries_elsewhere.sql") };
 const RUNNING: Query = Query { about: "what other sessions run", sql: include_str!("running.sql") };
-const SEARCH_PATHS: Query = Query { about: "the search_path of roles", sql: include_str!("search_paths.sql") };
-const SERVER_PATH: Query = Query { about: "the server's search_path", sql: include_str!("server_path.sql") };
+const SEARCH_PATHS: Query =
+    Query { about: "the search_path of roles", sql: include_str!("search_paths.sql") };
+const SERVER_PATH: Query =
+    Query { about: "the server's search_path", sql: include_str!("server_path.sql") };
 
 /// Reads the statements from where the options say.
 pub(super) async fn read(
@@ -58,7 +62,8 @@ pub(super) async fn read(
         _ => Vec::new(),
     };
     let own_role = facts.server.role.clone();
-    let mut roles: BTreeSet<String> = entries.iter().filter_map(|entry| entry.role.clone()).collect();
+    let mut roles: BTreeSet<String> =
+        entries.iter().filter_map(|entry| entry.role.clone()).collect();
     roles.insert(own_role.clone());
     let settings: Vec<Setting> = reader.all(&SEARCH_PATHS).await?;
     let server: Vec<ServerPath> = reader.all_if(facts.may_read_files, &SERVER_PATH).await?;
@@ -73,7 +78,9 @@ pub(super) async fn read(
             check(&statements, &mut intake, &own_role)?;
             (statements, intake)
         }
-        (None, None) => return Err(SampleError::NotInstalled { database: facts.server.database.clone() }),
+        (None, None) => {
+            return Err(SampleError::NotInstalled { database: facts.server.database.clone() });
+        }
     };
     let running: Vec<Running> = reader.all(&RUNNING).await?;
     let running: Vec<String> = running.into_iter().map(|running| running.text).collect();
@@ -114,7 +121,9 @@ fn check(statements: &[Statement], intake: &mut Intake, role: &str) -> Result<()
     }
     if hidden > 0 {
         let remedy = super::remedy::read_all_stats(role);
-        intake.notes.push(format!("{hidden} statements of other roles are hidden from {role}: {remedy}"));
+        intake
+            .notes
+            .push(format!("{hidden} statements of other roles are hidden from {role}: {remedy}"));
     }
     if statements.is_empty() {
         intake.notes.push(

@@ -55,7 +55,8 @@ async fn every_difference_between_two_indexes_is_seen() {
     assert!(!index(&seen, "swapped").valid);
     assert_eq!(index(&seen, "swapped").keys, [key("b", "text_ops"), key("a", "int4_ops")]);
 
-    let order: Vec<_> = index(&seen, "ordered").keys.iter().map(|key| (key.descending, key.nulls_first)).collect();
+    let order: Vec<_> =
+        index(&seen, "ordered").keys.iter().map(|key| (key.descending, key.nulls_first)).collect();
     assert_eq!(order, [(true, true), (false, true), (true, false)]);
     let pattern = &index(&seen, "pattern").keys;
     assert_eq!(pattern[0], IndexKey { opclass_default: false, ..key("b", "text_pattern_ops") });
@@ -89,7 +90,10 @@ async fn every_difference_between_two_indexes_is_seen() {
     let foreign = &child.constraints[0];
     assert_eq!((foreign.name.as_str(), foreign.kind), ("to_t", ConstraintKind::Foreign));
     assert_eq!(foreign.references, Some(table(&seen, "t").oid));
-    assert_eq!((&foreign.columns[..], &foreign.referenced_columns[..]), (&["t_id".to_owned()][..], &["id".to_owned()][..]));
+    assert_eq!(
+        (&foreign.columns[..], &foreign.referenced_columns[..]),
+        (&["t_id".to_owned()][..], &["id".to_owned()][..])
+    );
     assert_eq!(foreign.definition, "FOREIGN KEY (t_id) REFERENCES public.t(id)");
 }
 
@@ -115,7 +119,11 @@ async fn names_with_anything_in_them_come_through() {
     assert_eq!(keys[1].expression.as_deref(), Some("lower(\"co\\l'umn\")"));
     let view = seen.views.iter().find(|view| view.name == "View").unwrap();
     assert_eq!(view.columns, ["the id"]);
-    assert!(view.definition.contains("FROM \"Sch ema\".\"Tab\"\"le\nÜ; --\""), "{}", view.definition);
+    assert!(
+        view.definition.contains("FROM \"Sch ema\".\"Tab\"\"le\nÜ; --\""),
+        "{}",
+        view.definition
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,9 +139,13 @@ async fn partitioned_tables_have_the_sums_of_their_leaves() {
         CREATE TABLE heir () INHERITS (parent)",
     )
     .await;
-    db.apart("INSERT INTO events SELECT i, 'kind ' || i % 3 FROM generate_series(0, 4999) AS i; ANALYZE").await;
+    db.apart(
+        "INSERT INTO events SELECT i, 'kind ' || i % 3 FROM generate_series(0, 4999) AS i; ANALYZE",
+    )
+    .await;
     let seen = db.sample().await;
-    let (events, low, high) = (table(&seen, "events"), table(&seen, "events_low"), table(&seen, "events_high_1"));
+    let (events, low, high) =
+        (table(&seen, "events"), table(&seen, "events_low"), table(&seen, "events_high_1"));
     assert_eq!(events.kind, TableKind::Partitioned);
     assert_eq!(events.rows, Some(5000.0));
     assert_eq!(events.pages, low.pages + high.pages);
@@ -149,7 +161,9 @@ async fn partitioned_tables_have_the_sums_of_their_leaves() {
     assert_eq!(whole.bytes, leaves.iter().map(|leaf| leaf.bytes).sum::<u64>());
     assert_eq!(leaves[0].partition_of, Some(whole.oid));
     assert!(whole.required_by.is_empty() && leaves[0].required_by.is_empty());
-    assert!(table(&seen, "parent").inherited && !table(&seen, "heir").inherited && !events.inherited);
+    assert!(
+        table(&seen, "parent").inherited && !table(&seen, "heir").inherited && !events.inherited
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,8 +193,9 @@ async fn columns_say_what_their_type_can_do() {
     for name in ["j", "ja"] {
         assert_eq!(btree(name), (false, false), "{name}");
     }
-    let named: Vec<(&str, &str)> =
-        ["v", "s", "a", "m"].map(|name| (of(name).type_name.as_str(), of(name).base_type.as_str())).to_vec();
+    let named: Vec<(&str, &str)> = ["v", "s", "a", "m"]
+        .map(|name| (of(name).type_name.as_str(), of(name).base_type.as_str()))
+        .to_vec();
     assert_eq!(
         named,
         [
@@ -191,7 +206,10 @@ async fn columns_say_what_their_type_can_do() {
         ]
     );
     assert_eq!((of("m").type_kind, of("r").type_kind, of("p").type_kind), ('e', 'r', 'c'));
-    assert_eq!((of("a").type_category, of("t").type_category, of("m").base_type_schema.as_str()), ('A', 'D', "public"));
+    assert_eq!(
+        (of("a").type_category, of("t").type_category, of("m").base_type_schema.as_str()),
+        ('A', 'D', "public")
+    );
     assert_eq!((of("i").length, of("i").align, of("v").length, of("f").align), (4, 4, -1, 8));
     assert_eq!((of("v").type_modifier, of("i").type_modifier), (24, -1));
     assert!(of("i").not_null && !of("v").not_null);
@@ -226,10 +244,20 @@ async fn only_what_the_user_made_is_looked_at() {
     assert_eq!(quick.options, ["fillfactor=50"]);
     assert_eq!(table(&seen, "kept").kind, TableKind::MaterializedView);
     assert!(seen.extension("pg_stat_statements").is_some_and(|found| found.schema == "public"));
-    let function = |name: &str| seen.functions.iter().find(|function| function.name == name).unwrap();
-    assert_eq!((function("plus_one").volatility, function("plus_one").trusted), (Volatility::Immutable, false));
-    assert_eq!((function("shout").volatility, &function("shout").arguments[..]), (Volatility::Volatile, &["integer".to_owned(), "text".to_owned()][..]));
-    assert_eq!((function("lower").volatility, function("lower").trusted), (Volatility::Immutable, true));
+    let function =
+        |name: &str| seen.functions.iter().find(|function| function.name == name).unwrap();
+    assert_eq!(
+        (function("plus_one").volatility, function("plus_one").trusted),
+        (Volatility::Immutable, false)
+    );
+    assert_eq!(
+        (function("shout").volatility, &function("shout").arguments[..]),
+        (Volatility::Volatile, &["integer".to_owned(), "text".to_owned()][..])
+    );
+    assert_eq!(
+        (function("lower").volatility, function("lower").trusted),
+        (Volatility::Immutable, true)
+    );
     assert_eq!(function("date_trunc").schema, "pg_catalog");
     assert_eq!(seen.settings["random_page_cost"], "4");
     assert_eq!(seen.settings["work_mem"], "4MB");
@@ -255,7 +283,10 @@ async fn an_idle_database_gives_the_same_bytes_twice() {
     first.server.taken_at = second.server.taken_at;
     // Our own reading is counted and grows; of the user's statements nothing may.
     first.intake = second.intake.clone();
-    assert_eq!(serde_json::to_string_pretty(&first).unwrap(), serde_json::to_string_pretty(&second).unwrap());
+    assert_eq!(
+        serde_json::to_string_pretty(&first).unwrap(),
+        serde_json::to_string_pretty(&second).unwrap()
+    );
     assert_eq!(first.statements.len(), 4);
 }
 
@@ -275,7 +306,8 @@ async fn excluded_tables_stay_visible_but_are_not_to_be_indexed() {
         ..SampleOptions::default()
     };
     let seen = db.try_sample(None, &options).await.unwrap();
-    let may: Vec<(&str, bool)> = seen.tables.iter().map(|table| (table.name.as_str(), table.may_index)).collect();
+    let may: Vec<(&str, bool)> =
+        seen.tables.iter().map(|table| (table.name.as_str(), table.may_index)).collect();
     assert_eq!(may, [("one", true), ("two", false), ("other", false)]);
     let notes = seen.intake.notes.join("\n");
     assert!(notes.contains("--schema nowhere: there is no table in such a schema"), "{notes}");

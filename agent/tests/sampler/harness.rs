@@ -21,7 +21,8 @@ pub(crate) fn skip(reason: &str) {
 async fn server() -> Option<&'static Cluster> {
     static SERVER: OnceCell<Option<Cluster>> = OnceCell::const_new();
     let wanted = std::env::var("PGWRIGHT_TEST_MAJOR").ok().map(|major| major.parse().unwrap());
-    let start = || async { Some(start(&Binaries::find(wanted).ok()?, &["pg_stat_statements"]).await) };
+    let start =
+        || async { Some(start(&Binaries::find(wanted).ok()?, &["pg_stat_statements"]).await) };
     let server = SERVER.get_or_init(start).await.as_ref();
     if server.is_none() {
         skip("no PostgreSQL server programs found");
@@ -71,7 +72,10 @@ impl<'a> Database<'a> {
     /// Runs statements one by one as an application does, so that each is counted by itself.
     pub(crate) async fn run(&self, statements: &str) {
         for statement in statements.split(";\n") {
-            self.client.batch_execute(statement).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+            self.client
+                .batch_execute(statement)
+                .await
+                .unwrap_or_else(|error| panic!("{statement}: {error:?}"));
         }
     }
 
@@ -81,8 +85,21 @@ impl<'a> Database<'a> {
         let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
         client.batch_execute(statement).await.unwrap();
         drop(client);
-        while self.value(&format!("SELECT count(*)::text FROM pg_stat_activity WHERE pid = {pid}")).await != "0" {
+        while self
+            .value(&format!("SELECT count(*)::text FROM pg_stat_activity WHERE pid = {pid}"))
+            .await
+            != "0"
+        {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        self.settle().await;
+    }
+
+    /// Waits until everybody sees what was counted: before 15 a process of its own wrote the
+    /// counters to a file, twice a second at most.
+    pub(crate) async fn settle(&self) {
+        if self.cluster.binaries().major < 15 {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
     }
 
@@ -119,7 +136,9 @@ impl<'a> Database<'a> {
     }
 
     pub(crate) async fn sample(&self) -> Snapshot {
-        self.try_sample(None, &SampleOptions::default()).await.unwrap_or_else(|error| panic!("{error:?}"))
+        self.try_sample(None, &SampleOptions::default())
+            .await
+            .unwrap_or_else(|error| panic!("{error:?}"))
     }
 }
 
@@ -131,7 +150,8 @@ impl Drop for Database<'_> {
         }
         let (conninfo, name) = (self.cluster.conninfo("postgres"), self.name.clone());
         let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let client = connect(&conninfo).await;
                 client.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();

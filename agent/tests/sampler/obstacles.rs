@@ -20,15 +20,26 @@ async fn a_missing_extension_is_answered_with_the_statement_that_makes_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_library_that_is_not_loaded_is_answered_with_steps_that_work() {
-    let Ok(binaries) = Binaries::find(None) else { return skip("no PostgreSQL server programs found") };
+    let Ok(binaries) = Binaries::find(None) else {
+        return skip("no PostgreSQL server programs found");
+    };
     let mut cluster = start(&binaries, &[]).await;
     let steps = {
         let db = Database::create(&cluster, "app").await;
-        db.run("CREATE TABLE t (i int);\nALTER SYSTEM SET shared_preload_libraries = 'auto_explain'").await;
+        db.run(
+            "CREATE TABLE t (i int);\nALTER SYSTEM SET shared_preload_libraries = 'auto_explain'",
+        )
+        .await;
         let error = db.try_sample(None, &SampleOptions::default()).await.unwrap_err();
         assert_eq!(error.kind(), SampleErrorKind::Setup);
         let text = error.to_string();
-        for part in ["ALTER SYSTEM SET shared_preload_libraries = ", "restart", "CREATE EXTENSION pg_stat_statements;", "parameter group", "--workload"] {
+        for part in [
+            "ALTER SYSTEM SET shared_preload_libraries = ",
+            "restart",
+            "CREATE EXTENSION pg_stat_statements;",
+            "parameter group",
+            "--workload",
+        ] {
             assert!(text.contains(part), "{part} is not in: {text}");
         }
         db.run("CREATE EXTENSION pg_stat_statements").await;
@@ -69,7 +80,11 @@ async fn a_role_without_privileges_learns_which_it_needs() {
     guest.batch_execute("SELECT 1 FROM (VALUES (1)) AS v (x) WHERE x = 2; CREATE TEMP TABLE own (i int); SELECT * FROM own WHERE i = 3").await.unwrap();
     let seen = db.try_sample(Some(&role), &SampleOptions::default()).await.unwrap();
     assert!(seen.intake.left_out[&LeftOut::InsufficientPrivilege] >= 1);
-    assert!(seen.intake.notes.iter().any(|note| note.contains("GRANT pg_read_all_stats")), "{:?}", seen.intake.notes);
+    assert!(
+        seen.intake.notes.iter().any(|note| note.contains("GRANT pg_read_all_stats")),
+        "{:?}",
+        seen.intake.notes
+    );
     assert_eq!(statement(&seen, "FROM own").role.as_deref(), Some(role.as_str()));
     let hidden = table(&seen, "t");
     assert!(!hidden.may_index && hidden.columns[0].stats.is_none());
@@ -116,8 +131,15 @@ async fn a_locked_table_is_named_and_nobody_waits() {
     assert!(notes.contains("views could not be read"), "{notes}");
     other.batch_execute("ROLLBACK").await.unwrap();
     let seen = db.sample().await;
-    assert!(seen.table_named("public", "held").is_some() && seen.views.iter().any(|view| view.name == "over"));
-    assert!(!seen.intake.notes.iter().any(|note| note.contains("locked")), "{:?}", seen.intake.notes);
+    assert!(
+        seen.table_named("public", "held").is_some()
+            && seen.views.iter().any(|view| view.name == "over")
+    );
+    assert!(
+        !seen.intake.notes.iter().any(|note| note.contains("locked")),
+        "{:?}",
+        seen.intake.notes
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,6 +150,10 @@ async fn a_new_database_is_no_error_and_says_why_it_is_empty() {
     let left: Vec<_> = seen.statements.iter().map(|statement| &statement.text).collect();
     assert!(left.iter().all(|text| text.contains("pg_stat_statements_reset")), "{left:?}");
     if left.is_empty() {
-        assert!(seen.intake.notes.iter().any(|note| note.contains("let the application run")), "{:?}", seen.intake.notes);
+        assert!(
+            seen.intake.notes.iter().any(|note| note.contains("let the application run")),
+            "{:?}",
+            seen.intake.notes
+        );
     }
 }

@@ -23,7 +23,8 @@ async fn values_of_every_type_come_as_their_text() {
     .await;
     let seen = db.sample().await;
     let table = table(&seen, "t");
-    let stats = |name: &str| -> &ColumnStats { table.column(name).unwrap().stats.as_ref().unwrap() };
+    let stats =
+        |name: &str| -> &ColumnStats { table.column(name).unwrap().stats.as_ref().unwrap() };
     let common = |name: &str| {
         let mut values = stats(name).common_values.clone();
         values.sort();
@@ -67,7 +68,8 @@ async fn any_text_survives_the_way_through_the_statistics() {
     .await;
     let seen = db.sample().await;
     for column in ["v", "a"] {
-        let mut values = table(&seen, "t").column(column).unwrap().stats.clone().unwrap().common_values;
+        let mut values =
+            table(&seen, "t").column(column).unwrap().stats.clone().unwrap().common_values;
         values.sort();
         let stored = format!("SELECT json_agg(DISTINCT {column}::text)::text FROM t");
         let mut stored: Vec<String> = serde_json::from_str(&db.value(&stored).await).unwrap();

@@ -17,7 +17,8 @@ async fn every_version_found_is_sampled() {
             skip("no PostgreSQL 15");
         } else {
             use std::io::Write;
-            writeln!(std::io::stderr().lock(), "SKIPPED: no programs of PostgreSQL {missing}").unwrap();
+            writeln!(std::io::stderr().lock(), "SKIPPED: no programs of PostgreSQL {missing}")
+                .unwrap();
         }
     }
     for binaries in all {

@@ -37,22 +37,34 @@ async fn every_entry_is_kept_or_counted() {
     assert!(intake.since.is_some_and(|since| since < seen.server.taken_at));
     assert!(intake.left_out[&LeftOut::Utility] >= 1, "{intake:?}");
     assert!(intake.left_out[&LeftOut::CatalogOnly] >= 1, "{intake:?}");
-    let entries: u64 = seen.statements.iter().map(|statement| statement.queryids.len() as u64).sum();
+    let entries: u64 =
+        seen.statements.iter().map(|statement| statement.queryids.len() as u64).sum();
     assert_eq!(intake.seen, entries + intake.left_out.values().sum::<u64>(), "{intake:?}");
     assert!(intake.kept_share.is_some_and(|share| share > 0.0 && share <= 1.0));
     let ordered: Vec<_> = seen.statements.iter().map(|statement| statement.total_ms).collect();
     assert!(ordered.is_sorted_by(|a, b| a >= b));
 
     let again = db.sample().await;
-    assert!(again.intake.left_out[&LeftOut::Own] > 10, "our own reading is seen and left out: {:?}", again.intake);
+    assert!(
+        again.intake.left_out[&LeftOut::Own] > 10,
+        "our own reading is seen and left out: {:?}",
+        again.intake
+    );
     let few = SampleOptions { min_calls: 2, limit: 1, ..SampleOptions::default() };
     let few = db.try_sample(None, &few).await.unwrap();
     assert_eq!(few.statements.len(), 1);
-    assert!(few.intake.left_out[&LeftOut::BeyondLimit] >= 1 && few.intake.left_out[&LeftOut::FewCalls] >= 1);
+    assert!(
+        few.intake.left_out[&LeftOut::BeyondLimit] >= 1
+            && few.intake.left_out[&LeftOut::FewCalls] >= 1
+    );
     let slow = SampleOptions { min_mean_ms: 60_000.0, ..SampleOptions::default() };
     let slow = db.try_sample(None, &slow).await.unwrap();
     assert!(slow.statements.is_empty() && slow.intake.left_out[&LeftOut::FastEnough] > 1);
-    assert!(slow.intake.notes.iter().any(|note| note.contains("--min-mean-ms")), "{:?}", slow.intake.notes);
+    assert!(
+        slow.intake.notes.iter().any(|note| note.contains("--min-mean-ms")),
+        "{:?}",
+        slow.intake.notes
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +124,10 @@ async fn each_role_has_its_search_path() {
     ann.batch_execute("SELECT * FROM mine WHERE i = 1").await.unwrap();
     let seen = db.sample().await;
     let mine = statement(&seen, "mine");
-    assert_eq!((mine.role.as_deref(), &mine.search_path[..]), (Some(role.as_str()), &[role.clone(), "public".to_owned()][..]));
+    assert_eq!(
+        (mine.role.as_deref(), &mine.search_path[..]),
+        (Some(role.as_str()), &[role.clone(), "public".to_owned()][..])
+    );
     assert_eq!(seen.server.search_path, ["app"], "the superuser's own comes from the database");
     drop(ann);
     db.run(&format!("DROP OWNED BY {role};\nDROP ROLE {role}")).await;
@@ -122,14 +137,18 @@ async fn each_role_has_its_search_path() {
 async fn values_that_others_were_seen_using_become_examples() {
     let Some(db) = database().await else { return };
     db.run("CREATE TABLE t (id int, name text)").await;
-    let (one, two, three) = (db.connect(None).await, db.connect(None).await, db.connect(None).await);
+    let (one, two, three) =
+        (db.connect(None).await, db.connect(None).await, db.connect(None).await);
     one.batch_execute("SELECT * FROM t WHERE name = 'O''Hara'").await.unwrap();
     two.batch_execute("BEGIN; SELECT * FROM t WHERE name = 'x'").await.unwrap();
     three.query("SELECT * FROM t WHERE name = $1", &[&"bound"]).await.unwrap();
     let seen = db.sample().await;
     let by_name = statement(&seen, "WHERE name = $1");
     assert_eq!(by_name.calls, 3);
-    assert_eq!(by_name.examples, ["SELECT * FROM t WHERE name = 'O''Hara'", "SELECT * FROM t WHERE name = 'x'"]);
+    assert_eq!(
+        by_name.examples,
+        ["SELECT * FROM t WHERE name = 'O''Hara'", "SELECT * FROM t WHERE name = 'x'"]
+    );
 }
 
 fn file(name: &str, text: &str) -> WorkloadFile {
@@ -146,17 +165,35 @@ async fn files_stand_in_for_the_extension() {
     db.run("CREATE TABLE t (id int PRIMARY KEY, name text)").await;
     let text = "\\timing on\n-- look-ups\nSELECT * FROM t WHERE name = 'a;b';\n\nSELECT * FROM t WHERE name = 'c';\n\
         SELECT * FROM t WHERE name = 'c';\nSELECT * FROM t WHERE id = $1;\nSELEC nonsense;\nCREATE TABLE x (i int);\n";
-    let options = from_files(vec![file("load.sql", text), file("more.sql", "select * from T where NAME='d'")]);
+    let options = from_files(vec![
+        file("load.sql", text),
+        file("more.sql", "select * from T where NAME='d'"),
+    ]);
     let seen = db.try_sample(None, &options).await.unwrap();
     assert_eq!(seen.statements.len(), 2);
     let by_name = statement(&seen, "'a;b'");
-    assert_eq!((by_name.calls, by_name.total_ms, by_name.rows, by_name.queryids.len()), (4, None, None, 0));
-    assert_eq!(by_name.examples, ["SELECT * FROM t WHERE name = 'c'", "select * from T where NAME='d'"]);
+    assert_eq!(
+        (by_name.calls, by_name.total_ms, by_name.rows, by_name.queryids.len()),
+        (4, None, None, 0)
+    );
+    assert_eq!(
+        by_name.examples,
+        ["SELECT * FROM t WHERE name = 'c'", "select * from T where NAME='d'"]
+    );
     let intake = &seen.intake;
-    assert_eq!((intake.source.as_str(), intake.seen, intake.since), ("load.sql, more.sql", 7, None));
-    assert_eq!(intake.left_out, [(LeftOut::Utility, 1), (LeftOut::Unparsable, 1), (LeftOut::Repeated, 1)].into());
+    assert_eq!(
+        (intake.source.as_str(), intake.seen, intake.since),
+        ("load.sql, more.sql", 8, None)
+    );
+    assert_eq!(
+        intake.left_out,
+        [(LeftOut::Utility, 1), (LeftOut::Unparsable, 2), (LeftOut::Repeated, 1)].into()
+    );
     let notes = intake.notes.join("\n");
-    assert!(notes.contains("load.sql:8: ") && notes.contains("SELEC"), "{notes}");
+    assert!(
+        notes.contains("load.sql:1: ") && notes.contains("load.sql:8: ") && notes.contains("SELEC"),
+        "{notes}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,10 +204,18 @@ async fn files_without_a_workload_are_refused_by_name_and_line() {
         assert_eq!(error.kind(), SampleErrorKind::Workload);
         error.to_string()
     };
-    let message = refusal(vec![file("ok.sql", "SELECT 1 FROM t"), file("prose.sql", "\n\nthis is no SQL")]).await;
-    assert!(message.starts_with("`prose.sql` holds no statement that parses; the first, at line 3: "), "{message}");
+    let message =
+        refusal(vec![file("ok.sql", "SELECT 1 FROM t"), file("prose.sql", "\n\nthis is no SQL")])
+            .await;
+    assert!(
+        message.starts_with("`prose.sql` holds no statement that parses; the first, at line 3: "),
+        "{message}"
+    );
     let message = refusal(vec![file("empty.sql", "-- nothing\n")]).await;
-    assert!(message.starts_with("empty.sql holds no SELECT, INSERT, UPDATE or DELETE"), "{message}");
+    assert!(
+        message.starts_with("empty.sql holds no SELECT, INSERT, UPDATE or DELETE"),
+        "{message}"
+    );
     let message = refusal(vec![file("ddl.sql", "CREATE TABLE x (i int); VACUUM;")]).await;
     assert!(message.ends_with("(left out: 2 utility statements)"), "{message}");
 }

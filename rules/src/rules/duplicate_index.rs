@@ -33,7 +33,7 @@ declare_rule! {
 impl Rule for DuplicateIndex {
     fn propose(&self, cx: &Context<'_>) -> Findings {
         let mut findings = Findings::default();
-        for table in &cx.snapshot.tables {
+        for table in cx.tables() {
             let mut indexes: Vec<_> =
                 table.indexes.iter().filter(|index| comparable(index)).collect();
             indexes.sort_by_key(|index| (rank(index), index.oid));

@@ -31,7 +31,7 @@ declare_rule! {
 impl Rule for InvalidIndex {
     fn propose(&self, cx: &Context<'_>) -> Findings {
         let mut findings = Findings::default();
-        for table in &cx.snapshot.tables {
+        for table in cx.tables() {
             let left = table
                 .indexes
                 .iter()

@@ -34,7 +34,7 @@ declare_rule! {
 impl Rule for RedundantIndex {
     fn propose(&self, cx: &Context<'_>) -> Findings {
         let mut findings = Findings::default();
-        for table in &cx.snapshot.tables {
+        for table in cx.tables() {
             for index in table.indexes.iter().filter(|index| droppable(index)) {
                 let longer = table
                     .indexes

@@ -35,7 +35,7 @@ const PAGES_MIN: u64 = 8;
 impl Rule for StaleStatistics {
     fn propose(&self, cx: &Context<'_>) -> Findings {
         let mut findings = Findings::default();
-        for table in &cx.snapshot.tables {
+        for table in cx.tables() {
             let readers: Vec<usize> =
                 (0..cx.workload.len()).filter(|&s| reads(cx, s, table.oid)).collect();
             if readers.is_empty() || table.pages < PAGES_MIN || table.kind == TableKind::Foreign {

@@ -38,7 +38,7 @@ declare_rule! {
 impl Rule for UnindexedForeignKey {
     fn propose(&self, cx: &Context<'_>) -> Findings {
         let mut findings = Findings::default();
-        for table in cx.snapshot.tables.iter().filter(|table| table.partition_of.is_none()) {
+        for table in cx.tables().filter(|table| table.partition_of.is_none()) {
             let keys = table
                 .constraints
                 .iter()

@@ -58,7 +58,10 @@ pub(super) fn write(
     let hang = " ".repeat(INDENT);
     page.wrapped(&format!("{number:>2}  "), &hang, &format!("{BOLD}{}{BOLD:#}", headline(action)));
     verdict(page, document, action);
-    let label = if saving(action).is_some() { "saves" } else { "brings" };
+    let label = match saving(action) {
+        None if action.impact.bytes.is_some_and(|bytes| bytes != 0) => "brings",
+        _ => "saves",
+    };
     let label = format!("{hang}{FAINT}{}{FAINT:#}", text::pad(label, INNER - INDENT));
     page.row(&label, &" ".repeat(INNER), &figures(document, action));
     let most = if document.verbose { usize::MAX } else { 3 };
@@ -138,7 +141,7 @@ fn figures(document: &Document<'_>, action: &ActionReport) -> Vec<String> {
         parts.push(format!("spares writers {} a day", units::duration(-write)));
     }
     if parts.is_empty() {
-        parts.push("what was not measured".to_owned());
+        parts.push("not known".to_owned());
     }
     parts
 }
@@ -170,7 +173,7 @@ fn helped(page: &mut Page, document: &Document<'_>, help: &Help, first: bool) {
         document.report.statements.iter().find(|statement| statement.id == help.statement);
     let shown = statement
         .map_or_else(|| text::line(&help.statement), |statement| text::line(&statement.text));
-    let room = document.width.saturating_sub(INNER);
+    let room = if document.verbose { usize::MAX } else { document.width.saturating_sub(INNER) };
     inner(page, FAINT, if first { "helps" } else { "" }, &text::cut(&shown, room));
     let mut figures = format!(
         "cost {} → {BOLD}{}{BOLD:#}, {}",

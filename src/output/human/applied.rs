@@ -40,11 +40,11 @@ pub(super) fn write(page: &mut Page, report: &Report, applied: &Applied) {
     }
 }
 
-/// The outcomes alone, where the report was shown before.
+/// What a run did, without the report.
 pub(crate) fn carried_out(report: &Report, applied: &Applied, width: usize) -> String {
     let mut page = Page::new(width);
     write(&mut page, report, applied);
-    page.finish()
+    page.finish().trim_start().to_owned()
 }
 
 /// The page of `rollback`.

@@ -4,7 +4,7 @@ use anstyle::Style;
 
 use super::page::Page;
 use super::{BAD, BOLD, FAINT, GOOD};
-use crate::demo::{Comparison, Rates};
+use crate::demo::{Comparison, Expected, Rates};
 use crate::output::units;
 use crate::text;
 
@@ -18,11 +18,12 @@ const TIME: usize = 10;
 const FACTOR: usize = 9;
 const PAGES: usize = 11;
 
-/// Writes both tables: statements, and what writing costs.
+/// Writes both tables: statements, with `verbose` also what was expected of each, and what writing costs.
 pub(crate) fn on_the_clock(
     statements: &[Comparison],
     writes: &[(&str, Rates)],
     width: usize,
+    verbose: bool,
 ) -> String {
     let mut page = Page::new(width);
     // Where there is room: how many pages of 8 kB a call reads, which no clock disturbs.
@@ -62,6 +63,14 @@ pub(crate) fn on_the_clock(
             }
         }
         page.whole_line(0, &line);
+        if verbose {
+            let (kind, because) = match seen.expected {
+                Expected::Index(because) => ("an index", because),
+                Expected::Advice(because) => ("advice", because),
+                Expected::Nothing(because) => ("nothing", because),
+            };
+            page.indented(4, &format!("{FAINT}expected: {kind}; {because}{FAINT:#}"));
+        }
     }
     page.blank();
     for (name, rates) in writes {
@@ -105,7 +114,13 @@ mod tests {
     use crate::demo::{Comparison, Expected, Explained, Rates, Timing};
 
     fn comparison(name: &'static str, before: f64, after: f64) -> Comparison {
-        let timing = |ms: f64| Timing { calls: 10, p25_ms: ms, median_ms: ms, p95_ms: ms, total_ms: 10.0 * ms };
+        let timing = |ms: f64| Timing {
+            calls: 10,
+            p25_ms: ms,
+            median_ms: ms,
+            p95_ms: ms,
+            total_ms: 10.0 * ms,
+        };
         Comparison {
             name,
             per_round: 5,
@@ -126,7 +141,10 @@ mod tests {
         let statements =
             [comparison("recent logs of a user", 64.1, 0.35), comparison("user by id", 0.1, 0.12)];
         let writes = [("bare INSERTs", Rates { before: 12_000.0, after: 11_400.0 })];
-        let plain = |width| anstream::adapter::strip_str(&on_the_clock(&statements, &writes, width)).to_string();
+        let plain = |width| {
+            anstream::adapter::strip_str(&on_the_clock(&statements, &writes, width, width > 80))
+                .to_string()
+        };
         assert_eq!(
             plain(80),
             "  statement                               before     after   faster
@@ -139,6 +157,7 @@ mod tests {
 and takes 2.35 ms now.
 "
         );
+        assert!(plain(100).contains("    expected: nothing; for the test\n"), "{}", plain(100));
         assert!(plain(100).contains("183x     27,031         12\n"), "{}", plain(100));
     }
 }

@@ -1,0 +1,9 @@
+//! The applier, the journal and the rollback on real servers.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod faults;
+mod harness;
+mod journey;
+mod refusals;
+mod undo;

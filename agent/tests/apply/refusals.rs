@@ -1,0 +1,243 @@
+//! What is not begun, and that the reason names a way out.
+
+use agent::applier::{ApplyError, ApplyOptions, Effect, ErrorKind, Left};
+use agent::journal::{self, JournalError, State, Which};
+use agent::postgres::Meter;
+use agent::rollback::rollback;
+use rules::index::Key;
+
+use crate::harness::{
+    analyze_of, apply_with, connect, create, database, index_on, name_of, quick, reason,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_name_is_left_alone() {
+    let Some(db) = database().await else { return };
+    let action = db.an_index().await;
+    let name = name_of(&action);
+    db.sql.batch(&format!(r#"CREATE INDEX {name} ON app."Log" (email)"#)).await.unwrap();
+    // The journal is missing and there is an index that looks like ours.
+    let lost = db.apply(std::slice::from_ref(&action)).await.unwrap_err();
+    assert!(
+        matches!(&lost, ApplyError::Journal(JournalError::Lost { indexes }) if indexes == &[format!("app.{name}")])
+    );
+    assert_eq!(lost.kind(), ErrorKind::Refused);
+    db.sql.batch(&format!("DROP INDEX app.{name}")).await.unwrap();
+    db.apply_one(&analyze_of(db.log_table().await)).await;
+    for taken in [
+        format!(r#"CREATE INDEX {name} ON app."Log" (email)"#),
+        format!("CREATE TABLE app.{name} ()"),
+    ] {
+        db.sql.batch(&taken).await.unwrap();
+        let before = db.dump().await;
+        let effect = db.apply_one(&action).await;
+        assert!(reason(&effect).contains("is taken by"), "{effect:?}");
+        assert_eq!(db.dump().await, before);
+        let kind = if taken.contains("TABLE app") { "TABLE" } else { "INDEX" };
+        db.sql.batch(&format!("DROP {kind} app.{name}")).await.unwrap();
+    }
+    db.sql.batch(r#"CREATE INDEX other ON app."Log" ("userId", "timestamp" DESC)"#).await.unwrap();
+    assert_eq!(db.apply_one(&action).await, Effect::AlreadyThere { what: "app.other".into() });
+    assert_eq!(db.states().await, [State::Kept]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_the_wrong_kind_are_refused_with_a_recipe() {
+    let Some(db) = database().await else { return };
+    let setup = "CREATE TABLE app.parts (a int) PARTITION BY RANGE (a); CREATE UNLOGGED TABLE app.loose (a int); \
+                 CREATE VIEW app.seen AS SELECT 1 AS a; CREATE MATERIALIZED VIEW app.stored AS SELECT 1 AS a; \
+                 CREATE TABLE app.leaf PARTITION OF app.parts FOR VALUES FROM (1) TO (2)";
+    db.sql.batch(setup).await.unwrap();
+    for (name, expected) in
+        [("parts", "ATTACH PARTITION"), ("loose", "unlogged"), ("seen", "no ordinary table")]
+    {
+        let action = index_on(db.table("app", name).await, vec![Key::column("a")]);
+        let effect = db.apply_one(&action).await;
+        assert!(reason(&effect).contains(expected), "{effect:?}");
+    }
+    for name in ["stored", "leaf"] {
+        let action = index_on(db.table("app", name).await, vec![Key::column("a")]);
+        assert!(matches!(db.apply_one(&action).await, Effect::Applied { .. }), "{name}");
+    }
+    let action = analyze_of(db.table("app", "parts").await);
+    let effect = db.apply_one(&action).await;
+    assert!(matches!(effect, Effect::Applied { .. }), "{effect:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_another_by_now_is_refused() {
+    let Some(db) = database().await else { return };
+    let action = db.an_index().await;
+    db.sql.batch(r#"ALTER TABLE app."Log" RENAME TO moved; CREATE TABLE app."Log" ("userId" int, "timestamp" date)"#).await.unwrap();
+    assert!(reason(&db.apply_one(&action).await).contains("is called app.moved by now"));
+    db.sql.batch("DROP TABLE app.moved").await.unwrap();
+    assert!(reason(&db.apply_one(&action).await).contains("not there any more"));
+    assert_eq!(db.states().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_are_looked_at_before_anything_is_sent() {
+    let Some(db) = database().await else { return };
+    let role = format!("role_{}", db.name);
+    let actions = [db.an_index().await, analyze_of(db.log_table().await)];
+    let grants = format!(
+        "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA app TO {role}; \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON app.\"Log\" TO {role}"
+    );
+    db.sql.batch(&grants).await.unwrap();
+    let as_role = db.info_as(&role);
+    // The role cannot even make the journal.
+    let error = apply_with(&as_role, &actions, &quick(), &mut |_| {}).await.unwrap_err();
+    assert!(matches!(&error, ApplyError::Journal(JournalError::Create(_))), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Server);
+    assert!(error.to_string().contains("CREATE SCHEMA pgwright AUTHORIZATION"));
+    // It owns a schema for the journal, as the message advises.
+    db.sql.batch(&format!("CREATE SCHEMA pgwright AUTHORIZATION {role}")).await.unwrap();
+    let outcomes = apply_with(&as_role, &actions, &quick(), &mut |_| {}).await.unwrap();
+    for outcome in &outcomes {
+        assert!(reason(&outcome.effect).contains("GRANT postgres TO this role"), "{outcome:?}");
+    }
+    // Owner, but without CREATE on the schema.
+    db.sql.batch(&format!("ALTER TABLE app.\"Log\" OWNER TO {role}")).await.unwrap();
+    let outcomes = apply_with(&as_role, &actions, &quick(), &mut |_| {}).await.unwrap();
+    assert!(reason(&outcomes[0].effect).contains("GRANT CREATE ON SCHEMA app"));
+    assert!(matches!(outcomes[1].effect, Effect::Applied { .. }));
+    db.sql.batch(&format!("GRANT CREATE ON SCHEMA app TO {role}")).await.unwrap();
+    let outcomes = apply_with(&as_role, &actions[..1], &quick(), &mut |_| {}).await.unwrap();
+    assert!(matches!(outcomes[0].effect, Effect::Applied { .. }), "{outcomes:?}");
+    let undone =
+        rollback(&as_role, &Meter::new(), Which::All, &quick(), &mut |_| {}).await.unwrap();
+    assert_eq!(
+        undone.last().map(|one| one.effect.clone()),
+        Some(Effect::NothingToUndo {
+            why: "statistics that ANALYZE has taken cannot be taken back, and need not be".into()
+        })
+    );
+    assert_eq!(undone[0].effect, Effect::Reverted { note: None });
+    // The log is not for everybody.
+    let stranger = format!("stranger_{}", db.name);
+    db.sql.batch(&format!("CREATE ROLE {stranger} LOGIN")).await.unwrap();
+    let session = connect(&db.info_as(&stranger)).await;
+    assert!(matches!(journal::list(&session, Which::All).await, Err(JournalError::Read(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_session_is_refused() {
+    let Some(db) = database().await else { return };
+    db.sql
+        .batch(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", db.name))
+        .await
+        .unwrap();
+    let action = db.an_index().await;
+    let error = db.apply(&[action]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(error.to_string().contains("read-only"), "{error}");
+    assert_eq!(db.indexes().await, ["Log_pkey"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_or_lost_journal_stops_everything() {
+    let Some(db) = database().await else { return };
+    let action = db.an_index().await;
+    db.apply_one(&action).await;
+    let another = index_on(db.log_table().await, vec![Key::column("email")]);
+    for (change, back, expected) in [
+        (
+            r#"DROP COLUMN "undo" CASCADE"#,
+            r#"ADD COLUMN "undo" text NOT NULL DEFAULT ''"#,
+            "column \"undo\" is missing",
+        ),
+        ("ADD COLUMN mine int", "DROP COLUMN mine", "column \"mine\" was added"),
+        (
+            r#"ALTER COLUMN "attempts" TYPE bigint"#,
+            r#"ALTER COLUMN "attempts" TYPE integer"#,
+            "has type bigint, not integer",
+        ),
+    ] {
+        db.sql.batch(&format!("ALTER TABLE pgwright.\"OptimizationLog\" {change}")).await.unwrap();
+        for error in [
+            db.apply(std::slice::from_ref(&another)).await.unwrap_err(),
+            db.rollback(Which::All).await.unwrap_err(),
+        ] {
+            assert!(error.to_string().contains(expected), "{error}");
+            assert_eq!(error.kind(), ErrorKind::Refused);
+        }
+        assert!(matches!(
+            journal::list(&db.sql, Which::All).await,
+            Err(JournalError::Changed { .. })
+        ));
+        db.sql.batch(&format!("ALTER TABLE pgwright.\"OptimizationLog\" {back}")).await.unwrap();
+    }
+    db.sql.batch("DROP SCHEMA pgwright CASCADE").await.unwrap();
+    let lost = db.apply(&[another]).await.unwrap_err();
+    assert!(lost.to_string().contains(&name_of(&action)), "{lost}");
+    assert_eq!(db.indexes().await, ["Log_pkey", &name_of(&action)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn event_triggers_and_transactions_in_the_way_are_named() {
+    let Some(db) = database().await else { return };
+    let action = db.an_index().await;
+    let trigger = "CREATE FUNCTION app.f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END'; \
+                   CREATE EVENT TRIGGER watch_ddl ON ddl_command_end WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION app.f()";
+    db.apply_one(&analyze_of(db.log_table().await)).await;
+    db.sql.batch(trigger).await.unwrap();
+    assert!(reason(&db.apply_one(&action).await).contains("event trigger watch_ddl"));
+    db.sql.batch("ALTER EVENT TRIGGER watch_ddl DISABLE").await.unwrap();
+
+    let impatient = ApplyOptions { max_transaction_age: std::time::Duration::ZERO, ..quick() };
+    let other = db.session().await;
+    for (sql, end, expected) in [
+        ("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1", "ROLLBACK", "which holds a snapshot"),
+        (
+            r#"BEGIN; UPDATE app."Log" SET email = '' WHERE id = 1"#,
+            "ROLLBACK",
+            "which uses the table",
+        ),
+        (
+            r#"BEGIN; UPDATE app."Log" SET email = '' WHERE id = 1; PREPARE TRANSACTION 'p'"#,
+            "ROLLBACK PREPARED 'p'",
+            "a prepared transaction",
+        ),
+    ] {
+        other.batch(sql).await.unwrap();
+        let outcomes =
+            apply_with(&db.info(), std::slice::from_ref(&action), &impatient, &mut |_| {})
+                .await
+                .unwrap();
+        assert!(reason(&outcomes[0].effect).contains(expected), "{outcomes:?}");
+        other.batch(end).await.unwrap();
+    }
+    assert_eq!(db.states().await, [State::Kept]);
+    let outcomes = apply_with(&db.info(), &[action], &impatient, &mut |_| {}).await.unwrap();
+    assert!(matches!(outcomes[0].effect, Effect::Applied { .. }), "{outcomes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_guard_and_the_server_have_the_last_word() {
+    let Some(db) = database().await else { return };
+    let table = db.log_table().await;
+    db.sql
+        .batch("CREATE FUNCTION app.same(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1'")
+        .await
+        .unwrap();
+    let expression =
+        |sql: &str| Key::ordered(rules::index::Term::Expression(sql.into()), false, false);
+    let foreign = create(table.clone(), |d| d.keys = vec![expression("app.same(\"userId\")")]);
+    let raising = create(table.clone(), |d| d.keys = vec![expression("1 / (\"userId\" - 5)")]);
+    let missing = create(table, |d| d.keys = vec![Key::column("nobody")]);
+    let outcomes = db.apply(&[foreign, raising, missing]).await.unwrap();
+    let failed: Vec<_> = outcomes
+        .iter()
+        .map(|one| match &one.effect {
+            Effect::Failed { sqlstate, left, .. } => (sqlstate.as_deref(), *left),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        failed,
+        [(None, Left::Nothing), (Some("22012"), Left::Cleaned), (Some("42703"), Left::Nothing)]
+    );
+    assert_eq!(db.states().await, [State::Aborted; 3]);
+    assert_eq!(db.indexes().await, ["Log_pkey"]);
+}

@@ -1,0 +1,223 @@
+//! The workload out of files of SQL.
+
+use std::collections::BTreeMap;
+
+use super::{leave_out, names_parameter, reason, tidy_examples};
+use crate::snapshot::{Intake, LeftOut, Statement};
+use crate::statement::{Class, FileError, FileStatement, classify, split};
+
+/// Most unreadable statements that are named one by one; the rest is a number.
+const NAMED_MAX: usize = 20;
+
+/// A file of SQL statements that stands for the workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadFile {
+    /// Its name as the user gave it; messages name it so.
+    pub name: String,
+    /// What it holds.
+    pub text: String,
+}
+
+/// Why files of statements are no workload.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WorkloadError {
+    /// Nothing in one of them can be read.
+    #[error("`{file}` holds no statement that parses; the first, at line {line}: {reason}")]
+    NothingParses {
+        /// Its name.
+        file: String,
+        /// Line of its first statement, counted from 1.
+        line: usize,
+        /// What the grammar says of that.
+        reason: String,
+    },
+    /// They hold no statement to optimize.
+    #[error("{files} {} no SELECT, INSERT, UPDATE or DELETE on a table{}", verb(*.count), .left_out)]
+    Empty {
+        /// Their names.
+        files: String,
+        /// How many they are.
+        count: usize,
+        /// What they hold instead, as the end of a sentence.
+        left_out: String,
+    },
+}
+
+fn verb(count: usize) -> &'static str {
+    if count == 1 { "holds" } else { "hold" }
+}
+
+/// Takes the statements from files instead, as written, each run counted as one call.
+///
+/// # Errors
+/// When nothing in a file parses, and when all of them together hold no statement to optimize.
+pub fn take_in_files(
+    files: &[WorkloadFile],
+    limit: usize,
+    search_path: &[String],
+) -> Result<(Vec<Statement>, Intake), WorkloadError> {
+    let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    let mut intake = Intake { source: names.join(", "), ..Intake::default() };
+    let mut kept: Vec<Statement> = Vec::new();
+    let mut place: BTreeMap<String, usize> = BTreeMap::new();
+    let mut unread = Vec::new();
+    for file in files {
+        for (id, text) in read_file(file, &mut intake, &mut unread)? {
+            if let Some(known) = place.get(&id).map(|place| &mut kept[*place]) {
+                repeat(known, text, &mut intake);
+                continue;
+            }
+            if kept.len() == limit {
+                leave_out(&mut intake, LeftOut::BeyondLimit, 1);
+                continue;
+            }
+            place.insert(id.clone(), kept.len());
+            kept.push(written(id, text, search_path));
+        }
+    }
+    note_unread(&mut intake, &unread);
+    if kept.is_empty() && limit > 0 {
+        let left_out = describe_left_out(&intake);
+        return Err(WorkloadError::Empty { files: intake.source, count: files.len(), left_out });
+    }
+    for statement in &mut kept {
+        tidy_examples(statement);
+    }
+    kept.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok((kept, intake))
+}
+
+/// A statement of a file that cannot be read.
+struct Unread {
+    file: String,
+    line: usize,
+    reason: String,
+}
+
+/// The statements of one file: id and text.
+fn read_file(
+    file: &WorkloadFile,
+    intake: &mut Intake,
+    unread: &mut Vec<Unread>,
+) -> Result<Vec<(String, String)>, WorkloadError> {
+    let mut found = Vec::new();
+    let mut parsed = 0;
+    let first = unread.len();
+    for piece in split(&file.text) {
+        intake.seen += 1;
+        let (line, text, class) = match piece {
+            Ok(FileStatement { line, text }) => {
+                let class = match classify(&text) {
+                    // Nobody cuts the texts of a file: this one is written so.
+                    Class::Truncated => Class::Unparsable(
+                        "it ends too early: a quote, a parenthesis or a clause is left open"
+                            .to_owned(),
+                    ),
+                    class => class,
+                };
+                (line, text, class)
+            }
+            Err(FileError { line, reason }) => (line, String::new(), Class::Unparsable(reason)),
+        };
+        let count = reason(&class);
+        parsed += u64::from(count != Some(LeftOut::Unparsable));
+        if let Some(reason) = count {
+            leave_out(intake, reason, 1);
+        }
+        match class {
+            Class::Statement { fingerprint, .. } => found.push((fingerprint, text)),
+            Class::Unparsable(reason) => {
+                unread.push(Unread { file: file.name.clone(), line, reason });
+            }
+            _ => {}
+        }
+    }
+    match unread.get(first) {
+        Some(Unread { file, line, reason }) if parsed == 0 => Err(WorkloadError::NothingParses {
+            file: file.clone(),
+            line: *line,
+            reason: reason.clone(),
+        }),
+        _ => Ok(found),
+    }
+}
+
+fn written(id: String, text: String, search_path: &[String]) -> Statement {
+    Statement {
+        id,
+        queryids: Vec::new(),
+        text,
+        role: None,
+        search_path: search_path.to_vec(),
+        calls: 1,
+        total_ms: None,
+        rows: None,
+        blocks: None,
+        examples: Vec::new(),
+    }
+}
+
+/// Counts another run of a statement from a file; what it says anew is kept as an example.
+fn repeat(known: &mut Statement, text: String, intake: &mut Intake) {
+    known.calls += 1;
+    if text == known.text || known.examples.contains(&text) {
+        leave_out(intake, LeftOut::Repeated, 1);
+    } else if !names_parameter(&text) {
+        known.examples.push(text);
+    }
+}
+
+fn note_unread(intake: &mut Intake, unread: &[Unread]) {
+    for Unread { file, line, reason } in unread.iter().take(NAMED_MAX) {
+        intake.notes.push(format!("{file}:{line}: {reason}"));
+    }
+    if unread.len() > NAMED_MAX {
+        intake.notes.push(format!("{} more statements do not parse", unread.len() - NAMED_MAX));
+    }
+}
+
+fn describe_left_out(intake: &Intake) -> String {
+    let parts: Vec<String> = intake
+        .left_out
+        .iter()
+        .map(|(reason, count)| format!("{count} {}", reason.label()))
+        .collect();
+    if parts.is_empty() { String::new() } else { format!(" (left out: {})", parts.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{WorkloadError, WorkloadFile, take_in_files};
+    use crate::snapshot::LeftOut;
+
+    fn file(text: &str) -> WorkloadFile {
+        WorkloadFile { name: "w.sql".to_owned(), text: text.to_owned() }
+    }
+
+    #[test]
+    fn a_file_counts_each_statement_and_keeps_what_differs() {
+        let text = "SELECT 1 FROM t WHERE a = 1;\nSELECT 1 FROM t WHERE a = 2;\nSELECT 1 FROM t WHERE a = 2;\nSELECT 2 FROM t";
+        let (statements, intake) = take_in_files(&[file(text)], 10, &["s".to_owned()]).unwrap();
+        let repeated = statements.iter().find(|statement| statement.calls == 3).unwrap();
+        assert_eq!(repeated.examples, ["SELECT 1 FROM t WHERE a = 2"]);
+        assert_eq!((repeated.total_ms, &repeated.search_path[..]), (None, &["s".to_owned()][..]));
+        assert_eq!((intake.seen, intake.left_out), (4, [(LeftOut::Repeated, 1)].into()));
+        let (statements, intake) = take_in_files(&[file(text)], 1, &[]).unwrap();
+        assert_eq!((statements.len(), intake.left_out[&LeftOut::BeyondLimit]), (1, 1));
+    }
+
+    #[test]
+    fn a_file_of_prose_is_an_error_with_its_line() {
+        let error =
+            take_in_files(&[file("-- about\n\nThis is prose; and more")], 10, &[]).unwrap_err();
+        let WorkloadError::NothingParses { file: name, line, .. } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!((name.as_str(), *line), ("w.sql", 3));
+        let error = take_in_files(&[file("-- about\n"), file("SET a = 1")], 10, &[]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "w.sql, w.sql hold no SELECT, INSERT, UPDATE or DELETE on a table (left out: 1 utility statements)"
+        );
+    }
+}

@@ -1,0 +1,446 @@
+//! The greedy algorithm: the best move first, as long as one pays.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Chosen, HELPED_BELOW, Missing, Selection, Selector, Trust};
+use crate::index::IndexDefinition;
+use crate::whatif::{Cache, Configuration, Question};
+
+/// No statement may cost more than this multiple of its cost before.
+const HARMED_ABOVE: f64 = 1.1;
+/// A wider index must at least halve what a narrower one leaves …
+const WIDER_HALVES: f64 = 0.5;
+/// … or save this much more of the cost before.
+const WIDER_SAVES: f64 = 0.15;
+/// Indexes on one table at most, old and new together (planning time and lock slots grow with each).
+const INDEXES_PER_TABLE_MAX: usize = 15;
+
+/// One way through the candidates.
+#[derive(Clone, Copy)]
+struct Greedy<'s, 'a> {
+    of: &'s Selector<'a>,
+    trust: Trust,
+    by_density: bool,
+}
+
+/// Chooses what is proven first, then adds what only the planner promises. Under a budget the gain per byte
+/// may lead further than the gain; the better of both orders wins.
+pub(super) fn solve(of: &Selector<'_>) -> Result<Selection, Missing> {
+    let by_value = both_stages(of, false)?;
+    if of.task.storage_budget.is_none() {
+        return Ok(by_value);
+    }
+    let by_density = both_stages(of, true)?;
+    let total = |s: &Selection| {
+        s.chosen.iter().map(|c| c.gain_ms_per_day - c.write.ms_per_day).sum::<f64>()
+    };
+    Ok(if total(&by_density) > total(&by_value) { by_density } else { by_value })
+}
+
+fn both_stages(of: &Selector<'_>, by_density: bool) -> Result<Selection, Missing> {
+    let mut selection = Selection::default();
+    let proven = Greedy { of, trust: Trust::Proven, by_density };
+    let configuration = proven.extend(Configuration::new(), &mut selection)?;
+    proven.settle(&configuration, &mut selection)?;
+    let promised = Greedy { of, trust: Trust::All, by_density };
+    let everything = promised.extend(configuration.clone(), &mut selection)?;
+    if everything != configuration {
+        promised.settle(&everything, &mut selection)?;
+    }
+    selection.refusals.retain(|refusal| {
+        !selection.chosen.iter().any(|c| {
+            of.refusal(c.candidate, String::new()).what == refusal.what
+                && of.refusal(c.candidate, String::new()).table == refusal.table
+        })
+    });
+    selection.refusals.sort();
+    selection.refusals.dedup();
+    Ok(selection)
+}
+
+impl Greedy<'_, '_> {
+    fn cost(
+        &self,
+        statement: usize,
+        configuration: &Configuration,
+        cache: Cache,
+        missing: &mut BTreeSet<Question>,
+    ) -> Option<f64> {
+        self.of.known_cost(statement, configuration, cache, self.trust, missing)
+    }
+
+    /// What greedy may add at once: single candidates that help somebody, and sets that a plan uses together
+    /// (two indexes under a `BitmapOr` are each worth nothing alone).
+    fn moves(&self) -> Result<Vec<Configuration>, Missing> {
+        let priceable = self.of.priceable();
+        let mut missing = BTreeSet::new();
+        let mut moves: BTreeSet<Configuration> = BTreeSet::new();
+        for statement in 0..self.of.tables.len() {
+            let own: Configuration = priceable
+                .iter()
+                .copied()
+                .filter(|&c| self.of.task.candidates[c].serves.contains(&statement))
+                .collect();
+            let Some(before) =
+                self.cost(statement, &Configuration::new(), Cache::AsSet, &mut missing)
+            else {
+                continue;
+            };
+            let mut best_single = before;
+            for &candidate in &own {
+                let alone = Configuration::from([candidate]);
+                if let Some(cost) = self.cost(statement, &alone, Cache::AsSet, &mut missing) {
+                    best_single = best_single.min(cost);
+                    if cost <= before * HELPED_BELOW {
+                        moves.insert(alone);
+                    }
+                }
+            }
+            if own.len() > 1
+                && let Some(together) = self.cost(statement, &own, Cache::AsSet, &mut missing)
+                && together < best_single * HELPED_BELOW
+            {
+                let bindings = 0..self.of.task.cx.workload[statement].bindings.len();
+                moves.extend(
+                    bindings
+                        .filter_map(|b| self.of.price(statement, b, &own, Cache::AsSet))
+                        .map(|price| price.used.clone())
+                        .filter(|used| used.len() > 1),
+                );
+            }
+        }
+        // A foreign key's own gain needs no statement.
+        moves.extend(
+            priceable
+                .iter()
+                .filter(|&&c| self.of.task.candidates[c].own_gain_ms_per_day > 0.0)
+                .map(|&c| Configuration::from([c])),
+        );
+        if !missing.is_empty() {
+            return Err(Missing(missing));
+        }
+        self.undominated(moves)
+    }
+
+    /// Leaves out single indexes of which a narrower one does nearly as much.
+    fn undominated(&self, moves: BTreeSet<Configuration>) -> Result<Vec<Configuration>, Missing> {
+        let singles: Vec<usize> =
+            moves.iter().filter(|m| m.len() == 1).filter_map(|m| m.first().copied()).collect();
+        let mut missing = BTreeSet::new();
+        let mut dominated = BTreeSet::new();
+        for &wide in &singles {
+            for &narrow in &singles {
+                if wide != narrow && narrower(self.of.definition(narrow), self.of.definition(wide))
+                {
+                    let pays = self.wider_pays(wide, narrow, &mut missing);
+                    if !pays {
+                        dominated.insert(wide);
+                    }
+                }
+            }
+        }
+        if missing.is_empty() {
+            Ok(moves
+                .into_iter()
+                .filter(|m| !(m.len() == 1 && m.iter().any(|c| dominated.contains(c))))
+                .collect())
+        } else {
+            Err(Missing(missing))
+        }
+    }
+
+    /// Whether the wider index is worth its width to some statement, and no worse than the narrower one where
+    /// little is cached.
+    fn wider_pays(&self, wide: usize, narrow: usize, missing: &mut BTreeSet<Question>) -> bool {
+        let mut pays = false;
+        for statement in (0..self.of.tables.len()).filter(|&s| self.of.touches(s, wide)) {
+            let mut cost = |candidate: &[usize], cache| {
+                self.cost(statement, &candidate.iter().copied().collect(), cache, missing)
+            };
+            let normal = (
+                cost(&[], Cache::AsSet),
+                cost(&[wide], Cache::AsSet),
+                cost(&[narrow], Cache::AsSet),
+            );
+            let tiny = (cost(&[wide], Cache::Tiny), cost(&[narrow], Cache::Tiny));
+            if let (
+                (Some(before), Some(wide), Some(narrow)),
+                (Some(tiny_wide), Some(tiny_narrow)),
+            ) = (normal, tiny)
+            {
+                let saves = wide <= narrow * WIDER_HALVES || narrow - wide >= before * WIDER_SAVES;
+                pays |= saves && tiny_wide <= tiny_narrow;
+            }
+        }
+        pays
+    }
+
+    /// Cost under a configuration / cost as things are, the worse of both caches.
+    fn careful_ratio(
+        &self,
+        statement: usize,
+        configuration: &Configuration,
+        missing: &mut BTreeSet<Question>,
+    ) -> Option<f64> {
+        let mut ratio = |cache| {
+            let before = self.cost(statement, &Configuration::new(), cache, missing)?;
+            let after = self.cost(statement, configuration, cache, missing)?;
+            Some(after / before.max(f64::MIN_POSITIVE))
+        };
+        let (normal, tiny) = (ratio(Cache::AsSet), ratio(Cache::Tiny));
+        Some(normal?.max(tiny?))
+    }
+
+    /// Adds to what is chosen already, move by move, the best first.
+    fn extend(
+        &self,
+        mut current: Configuration,
+        selection: &mut Selection,
+    ) -> Result<Configuration, Missing> {
+        let moves = self.moves()?;
+        let settled = selection.chosen.len();
+        let mut refused: BTreeSet<&Configuration> = BTreeSet::new();
+        let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
+        loop {
+            let mut missing = BTreeSet::new();
+            let mut best: Option<(f64, &Configuration)> = None;
+            for candidate_move in
+                moves.iter().filter(|m| !m.is_subset(&current) && !refused.contains(m))
+            {
+                match self.value(&current, candidate_move, &mut missing) {
+                    Ok(value) if value > 0.0 => {
+                        let bytes =
+                            self.of.bytes(candidate_move.difference(&current)).max(1) as f64;
+                        let rank = if self.by_density { value / bytes } else { value };
+                        if best.is_none_or(|(known, _)| rank > known * (1.0 + 1e-9)) {
+                            best = Some((rank, candidate_move));
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(reason) => {
+                        for &candidate in candidate_move {
+                            reasons.entry(candidate).or_insert_with(|| reason.clone());
+                        }
+                    }
+                }
+            }
+            if !missing.is_empty() {
+                return Err(Missing(missing));
+            }
+            let Some((_, accepted)) = best else { break };
+            if let Some(gain) = self.careful_gain(&current, accepted)? {
+                self.accept(&mut current, selection, accepted, gain);
+            } else {
+                refused.insert(accepted);
+                let reason = "with a cold cache (effective_cache_size 8MB) it does not pay";
+                reasons.extend(accepted.iter().map(|&candidate| (candidate, reason.to_owned())));
+            }
+        }
+        self.prune(&mut current, selection, settled)?;
+        for (candidate, reason) in
+            reasons.into_iter().filter(|(candidate, _)| !current.contains(candidate))
+        {
+            selection.refusals.push(self.of.refusal(candidate, reason));
+        }
+        for chosen in &mut selection.chosen[settled..] {
+            chosen.under.clone_from(&current);
+        }
+        Ok(current)
+    }
+
+    /// Milliseconds per day that a move nets, or why it is refused.
+    fn value(
+        &self,
+        current: &Configuration,
+        candidate_move: &Configuration,
+        missing: &mut BTreeSet<Question>,
+    ) -> Result<f64, String> {
+        let next: Configuration = current.union(candidate_move).copied().collect();
+        if let Some(budget) =
+            self.of.task.storage_budget.filter(|&budget| self.of.bytes(next.iter()) > budget)
+        {
+            return Err(format!(
+                "does not fit the storage budget of {budget} bytes beside what saves more"
+            ));
+        }
+        for &candidate in candidate_move {
+            let table = self.of.task.candidates[candidate].change.table();
+            let existing = self.of.task.cx.snapshot.table(table).map_or(0, |t| t.indexes.len());
+            let new = next
+                .iter()
+                .filter(|&&c| self.of.task.candidates[c].change.table() == table)
+                .count();
+            if existing + new > INDEXES_PER_TABLE_MAX {
+                return Err(format!("the table would have over {INDEXES_PER_TABLE_MAX} indexes"));
+            }
+        }
+        let (mut gain, mut helped) = (0.0, false);
+        for statement in (0..self.of.tables.len())
+            .filter(|&s| candidate_move.iter().any(|&c| self.of.touches(s, c)))
+        {
+            let Some(before) = self.cost(statement, &Configuration::new(), Cache::AsSet, missing)
+            else {
+                continue;
+            };
+            let now = self.cost(statement, current, Cache::AsSet, missing);
+            let then = self.cost(statement, &next, Cache::AsSet, missing);
+            let (Some(now), Some(then)) = (now, then) else { continue };
+            if then > before * HARMED_ABOVE {
+                let id = &self.of.task.cx.workload[statement].of(self.of.task.cx.snapshot).id;
+                return Err(format!(
+                    "statement {id} would cost {:.0} % more",
+                    (then / before - 1.0) * 100.0
+                ));
+            }
+            helped |= then <= now * HELPED_BELOW;
+            gain += self.of.weights[statement] * (now - then) / before.max(f64::MIN_POSITIVE);
+        }
+        let fresh = || candidate_move.difference(current).copied();
+        let own: f64 = fresh().map(|c| self.of.task.candidates[c].own_gain_ms_per_day).sum();
+        let write: f64 = fresh().map(|c| self.of.write(c).ms_per_day).sum();
+        if !helped && own <= 0.0 {
+            return Ok(0.0);
+        }
+        let net = gain + own - write;
+        if net <= 0.0 && missing.is_empty() {
+            return Err(format!(
+                "writers would pay {write:.1} ms a day for {:.1} ms saved",
+                gain + own
+            ));
+        }
+        Ok(net)
+    }
+
+    /// Milliseconds per day that a move saves by the more careful of both caches; `None` when it saves nothing.
+    fn careful_gain(
+        &self,
+        current: &Configuration,
+        accepted: &Configuration,
+    ) -> Result<Option<f64>, Missing> {
+        let next: Configuration = current.union(accepted).copied().collect();
+        let mut missing = BTreeSet::new();
+        let mut gain = 0.0;
+        for statement in
+            (0..self.of.tables.len()).filter(|&s| accepted.iter().any(|&c| self.of.touches(s, c)))
+        {
+            let now = self.careful_ratio(statement, current, &mut missing);
+            let then = self.careful_ratio(statement, &next, &mut missing);
+            if let (Some(now), Some(then)) = (now, then) {
+                gain += self.of.weights[statement] * (now - then);
+            }
+        }
+        if !missing.is_empty() {
+            return Err(Missing(missing));
+        }
+        let own: f64 = accepted
+            .difference(current)
+            .map(|&c| self.of.task.candidates[c].own_gain_ms_per_day)
+            .sum();
+        let write: f64 = accepted.difference(current).map(|&c| self.of.write(c).ms_per_day).sum();
+        Ok((gain + own > write).then_some(gain + own))
+    }
+
+    fn accept(
+        &self,
+        current: &mut Configuration,
+        selection: &mut Selection,
+        accepted: &Configuration,
+        gain: f64,
+    ) {
+        let fresh: Vec<usize> = accepted.difference(current).copied().collect();
+        for &candidate in &fresh {
+            selection.chosen.push(Chosen {
+                candidate,
+                gain_ms_per_day: gain / fresh.len() as f64,
+                write: self.of.write(candidate),
+                bytes: self.of.bytes(std::iter::once(&candidate)),
+                under: Configuration::new(),
+            });
+        }
+        current.extend(fresh);
+    }
+
+    /// Takes back what later choices made idle: an index without which nobody's cost rises noticeably.
+    fn prune(
+        &self,
+        current: &mut Configuration,
+        selection: &mut Selection,
+        settled: usize,
+    ) -> Result<(), Missing> {
+        let fresh: Vec<usize> =
+            selection.chosen[settled..].iter().map(|chosen| chosen.candidate).collect();
+        for candidate in fresh {
+            let mut without = current.clone();
+            without.remove(&candidate);
+            let mut missing = BTreeSet::new();
+            let mut needed = self.of.task.candidates[candidate].own_gain_ms_per_day > 0.0
+                && !without
+                    .iter()
+                    .any(|&c| self.of.definition(c).covers(self.of.definition(candidate)));
+            for statement in (0..self.of.tables.len()).filter(|&s| self.of.touches(s, candidate)) {
+                let with = self.cost(statement, current, Cache::AsSet, &mut missing);
+                let gone = self.cost(statement, &without, Cache::AsSet, &mut missing);
+                if let (Some(with), Some(gone)) = (with, gone) {
+                    needed |= with <= gone * HELPED_BELOW;
+                }
+            }
+            if !missing.is_empty() {
+                return Err(Missing(missing));
+            }
+            if !needed {
+                *current = without;
+                selection.chosen.retain(|chosen| chosen.candidate != candidate);
+                selection.refusals.push(
+                    self.of.refusal(candidate, "what else was chosen does its work".to_owned()),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Prices a final configuration under both caches and shares each statement's gain out equally among the
+    /// indexes judged under it that its plans use.
+    fn settle(
+        &self,
+        configuration: &Configuration,
+        selection: &mut Selection,
+    ) -> Result<(), Missing> {
+        let mut missing = BTreeSet::new();
+        let mut gains: BTreeMap<usize, f64> = BTreeMap::new();
+        let relevant = |&s: &usize| !self.of.relevant(s, configuration).is_empty();
+        for statement in (0..self.of.tables.len()).filter(relevant) {
+            let ratio = self.careful_ratio(statement, configuration, &mut missing);
+            let cost = self.cost(statement, configuration, Cache::AsSet, &mut missing);
+            let (Some(ratio), Some(cost)) = (ratio, cost) else { continue };
+            let already = selection.ratios.get(&statement).copied().unwrap_or(1.0);
+            selection.costs.insert(statement, cost);
+            selection.ratios.insert(statement, ratio);
+            let judged = |c: &usize| {
+                selection
+                    .chosen
+                    .iter()
+                    .any(|chosen| chosen.candidate == *c && chosen.under == *configuration)
+            };
+            let used: Vec<usize> =
+                self.of.used(statement, configuration).into_iter().filter(judged).collect();
+            for &candidate in &used {
+                let gain = self.of.weights[statement] * (already - ratio).max(0.0);
+                *gains.entry(candidate).or_insert(0.0) += gain / used.len() as f64;
+            }
+        }
+        for chosen in selection.chosen.iter_mut().filter(|chosen| chosen.under == *configuration) {
+            let own = self.of.task.candidates[chosen.candidate].own_gain_ms_per_day;
+            chosen.gain_ms_per_day = gains.get(&chosen.candidate).copied().unwrap_or(0.0) + own;
+        }
+        if missing.is_empty() { Ok(()) } else { Err(Missing(missing)) }
+    }
+}
+
+/// Whether one index is of the same table and method with a true subset of the other's terms.
+fn narrower(narrow: &IndexDefinition, wide: &IndexDefinition) -> bool {
+    let terms =
+        |d: &IndexDefinition| d.keys.iter().map(|key| key.term.clone()).collect::<BTreeSet<_>>();
+    let same =
+        narrow.schema == wide.schema && narrow.table == wide.table && narrow.method == wide.method;
+    same && narrow.keys.len() < wide.keys.len() && terms(narrow).is_subset(&terms(wide))
+}
