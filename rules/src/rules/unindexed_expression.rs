@@ -1,5 +1,5 @@
 use super::unserved_predicate::{covering, create};
-use crate::bindings::{Concrete, substitute};
+use crate::bindings::{Concrete, ValueSource, substitute};
 use crate::btree;
 use crate::candidate::{Findings, Refusal};
 use crate::context::{Analyzed, Context};
@@ -140,7 +140,7 @@ impl Case<'_> {
             }
             let mut candidate = create(table, definition, "unindexed_expression", self.position);
             if !self.expression.parameters.is_empty() {
-                candidate.facts.push(if concrete.seen {
+                candidate.facts.push(if concrete.source == ValueSource::Example {
                     Fact::SeenConstant
                 } else {
                     Fact::GuessedConstant { probability: concrete.probability }

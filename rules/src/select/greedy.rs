@@ -303,10 +303,12 @@ impl Greedy<'_, '_> {
         }
         let net = gain + own - write;
         if net <= 0.0 && missing.is_empty() {
-            return Err(format!(
-                "writers would pay {write:.1} ms a day for {:.1} ms saved",
-                gain + own
-            ));
+            let saved = gain + own;
+            return Err(if saved > 0.0 {
+                format!("writers would pay {write:.1} ms a day for {saved:.1} ms saved")
+            } else {
+                "beside what was chosen it saves nothing".to_owned()
+            });
         }
         Ok(net)
     }

@@ -9,11 +9,11 @@ use super::parse::{self, NodeEnum, pg};
 use super::scope::{Names, Scope};
 use super::{
     Analysis, Block, BlockId, JoinPair, Parameter, ParameterRole, Predicate, Relation,
-    StatementKind, Unanalyzable, Write,
+    StatementKind, Target, Unanalyzable, Write,
 };
 use crate::snapshot::{Snapshot, Table};
 
-/// Levels of nesting that are followed. The decoder of pg_query gives up at about fifty in one text; views
+/// Levels of nesting that are followed. The decoder of `pg_query` gives up at about fifty in one text; views
 /// within views add theirs.
 const DEPTH_MAX: usize = 200;
 
@@ -78,6 +78,23 @@ pub fn analyze(
         });
     }
     Ok(analyzer.finish(kind))
+}
+
+/// What an expression of an index on `table`, as the server prints it, is in the terms of [`Analysis`]: equal
+/// expressions have equal SQL here. `None` when it is none over the table's columns alone.
+pub fn index_expression(sql: &str, table: &Table, snapshot: &Snapshot) -> Option<Target> {
+    let NodeEnum::SelectStmt(select) = parse::statement(&format!("SELECT {sql}")).ok()? else {
+        return None;
+    };
+    let NodeEnum::ResTarget(target) = select.target_list.first()?.node.as_ref()? else {
+        return None;
+    };
+    let mut analyzer = Analyzer::new(snapshot, &[]);
+    let table = snapshot.table(table.oid)?;
+    let mut scope = Scope::default();
+    scope.items.push(analyzer.source(table, &table.name, 0).ok()?);
+    let expr = analyzer.expr(target.val.as_deref()?, &scope, &Names::default()).ok()?;
+    analyzer.single_target(&expr).map(|(_, target)| target)
 }
 
 /// Proves by the syntax tree that a text is exactly one SELECT, INSERT, UPDATE or DELETE that creates no

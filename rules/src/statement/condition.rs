@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::analyzer::Analyzer;
-use super::expression::{Expr, Literal, commuted, extracts, negated};
+use super::expression::{Expr, Literal, commuted, negated};
 use super::{
     JoinKind, JoinPair, Operand, ParameterRole, Predicate, PredicateClass, RelationId, Target,
     print,
@@ -330,15 +330,11 @@ impl Analyzer<'_> {
                 Expr::Column(relation, name) if self.same_type(relation, &name, &to) => {
                     Expr::Column(relation, name)
                 }
-                value => Expr::Cast(Box::new(value), to),
-            },
-            Expr::Operator(left, name, right) if extracts(&name) => match *right {
-                Expr::Cast(key, to)
-                    if to == "text" && matches!(*key, Expr::Constant(_, Literal::Text)) =>
-                {
-                    Expr::Operator(left, name, key)
+                // A literal where the server expects a text.
+                Expr::Constant(text, Literal::Text) if to == "text" => {
+                    Expr::Constant(text, Literal::Text)
                 }
-                right => Expr::Operator(left, name, Box::new(right)),
+                value => Expr::Cast(Box::new(value), to),
             },
             other => other,
         })

@@ -9,7 +9,7 @@ use super::scope::{Item, Meaning, Names, Scope, meaning};
 use super::{BlockId, JoinKind, Unanalyzable};
 use crate::snapshot::View;
 
-impl<'s> Analyzer<'s> {
+impl Analyzer<'_> {
     /// Adds what one item of a FROM clause offers to the scope.
     pub(super) fn from(
         &mut self,

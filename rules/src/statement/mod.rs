@@ -1,8 +1,9 @@
 //! What a statement asks of its tables: the typed description on which candidates and bindings rest.
 //!
-//! [`analyze`] reads one statement with the server's own grammar (pg_query), resolves names against the
+//! [`analyze`] reads one statement with the server's own grammar (`pg_query`), resolves names against the
 //! [`Snapshot`](crate::snapshot::Snapshot) and answers with an [`Analysis`], or with the reason why not.
 
+mod align;
 mod analyzer;
 mod classify;
 mod condition;
@@ -12,6 +13,7 @@ pub mod guard;
 pub mod index_shape;
 mod mask;
 mod parse;
+mod path;
 mod print;
 mod query;
 mod repair;
@@ -24,10 +26,12 @@ mod write;
 
 use std::collections::BTreeMap;
 
-pub use analyzer::{analyze, is_single_plannable};
+pub use align::{Literals, align, with_literals};
+pub use analyzer::{analyze, index_expression, is_single_plannable};
 pub use classify::{Class, MARKER, classify, classify_within};
 pub use mask::mask;
 pub use parse::fingerprint;
+pub use path::{JsonPath, PathStep, json_path};
 pub use repair::{Repaired, repair};
 pub use split::{FileError, FileStatement, split};
 
@@ -92,7 +96,7 @@ pub struct Analysis {
     pub relations: Vec<Relation>,
     /// Every SELECT (or the body of UPDATE/DELETE) in it, the outermost first.
     pub blocks: Vec<Block>,
-    /// Conditions on single relations, ANDed at the top of their block (WHERE, HAVING without aggregates, ON of inner joins and of the nullable side).
+    /// Conditions on single relations, `ANDed` at the top of their block (WHERE, HAVING without aggregates, ON of inner joins and of the nullable side).
     pub predicates: Vec<Predicate>,
     /// Equality joins between relations: nodes are [`RelationId`]s, an edge holds the pairs of columns compared.
     pub joins: UnGraphMap<RelationId, Vec<JoinPair>>,
@@ -185,7 +189,7 @@ pub enum PredicateClass {
     Contains,
     /// `?`, `?|`, `?&` on jsonb.
     HasKey,
-    /// `&&`, `<@` and what else GIN or GiST serve.
+    /// `&&`, `<@` and what else GIN or `GiST` serve.
     Overlaps,
     /// `@@` on tsvector or jsonpath.
     Matches,
@@ -237,7 +241,7 @@ pub struct Predicate {
     /// Number of the OR that it stands in: predicates of one relation with the same number are alternatives.
     /// They are given only where every arm of the OR has one, so that a bitmap of the arms can serve it.
     pub alternative: Option<usize>,
-    /// Arm of that OR, from 0; predicates of one arm are ANDed. 0 outside of an OR.
+    /// Arm of that OR, from 0; predicates of one arm are `ANDed`. 0 outside of an OR.
     pub arm: usize,
 }
 
@@ -314,6 +318,8 @@ pub enum ParameterRole {
     Offset,
     /// Field name of `date_trunc`, `extract`, `date_part`.
     DateField,
+    /// Name of a time zone, for `AT TIME ZONE`.
+    TimeZone,
     /// Key of `->`, `->>`, `#>`, `jsonb_extract_path` …
     JsonKey,
     /// A value that is stored (INSERT … VALUES, SET).

@@ -1,4 +1,4 @@
-//! The one module that calls pg_query, the server's own grammar.
+//! The one module that calls `pg_query`, the server's own grammar.
 //!
 //! Everything that another module needs of it is asked for here, so that its options (above all the one that
 //! keeps relation names in a fingerprint) are chosen in one place. The C code guards its own stack and the
@@ -93,7 +93,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Lexeme>, Unanalyzable> {
         .collect())
 }
 
-/// What pg_query's refusal means to us.
+/// What `pg_query`'s refusal means to us.
 fn refusal(error: &pg_query::Error) -> Unanalyzable {
     let message = match error {
         pg_query::Error::Decode(_) => return Unanalyzable::TooDeep,

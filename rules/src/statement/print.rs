@@ -1,5 +1,7 @@
 //! Resolved expressions as SQL, with unqualified column names, and the typed form of them.
 
+use std::fmt::Write as _;
+
 use super::expression::{Call, Expr, Literal, Step};
 use super::parse::{NodeEnum, pg};
 use super::{Expression, Target};
@@ -42,8 +44,8 @@ pub(super) fn sql(expr: &Expr) -> String {
             let mut text = format!("({})", sql(value));
             for step in steps {
                 match step {
-                    Step::Field(name) => text.push_str(&format!(".{}", quote::ident(name))),
-                    Step::Index(index) => text.push_str(&format!("[{}]", sql(index))),
+                    Step::Field(name) => _ = write!(text, ".{}", quote::ident(name)),
+                    Step::Index(index) => _ = write!(text, "[{}]", sql(index)),
                 }
             }
             text
@@ -81,13 +83,13 @@ fn constant(text: &str, kind: Literal) -> String {
 fn case(operand: Option<&Expr>, arms: &[(Expr, Expr)], otherwise: Option<&Expr>) -> String {
     let mut text = "CASE".to_owned();
     if let Some(operand) = operand {
-        text.push_str(&format!(" {}", primary(operand)));
+        _ = write!(text, " {}", primary(operand));
     }
     for (when, then) in arms {
-        text.push_str(&format!(" WHEN {} THEN {}", sql(when), sql(then)));
+        _ = write!(text, " WHEN {} THEN {}", sql(when), sql(then));
     }
     if let Some(otherwise) = otherwise {
-        text.push_str(&format!(" ELSE {}", sql(otherwise)));
+        _ = write!(text, " ELSE {}", sql(otherwise));
     }
     text.push_str(" END");
     text
@@ -129,10 +131,10 @@ pub(super) fn target(expr: &Expr) -> Target {
         Expr::Call(call) => add(&mut described.functions, (call.schema.clone(), call.name.clone())),
         // All of these are as stable as now(), and pg_proc has no entry of their own name.
         Expr::Clock(_) => {
-            add(&mut described.functions, (Some("pg_catalog".to_owned()), "now".to_owned()))
+            add(&mut described.functions, (Some("pg_catalog".to_owned()), "now".to_owned()));
         }
         Expr::Operator(_, name, _) | Expr::Any { operator: name, .. } => {
-            add(&mut described.operators, name.clone())
+            add(&mut described.operators, name.clone());
         }
         Expr::In(..) => add(&mut described.operators, "=".to_owned()),
         Expr::Cast(_, to) => add(&mut described.casts, to.clone()),
@@ -180,7 +182,7 @@ pub(super) fn type_name(name: &pg::TypeName) -> String {
         .collect();
     // An interval's modifiers are a bit mask of fields; the value's meaning does not hang on them.
     if !modifiers.is_empty() && text != "interval" {
-        text.push_str(&format!("({})", modifiers.join(",")));
+        _ = write!(text, "({})", modifiers.join(","));
     }
     text.push_str(&"[]".repeat(name.array_bounds.len()));
     text

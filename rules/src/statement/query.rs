@@ -97,7 +97,7 @@ impl Analyzer<'_> {
         let second = self.query(second, outer, &names)?;
         self.aggregate([block, first.block, second.block]);
         self.blocks[block].relations = self.relations_of([first.block, second.block]);
-        self.combine(vec![first.columns, second.columns])
+        self.combine(&[first.columns, second.columns])
     }
 
     fn aggregate(&mut self, blocks: impl IntoIterator<Item = BlockId>) {
@@ -115,7 +115,7 @@ impl Analyzer<'_> {
     }
 
     /// The columns of a set operation: each is what its arms put there.
-    fn combine(&mut self, arms: Vec<Columns>) -> Result<Columns, Unanalyzable> {
+    fn combine(&mut self, arms: &[Columns]) -> Result<Columns, Unanalyzable> {
         let names: Vec<String> =
             arms.first().into_iter().flatten().map(|(name, _)| name.clone()).collect();
         let mut columns = Vec::new();
@@ -154,7 +154,8 @@ impl Analyzer<'_> {
                 self.output(expr);
             }
         }
-        let columns = self.combine(queries.into_iter().map(|query| query.columns).collect())?;
+        let each: Vec<Columns> = queries.into_iter().map(|query| query.columns).collect();
+        let columns = self.combine(&each)?;
         let scope = Scope::within(outer);
         let keys = self.sort_keys(&select.sort_clause, &columns, &scope, names)?;
         let limit = self.limit(select, &scope, names)?;
@@ -329,7 +330,7 @@ impl Analyzer<'_> {
         for node in &set.content {
             match &node.node {
                 Some(NodeEnum::GroupingSet(inner)) => {
-                    all.extend(self.grouping_set(inner, columns, scope, names)?)
+                    all.extend(self.grouping_set(inner, columns, scope, names)?);
                 }
                 _ => all.push(self.by_name(node, columns, scope, names, true)?),
             }

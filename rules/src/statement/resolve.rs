@@ -165,17 +165,17 @@ impl Analyzer<'_> {
         let mut made_of = Vec::new();
         match node {
             NodeEnum::JsonObjectConstructor(inner) => {
-                made_of = self.list(&inner.exprs, scope, names)?
+                made_of = self.list(&inner.exprs, scope, names)?;
             }
             NodeEnum::JsonArrayConstructor(inner) => {
-                made_of = self.list(&inner.exprs, scope, names)?
+                made_of = self.list(&inner.exprs, scope, names)?;
             }
             NodeEnum::JsonKeyValue(inner) => {
                 made_of.extend(self.maybe(inner.key.as_deref(), scope, names)?);
                 made_of.extend(self.json_value(inner.value.as_deref(), scope, names)?);
             }
             NodeEnum::JsonValueExpr(inner) => {
-                made_of.extend(self.json_value(Some(inner), scope, names)?)
+                made_of.extend(self.json_value(Some(inner), scope, names)?);
             }
             NodeEnum::JsonFuncExpr(inner) => {
                 made_of.extend(self.json_value(inner.context_item.as_deref(), scope, names)?);
@@ -183,7 +183,7 @@ impl Analyzer<'_> {
                 made_of.extend(self.list(&inner.passing, scope, names)?);
             }
             NodeEnum::JsonIsPredicate(inner) => {
-                made_of.extend(self.maybe(inner.expr.as_deref(), scope, names)?)
+                made_of.extend(self.maybe(inner.expr.as_deref(), scope, names)?);
             }
             _ => {}
         }

@@ -107,8 +107,9 @@ impl<'p> Scope<'p> {
         match parts {
             [name] => self.bare(name),
             [alias, name] => self.item(None, alias)?.column(name),
-            [schema, table, name] => self.item(Some(schema), table)?.column(name),
-            [_, schema, table, name] => self.item(Some(schema), table)?.column(name),
+            [schema, table, name] | [_, schema, table, name] => {
+                self.item(Some(schema), table)?.column(name)
+            }
             _ => None,
         }
     }

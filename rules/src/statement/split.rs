@@ -27,7 +27,7 @@ pub struct FileError {
 
 /// The statements of a file in order, and what in it is none.
 pub fn split(sql: &str) -> Vec<Result<FileStatement, FileError>> {
-    let mut file = File { sql, at: 0, found: Vec::new() };
+    let mut file = File { sql, at: 0, counted: (0, 1), found: Vec::new() };
     while file.next() {}
     file.found
 }
@@ -36,6 +36,8 @@ struct File<'f> {
     sql: &'f str,
     /// Byte at which the next statement is sought.
     at: usize,
+    /// A byte before that, and its line.
+    counted: (usize, usize),
     found: Vec<Result<FileStatement, FileError>>,
 }
 
@@ -89,12 +91,13 @@ impl File<'_> {
         };
         match refusal {
             None => {
-                self.found
-                    .push(Ok(FileStatement { line: self.line(start), text: text.to_owned() }));
+                let line = self.line(start);
+                self.found.push(Ok(FileStatement { line, text: text.to_owned() }));
                 self.skip_copy_data(text);
             }
             Some(reason) => {
-                self.found.push(Err(FileError { line: self.line(start), reason }));
+                let line = self.line(start);
+                self.found.push(Err(FileError { line, reason }));
                 if let Some(doubt) = cut.doubt {
                     self.at = doubt;
                     return true;
@@ -115,11 +118,14 @@ impl File<'_> {
     fn meta(&mut self, start: usize) {
         let command = self.sql[start..self.at].split_whitespace().next().unwrap_or("\\");
         let reason = format!("psql's own command {command} is no SQL");
-        self.found.push(Err(FileError { line: self.line(start), reason }));
+        let line = self.line(start);
+        self.found.push(Err(FileError { line, reason }));
     }
 
-    fn line(&self, at: usize) -> usize {
-        self.sql.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1
+    fn line(&mut self, at: usize) -> usize {
+        let (from, line) = if at >= self.counted.0 { self.counted } else { (0, 1) };
+        self.counted = (at, line + self.sql[from..at].matches('\n').count());
+        self.counted.1
     }
 
     /// After `COPY … FROM STDIN` the data stands in the file, up to a line `\.`.
@@ -207,10 +213,8 @@ fn quote_end(sql: &str, at: usize, escapes: bool) -> Option<usize> {
 /// The dollar quote's tag with both dollars, when one begins at `at`.
 fn dollar_tag(sql: &str, at: usize) -> Option<&str> {
     let rest = &sql[at + 1..];
-    let length = rest.find('$')?;
-    let tag = &rest[..length];
-    let named = tag.chars().all(|c| c.is_alphanumeric() || c == '_')
-        && !tag.starts_with(|c: char| c.is_ascii_digit());
+    let length = rest.find(|c: char| !c.is_alphanumeric() && c != '_')?;
+    let named = rest[length..].starts_with('$') && !rest.starts_with(|c: char| c.is_ascii_digit());
     named.then(|| &sql[at..at + length + 2])
 }
 

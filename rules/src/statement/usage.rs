@@ -15,6 +15,10 @@ const JSON_PATHS: &[&str] = &[
     "json_extract_path_text",
 ];
 
+/// Functions whose first argument is the value and whose others say how to read it.
+const READERS: &[&str] =
+    &["like_escape", "similar_to_escape", "to_date", "to_timestamp", "to_number"];
+
 /// A place where values are stored: oid of the table, and column.
 pub(super) type Place<'a> = Option<(u32, &'a str)>;
 
@@ -68,7 +72,7 @@ impl Analyzer<'_> {
             }
             Expr::And(_) | Expr::Or(_) | Expr::Not(_) | Expr::Test(..) => self.all(expr.children()),
             Expr::Case(operand, arms, otherwise) => {
-                self.case_use(operand.as_deref(), arms, otherwise.as_deref(), role, place)
+                self.case_use(operand.as_deref(), arms, otherwise.as_deref(), role, place);
             }
             Expr::Call(call) => self.call_use(&call.name, &call.arguments, role, place),
             Expr::Sublink { test, outputs, outer, .. } => {
@@ -115,6 +119,9 @@ impl Analyzer<'_> {
 
     fn call_use(&mut self, name: &str, arguments: &[Expr], role: ParameterRole, place: Place) {
         let first = arguments.first();
+        if let ("timezone", Some(Expr::Parameter(number))) = (name, first) {
+            self.role(*number, ParameterRole::TimeZone, None);
+        }
         if DATE_FIELDS.contains(&name) {
             for number in first.map(Expr::parameters).unwrap_or_default() {
                 self.role(number, ParameterRole::DateField, None);
@@ -186,6 +193,12 @@ impl Analyzer<'_> {
     }
 
     fn compared_with(&mut self, column: &Expr, operator: &str, value: &Expr, any: bool) {
+        let value = match value.uncast() {
+            Expr::Call(call) if READERS.contains(&call.name.as_str()) => {
+                call.arguments.first().unwrap_or(value)
+            }
+            _ => value,
+        };
         let numbers = value.parameters();
         if numbers.is_empty() || !value.relations().is_empty() || value.folds() {
             return;
@@ -233,7 +246,8 @@ fn rank(role: ParameterRole) -> u8 {
         ParameterRole::Stored => 2,
         ParameterRole::JsonKey => 3,
         ParameterRole::DateField => 4,
-        ParameterRole::Offset => 5,
-        ParameterRole::Limit => 6,
+        ParameterRole::TimeZone => 5,
+        ParameterRole::Offset => 6,
+        ParameterRole::Limit => 7,
     }
 }

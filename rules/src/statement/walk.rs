@@ -96,7 +96,7 @@ impl<'t> Children<'t> {
             NodeEnum::CommonTableExpr(inner) => self.one(inner.ctequery.as_deref()),
             NodeEnum::ResTarget(inner) => self.one(inner.val.as_deref()),
             NodeEnum::MultiAssignRef(inner) if inner.colno == 1 => {
-                self.one(inner.source.as_deref())
+                self.one(inner.source.as_deref());
             }
             NodeEnum::SortBy(inner) => self.one(inner.node.as_deref()),
             NodeEnum::GroupingSet(inner) => self.list(&inner.content),

@@ -200,25 +200,14 @@ impl<'s> Analyzer<'s> {
             columns.insert(target.name.clone());
             let Some(value) = target.val.as_deref() else { continue };
             let place = Some((table.oid, target.name.as_str()));
-            match &value.node {
-                // `SET (a, b) = (x, y)`: the source comes again for each column.
-                Some(NodeEnum::MultiAssignRef(part)) => {
-                    let Some(source) = part.source.as_deref() else { continue };
-                    if let Some(NodeEnum::RowExpr(row)) = &source.node {
-                        let index = usize::try_from(part.colno - 1).unwrap_or(0);
-                        if let Some(node) = row.args.get(index) {
-                            let value = self.expr(node, scope, names)?;
-                            self.note(&value, ParameterRole::Stored, place);
-                        }
-                    } else if part.colno == 1 {
-                        let value = self.expr(source, scope, names)?;
-                        self.note(&value, ParameterRole::Stored, place);
-                    }
-                }
-                _ => {
-                    let value = self.expr(value, scope, names)?;
-                    self.note(&value, ParameterRole::Stored, place);
-                }
+            // `SET (a, b) = (x, y)`: the source comes again for each column.
+            let value = match &value.node {
+                Some(NodeEnum::MultiAssignRef(part)) => assigned(part),
+                _ => Some(value),
+            };
+            if let Some(value) = value {
+                let value = self.expr(value, scope, names)?;
+                self.note(&value, ParameterRole::Stored, place);
             }
         }
         Ok(columns)
@@ -231,6 +220,15 @@ impl<'s> Analyzer<'s> {
         names: &Names,
     ) -> Result<Columns, Unanalyzable> {
         clause.map_or(Ok(Vec::new()), |clause| self.targets(&clause.exprs, scope, names))
+    }
+}
+
+/// What one column of a multiple assignment gets: its part of a row, or the whole subquery, read once.
+fn assigned(part: &pg::MultiAssignRef) -> Option<&pg::Node> {
+    let source = part.source.as_deref()?;
+    match &source.node {
+        Some(NodeEnum::RowExpr(row)) => row.args.get(usize::try_from(part.colno - 1).ok()?),
+        _ => Some(source).filter(|_| part.colno == 1),
     }
 }
 

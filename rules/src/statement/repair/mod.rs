@@ -20,7 +20,8 @@ use super::walk::walk;
 pub struct Repaired {
     /// The text, its parameters numbered `$1` to `$n` without gaps.
     pub text: String,
-    /// Number of each parameter in the given text, and in [`Self::text`]. Several can have become one.
+    /// Number of each parameter in the given text, and in [`Self::text`]. Several can have become one; one whose
+    /// literal was found is in the text no more, and not here.
     pub parameters: BTreeMap<u16, u16>,
     /// What was mended, one sentence each.
     pub notes: Vec<String>,
@@ -49,10 +50,8 @@ pub fn repair(text: &str) -> Repaired {
         }
         _ => {}
     });
-    if same.iter().any(|(number, first)| number != first) {
-        edits.note(
-            "equal expressions in SELECT, GROUP BY and ORDER BY share their parameters again",
-        );
+    if !same.literals.is_empty() || same.first.iter().any(|(number, first)| number != first) {
+        edits.note("equal expressions in SELECT, GROUP BY and ORDER BY are equal again");
     }
     edits.finish()
 }
@@ -79,18 +78,30 @@ struct Edits<'t> {
     tokens: Vec<Lexeme>,
     /// Old number -> new number.
     numbers: BTreeMap<u16, u16>,
+    /// Old number -> the literal that it was.
+    literals: BTreeMap<u16, String>,
     /// What stands in place of a token, by its index.
     replaced: BTreeMap<usize, String>,
     notes: Vec<String>,
 }
 
 impl<'t> Edits<'t> {
-    fn new(text: &'t str, tokens: Vec<Lexeme>, same: &BTreeMap<u16, u16>) -> Self {
-        let kept: BTreeSet<u16> = same.values().copied().collect();
+    fn new(text: &'t str, tokens: Vec<Lexeme>, same: &same::Same) -> Self {
+        let kept: BTreeSet<u16> = same
+            .first
+            .values()
+            .copied()
+            .filter(|first| !same.literals.contains_key(first))
+            .collect();
         let dense: BTreeMap<u16, u16> = kept.into_iter().zip(1..).collect();
         let numbers =
-            same.iter().filter_map(|(old, first)| Some((*old, *dense.get(first)?))).collect();
-        Self { text, tokens, numbers, replaced: BTreeMap::new(), notes: Vec::new() }
+            same.first.iter().filter_map(|(old, first)| Some((*old, *dense.get(first)?))).collect();
+        let literals = same
+            .first
+            .iter()
+            .filter_map(|(old, first)| Some((*old, same.literals.get(first)?.clone())))
+            .collect();
+        Self { text, tokens, numbers, literals, replaced: BTreeMap::new(), notes: Vec::new() }
     }
 
     fn note(&mut self, words: &str) {
@@ -117,6 +128,12 @@ impl<'t> Edits<'t> {
     fn parameter(&self, index: usize) -> Option<String> {
         let old = number(self.text, self.tokens.get(index)?)?;
         Some(format!("${}", self.numbers.get(&old)?))
+    }
+
+    /// What stands at a parameter token after all: its new number, or the literal that it was.
+    fn restored(&self, index: usize) -> Option<String> {
+        let old = number(self.text, self.tokens.get(index)?)?;
+        self.literals.get(&old).cloned().or_else(|| self.parameter(index))
     }
 
     fn replace(&mut self, index: usize, with: impl Into<String>) {
@@ -192,7 +209,9 @@ impl<'t> Edits<'t> {
     /// `EXTRACT($1 FROM x)` -> `pg_catalog.extract($1, x)`, the function behind the syntax.
     fn extract(&mut self, call: &pg::FuncCall) {
         let Some(start) = self.at(call.location) else { return };
-        if self.kinds(start, &[Token::Extract, Token::Ascii40, Token::Param, Token::From]) {
+        let parameter =
+            self.kinds(start, &[Token::Extract, Token::Ascii40, Token::Param, Token::From]);
+        if parameter && self.parameter(start + 2).is_some() {
             self.replace(start, "pg_catalog.extract");
             self.replace(start + 3, ",");
             self.note("EXTRACT with a parameter is the function that it stands for");
@@ -265,7 +284,7 @@ impl<'t> Edits<'t> {
         for (index, token) in self.tokens.iter().enumerate() {
             let new = match self.replaced.get(&index) {
                 Some(new) => new.clone(),
-                None => match self.parameter(index) {
+                None => match self.restored(index) {
                     Some(parameter) => parameter,
                     None => continue,
                 },

@@ -1,8 +1,10 @@
 //! Parameters that were one literal: those of an expression that stands in SELECT and again in GROUP BY,
 //! ORDER BY or DISTINCT ON.
 //!
-//! Found among the tokens of one query level: an item of GROUP BY is sought in the select list, in HAVING and in
-//! ORDER BY, parameters matching any parameter.
+//! `pg_stat_statements` numbers the literals of the select list and leaves those of an equal item of GROUP BY as
+//! they are, since the server keeps one copy of the expression. So the literal is known, and goes back to where
+//! it was. Found among the tokens of one query level: an item is sought in the select list, in HAVING and in
+//! ORDER BY, a parameter matching any literal or parameter.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,13 +12,26 @@ use std::ops::Range;
 use super::super::parse::{Lexeme, Token};
 use super::number;
 
-/// Every parameter of a text, with the first of those that must be equal to it.
-pub(super) fn unify(text: &str, tokens: &[Lexeme]) -> BTreeMap<u16, u16> {
-    let mut numbers: BTreeMap<u16, u16> = tokens
+/// What the parameters of a text were.
+#[derive(Debug, Default)]
+pub(super) struct Same {
+    /// Every parameter, with the first of those that were the same literal.
+    pub(super) first: BTreeMap<u16, u16>,
+    /// The literal of such a first one, where the text still has it.
+    pub(super) literals: BTreeMap<u16, String>,
+}
+
+/// Finds what the parameters of a text were.
+pub(super) fn unify(text: &str, tokens: &[Lexeme]) -> Same {
+    let first = tokens
         .iter()
         .filter_map(|token| number(text, token))
         .map(|number| (number, number))
         .collect();
+    let mut same = Same { first, literals: BTreeMap::new() };
+    if same.first.is_empty() {
+        return same;
+    }
     let level = Levels { text, tokens, depths: depths(tokens) };
     for index in 0..tokens.len() {
         let clause = match (tokens[index].token, tokens.get(index + 1).map(|token| token.token)) {
@@ -26,17 +41,36 @@ pub(super) fn unify(text: &str, tokens: &[Lexeme]) -> BTreeMap<u16, u16> {
             _ => continue,
         };
         for group in shapes(&level, clause.items) {
-            level.pair(&group, &clause.sought_in, &mut numbers);
+            level.pair(&group, &clause.sought_in, &mut same);
         }
     }
-    // Chains end at the smallest number of each set.
-    let first = |mut number: u16| {
-        while let Some(&before) = numbers.get(&number).filter(|before| **before != number) {
+    same.settle()
+}
+
+impl Same {
+    fn first_of(&self, mut number: u16) -> u16 {
+        while let Some(&before) = self.first.get(&number).filter(|before| **before != number) {
             number = before;
         }
         number
-    };
-    numbers.keys().map(|number| (*number, first(*number))).collect()
+    }
+
+    /// Makes two parameters one: the smaller is the first.
+    fn join(&mut self, one: u16, other: u16) {
+        let (one, other) = (self.first_of(one), self.first_of(other));
+        self.first.insert(one.max(other), one.min(other));
+    }
+
+    /// Ends the chains at the first of each set.
+    fn settle(self) -> Self {
+        let first = self.first.keys().map(|number| (*number, self.first_of(*number))).collect();
+        let literals = self
+            .literals
+            .iter()
+            .map(|(number, text)| (self.first_of(*number), text.clone()))
+            .collect();
+        Self { first, literals }
+    }
 }
 
 /// Items of a clause, and where their like is sought.
@@ -73,9 +107,8 @@ fn depths(tokens: &[Lexeme]) -> Vec<usize> {
 fn shapes(level: &Levels, items: Vec<Range<usize>>) -> Vec<Vec<Range<usize>>> {
     let mut groups: Vec<Vec<Range<usize>>> = Vec::new();
     for item in items {
-        let bare = item.len() < 2
-            || !level.tokens[item.clone()].iter().any(|token| token.token == Token::Param);
-        if bare {
+        let telling = item.clone().any(|at| level.value(at));
+        if item.len() < 2 || !telling {
             continue;
         }
         match groups.iter_mut().find(|group| level.alike(&group[0], &item)) {
@@ -109,7 +142,10 @@ impl Levels<'_> {
         let Some(select) = self.select_before(open, depth) else { return Clause::default() };
         let close = self.end(open + 1, depth, |token| token == Token::Ascii41);
         let list = self.select_list(select, depth);
-        Clause { items: self.items(open + 1..close, inner), sought_in: vec![close..list.end] }
+        Clause {
+            items: self.items(open + 1..close, inner),
+            sought_in: std::iter::once(close..list.end).collect(),
+        }
     }
 
     /// The SELECT of the same brackets before a token.
@@ -164,12 +200,7 @@ impl Levels<'_> {
     }
 
     /// Makes the parameters of the items equal to those of their like.
-    fn pair(
-        &self,
-        items: &[Range<usize>],
-        sought_in: &[Range<usize>],
-        numbers: &mut BTreeMap<u16, u16>,
-    ) {
+    fn pair(&self, items: &[Range<usize>], sought_in: &[Range<usize>], same: &mut Same) {
         let length = items[0].len();
         for region in sought_in {
             let starts = region.clone().filter(|start| start + length <= region.end);
@@ -180,12 +211,16 @@ impl Levels<'_> {
             for (index, place) in found.into_iter().enumerate() {
                 let item = &items[index.min(items.len() - 1)];
                 for (one, other) in item.clone().zip(place) {
-                    let pair = (
-                        number(self.text, &self.tokens[one]),
-                        number(self.text, &self.tokens[other]),
-                    );
-                    if let (Some(one), Some(other)) = pair {
-                        join(numbers, one, other);
+                    let (one, other) = (&self.tokens[one], &self.tokens[other]);
+                    match (number(self.text, one), number(self.text, other)) {
+                        (Some(one), Some(other)) => same.join(one, other),
+                        (None, Some(number)) => {
+                            same.literals.insert(number, self.source(one).to_owned());
+                        }
+                        (Some(number), None) => {
+                            same.literals.insert(number, self.source(other).to_owned());
+                        }
+                        (None, None) => {}
                     }
                 }
             }
@@ -198,32 +233,40 @@ impl Levels<'_> {
     }
 
     fn same(&self, one: usize, other: usize) -> bool {
-        let (one, other) = (&self.tokens[one], &self.tokens[other]);
-        if one.token != other.token {
+        let (left, right) = (&self.tokens[one], &self.tokens[other]);
+        if left.token == Token::Param && self.value(other)
+            || right.token == Token::Param && self.value(one)
+        {
+            return true;
+        }
+        if left.token != right.token {
             return false;
         }
-        let text = |token: &Lexeme| self.text.get(token.start..token.end).unwrap_or_default();
-        match one.token {
-            Token::Param => true,
-            Token::Ident if !text(one).starts_with('"') => {
-                text(one).eq_ignore_ascii_case(text(other))
+        match left.token {
+            Token::Ident if !self.source(left).starts_with('"') => {
+                self.source(left).eq_ignore_ascii_case(self.source(right))
             }
-            _ if one.keyword => true,
-            _ => text(one) == text(other),
+            _ if left.keyword => true,
+            _ => self.source(left) == self.source(right),
         }
     }
-}
 
-/// Makes two parameters one: the smaller is the first.
-fn join(numbers: &mut BTreeMap<u16, u16>, one: u16, other: u16) {
-    let first = |numbers: &BTreeMap<u16, u16>, mut number: u16| {
-        while let Some(&before) = numbers.get(&number).filter(|before| **before != number) {
-            number = before;
-        }
-        number
-    };
-    let (one, other) = (first(numbers, one), first(numbers, other));
-    numbers.insert(one.max(other), one.min(other));
+    fn source(&self, token: &Lexeme) -> &str {
+        self.text.get(token.start..token.end).unwrap_or_default()
+    }
+
+    /// Whether the token is a parameter or a literal; the field of an EXTRACT is one too.
+    fn value(&self, at: usize) -> bool {
+        use Token::{
+            Ascii40, Bconst, Extract, FalseP, Fconst, Iconst, NullP, Param, Sconst, TrueP, Usconst,
+            Xconst,
+        };
+        let token = self.tokens[at].token;
+        matches!(
+            token,
+            Param | Sconst | Usconst | Iconst | Fconst | Bconst | Xconst | TrueP | FalseP | NullP
+        ) || at >= 2 && self.tokens[at - 1].token == Ascii40 && self.tokens[at - 2].token == Extract
+    }
 }
 
 fn ends_clause(token: Token) -> bool {

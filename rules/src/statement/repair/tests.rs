@@ -132,6 +132,30 @@ fn equal_expressions_share_their_parameters() {
 }
 
 #[test]
+fn literals_that_are_still_there_go_back() {
+    let repaired = repair(
+        "select date_trunc($1, ts), count(*) from t where a > $2 group by date_trunc('day', ts) order by date_trunc('day', ts) limit $3",
+    );
+    assert_eq!(
+        repaired.text,
+        "select date_trunc('day', ts), count(*) from t where a > $1 group by date_trunc('day', ts) order by date_trunc('day', ts) limit $2"
+    );
+    assert_eq!(repaired.parameters.into_iter().collect::<Vec<_>>(), [(2, 1), (3, 2)]);
+    becomes(
+        "select extract($1 from ts) from t group by extract(year from ts)",
+        "select extract(year from ts) from t group by extract(year from ts)",
+    );
+    becomes(
+        "select ts + interval $1 from t group by ts + interval '1 day'",
+        "select ts + interval '1 day' from t group by ts + interval '1 day'",
+    );
+    becomes(
+        "select case when a > $1 then $2 else $3 end from t group by case when a > 10 then 'big' else 'small' end",
+        "select case when a > 10 then 'big' else 'small' end from t group by case when a > 10 then 'big' else 'small' end",
+    );
+}
+
+#[test]
 fn equal_expressions_elsewhere_stay_apart() {
     stays("SELECT date_trunc($1, ts) FROM t WHERE date_trunc($2, ts) = $3");
     stays(

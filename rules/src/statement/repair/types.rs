@@ -83,17 +83,17 @@ pub(super) fn operation(operation: &pg::AExpr, tell: Tell) {
     let sum = matches!(name.as_str(), "+" | "-");
     match (parameter(left), parameter(right)) {
         (Some(left), Some(_)) => {
-            tell(left, "integer", "arithmetic on bare parameters is that of integers")
+            tell(left, "integer", "arithmetic on bare parameters is that of integers");
         }
         (Some(left), None) if sum && is_interval(right) => {
             tell(left, "timestamptz", "a bare parameter less an interval is a time");
         }
         (None, Some(right)) if sum => match moment(left) {
             Some(Moment::Date) => {
-                tell(right, "integer", "a bare parameter added to a date is days")
+                tell(right, "integer", "a bare parameter added to a date is days");
             }
             Some(Moment::Time) => {
-                tell(right, "interval", "a bare parameter added to a time is an interval")
+                tell(right, "interval", "a bare parameter added to a time is an interval");
             }
             None => {}
         },

@@ -1,6 +1,7 @@
 //! Conditions by class.
 
 use super::{joins, predicates, read};
+use crate::statement::index_expression;
 
 fn of(condition: &str) -> Vec<String> {
     predicates(&read(&format!("SELECT 1 FROM users u WHERE {condition}")))
@@ -191,6 +192,25 @@ fn an_expression_tells_what_it_is_made_of() {
     assert_eq!(expression.parameters, [1]);
     let super::Target::Expression(expression) = &found.predicates[1].target else { panic!() };
     assert_eq!(expression.functions, [(Some("pg_catalog".to_owned()), "now".to_owned())]);
+}
+
+#[test]
+fn expressions_of_indexes_compare_equal() {
+    let snapshot = super::shop();
+    let users = snapshot.table_named("public", "users").unwrap();
+    for (condition, printed) in [
+        ("lower(email) = $1", "lower((email)::text)"),
+        ("settings->>'theme' = $1", "((settings ->> 'theme'::text))"),
+        ("date_trunc('day', created_at) = $1", "date_trunc('day'::text, created_at)"),
+        ("(settings->>'n')::int = $1", "(((settings ->> 'n'::text))::integer)"),
+        ("extract(year from created_at) = $1", "EXTRACT(year FROM created_at)"),
+        ("coalesce(name, '') = $1", "COALESCE(name, ''::text)"),
+    ] {
+        let found = read(&format!("SELECT 1 FROM users WHERE {condition}"));
+        let indexed = index_expression(printed, users, &snapshot);
+        assert_eq!(indexed.as_ref(), Some(&found.predicates[0].target), "{printed}");
+    }
+    assert_eq!(index_expression("lower(nope)", users, &snapshot), None);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::{refused, shop};
 use crate::statement::{
-    StatementKind, Unanalyzable, analyze, classify, fingerprint, is_single_plannable,
+    StatementKind, Unanalyzable, align, analyze, classify, fingerprint, is_single_plannable, mask,
+    repair,
 };
 
 #[test]
@@ -94,6 +95,23 @@ fn towers_of_subqueries_do_not_explode() {
         text = format!("SELECT x || x AS x FROM ({text}) s");
     }
     assert_eq!(refused(&text), Unanalyzable::TooDeep);
+}
+
+#[test]
+fn towers_of_views_end_in_an_answer() {
+    let view = |n: usize| {
+        let below = n - 1;
+        format!("view v{n}(id, name) = SELECT v{below}.id, v{below}.name FROM public.v{below};\n")
+    };
+    let lines = "t(id int8, name text)\nview v0(id, name) = SELECT t.id, t.name FROM public.t;\n"
+        .to_owned();
+    let lines = lines + &(1..=100).map(view).collect::<String>();
+    let snapshot = crate::testing::snapshot(&lines);
+    let read = |n: usize| {
+        analyze(&format!("SELECT 1 FROM v{n} WHERE id = $1"), &snapshot, &["public".to_owned()])
+    };
+    assert_eq!(read(30).unwrap().predicates.len(), 1);
+    assert_eq!(read(100).unwrap_err(), Unanalyzable::TooDeep);
 }
 
 /// Words out of which statements and near misses are made.
@@ -191,6 +209,23 @@ proptest! {
         let _ = analyze(&text, &snapshot, &["public".to_owned()]);
         let _ = classify(&text);
         let _ = fingerprint(&text);
+        let _ = mask(&text);
+        let _ = align(&text, "SELECT 1");
+        let repaired = repair(&text);
+        // A mended text still parses, and there is nothing left to mend.
+        if is_single_plannable(&text).is_ok() {
+            prop_assert!(is_single_plannable(&repaired.text).is_ok(), "{text} -> {}", repaired.text);
+            prop_assert_eq!(&repair(&repaired.text).text, &repaired.text);
+        }
+    }
+
+    #[test]
+    fn mended_expressions_still_parse(words in prop::collection::vec(word(), 1..8), more in prop::collection::vec(word(), 0..6)) {
+        let text = format!("SELECT {} FROM orders GROUP BY {} {}", words.join(" "), words.join(" "), more.join(" "));
+        if is_single_plannable(&text).is_ok() {
+            let repaired = repair(&text);
+            prop_assert!(is_single_plannable(&repaired.text).is_ok(), "{text} -> {}", repaired.text);
+        }
     }
 
     #[test]

@@ -91,6 +91,16 @@ fn roles() {
 }
 
 #[test]
+fn how_a_value_is_read_is_no_value() {
+    is("SELECT 1 FROM users u WHERE email LIKE $1 ESCAPE $2", &["Value; u.email ~~", "Value"]);
+    is(
+        "SELECT 1 FROM users u WHERE created_at > to_date($1, $2)",
+        &["Value; u.created_at >", "Value"],
+    );
+    is("SELECT created_at AT TIME ZONE $1 FROM users u", &["TimeZone"]);
+}
+
+#[test]
 fn stored_values_name_their_column() {
     is("INSERT INTO orders (id, status) VALUES ($1, lower($2))", &["Stored(id)", "Stored(status)"]);
     is("INSERT INTO orders (id, status) SELECT id, $1 FROM users", &["Stored(status)"]);

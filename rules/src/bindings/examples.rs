@@ -1,0 +1,64 @@
+//! Values out of real executions.
+
+use std::collections::BTreeMap;
+
+use super::types::{ParameterType, array};
+use crate::snapshot::Statement;
+use crate::statement::{Literals, align, repair};
+
+/// What the examples of a statement put in place of the repaired text's parameters, for each example that matches.
+pub(super) fn literals(statement: &Statement) -> Vec<BTreeMap<u16, Literals>> {
+    if statement.examples.is_empty() {
+        return Vec::new();
+    }
+    let numbers = repair(&statement.text).parameters;
+    let renumbered = |found: BTreeMap<u16, Literals>| -> BTreeMap<u16, Literals> {
+        found.into_iter().filter_map(|(old, values)| Some((*numbers.get(&old)?, values))).collect()
+    };
+    statement
+        .examples
+        .iter()
+        .filter_map(|text| align(&statement.text, text))
+        .map(renumbered)
+        .collect()
+}
+
+/// Full sets of values, each once; what an example does not tell is taken from `otherwise`.
+pub(super) fn read(
+    statement: &Statement,
+    types: &[ParameterType],
+    otherwise: &[Option<String>],
+) -> Vec<Vec<Option<String>>> {
+    let mut sets: Vec<Vec<Option<String>>> = Vec::new();
+    for found in literals(statement) {
+        let of = |(number, parameter): (u16, &ParameterType)| {
+            let told = found.get(&number).and_then(|values| value(values, parameter));
+            (
+                told.is_some(),
+                told.or_else(|| otherwise.get(usize::from(number) - 1).cloned().flatten()),
+            )
+        };
+        let values: Vec<(bool, Option<String>)> = (1..).zip(types).map(of).collect();
+        let told = values.iter().any(|(told, _)| *told);
+        let values: Vec<Option<String>> = values.into_iter().map(|(_, value)| value).collect();
+        if told && !sets.contains(&values) {
+            sets.push(values);
+        }
+    }
+    sets
+}
+
+/// The literals as a value of the type; NULL is not used, since it makes plans of strict comparisons empty.
+fn value(literals: &Literals, parameter: &ParameterType) -> Option<String> {
+    let first = literals.first()?.as_deref()?;
+    if parameter.is_array() && !(literals.len() == 1 && first.starts_with('{')) {
+        return Some(array(literals.iter().flatten().map(String::as_str)));
+    }
+    // Where a type was lost and an integer put in its place, the literal may have been another number. All else
+    // the server took before.
+    let fits = !matches!(
+        parameter.name.as_str(),
+        "int2" | "int4" | "int8" | "numeric" | "float4" | "float8"
+    ) || parameter.takes(first);
+    fits.then(|| first.to_owned())
+}
