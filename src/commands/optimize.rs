@@ -64,7 +64,7 @@ fn options(settings: &config::Optimize) -> Result<Options, Failure> {
     })
 }
 
-/// Samples, thinks and shows how far it is.
+/// Samples, thinks and prices, with progress.
 pub(super) async fn propose(
     call: &Call,
     info: &ConnInfo,
@@ -113,14 +113,24 @@ fn failure(error: &OptimizeError) -> Failure {
 }
 
 async fn apply(call: &Call, info: &ConnInfo, proposal: &Proposal) -> Result<Applied, Failure> {
-    let run = Uuid::new_v4();
     let (stop, stopped) = watch::channel(false);
-    let options = ApplyOptions { stop: Some(stopped), ..ApplyOptions::default() };
+    stoppable(Box::pin(carry_out(call, info, proposal, Some(stopped))), &stop).await?
+}
+
+/// Carries out what is due, with progress, until `stop` becomes true.
+pub(super) async fn carry_out(
+    call: &Call,
+    info: &ConnInfo,
+    proposal: &Proposal,
+    stop: Option<watch::Receiver<bool>>,
+) -> Result<Applied, Failure> {
+    let run = Uuid::new_v4();
+    let options = ApplyOptions { stop, ..ApplyOptions::default() };
     let progress = Progress::new(call.progress);
     let mut show = |event| progress.applying(&event);
-    let work =
-        Box::pin(applier::apply(info, &call.meter, &proposal.plan, run, &options, &mut show));
-    let outcomes = stoppable(work, &stop).await?.map_err(|error| applying(&error))?;
+    let outcomes = applier::apply(info, &call.meter, &proposal.plan, run, &options, &mut show)
+        .await
+        .map_err(|error| applying(&error))?;
     Ok(Applied { run: run.to_string(), outcomes: outcomes.iter().map(Outcome::from).collect() })
 }
 
