@@ -6,7 +6,7 @@ use crate::size::write::{VACUUM_US, entry_cost};
 use crate::sizes::btree_shape;
 use crate::snapshot::Table;
 use crate::statement::StatementKind;
-use crate::workload::{mean_ms, writes};
+use crate::workload::{is_bulk_load, mean_ms, writes};
 
 /// GIN makes several entries a row and sorts them into its pending list; taken as this many of a B-tree's
 /// dearest entries.
@@ -67,6 +67,7 @@ pub fn insert_slowdown(cx: &Context<'_>, table: u32, entry_us: f64) -> Option<f6
     let inserts = |analyzed: &&Analyzed| {
         analyzed.analysis.kind == StatementKind::Insert
             && analyzed.analysis.writes.as_ref().is_some_and(|write| write.table == table)
+            && !is_bulk_load(analyzed.of(cx.snapshot))
     };
     cx.workload
         .iter()
