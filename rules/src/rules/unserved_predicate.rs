@@ -189,9 +189,9 @@ fn loaded_then_analyzed(table: &Table) -> bool {
     let counters = &table.counters;
     let only_inserts = counters.modified_since_analyze <= counters.inserted
         && counters.updated + counters.deleted == 0;
-    let live = counters.live as f64;
+    let inserted = counters.inserted as f64;
     let all_counted =
-        table.rows.is_some_and(|rows| rows > 0.0 && (rows - live).abs() <= 0.05 * live);
+        table.rows.is_some_and(|rows| rows > 0.0 && (rows - inserted).abs() <= 0.05 * inserted);
     let analyzed_last =
         counters.analyzed_at.is_some() && counters.analyzed_at >= counters.vacuumed_at;
     only_inserts && all_counted && analyzed_last
