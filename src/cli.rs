@@ -241,7 +241,7 @@ pub(crate) struct RollbackArgs {
     #[arg(value_name = "ID")]
     pub(crate) id: Option<i64>,
     /// Undo every action of this run
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", value_parser = crate::values::run)]
     pub(crate) run: Option<uuid::Uuid>,
     /// Undo every action since an instant (2026-03-01T08:00:00Z) or for a time (2h, `3 days`)
     #[arg(long, value_name = "TIME")]

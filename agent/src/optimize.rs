@@ -243,6 +243,7 @@ async fn plan_all(
                 Err(reason) => failure = Some(reason),
             }
         }
+        bindings::fit(&analyzed.analysis, statement, &mut analyzed.bindings, &analyzed.plans);
         if let Some(reason) = failure.filter(|_| analyzed.plans.is_empty()) {
             unplanned.push((analyzed.statement, reason));
         }
@@ -318,6 +319,12 @@ fn run(
     candidates: &[Candidate],
 ) -> RunReport {
     let mut notes = snapshot.intake.notes.clone();
+    if snapshot.server.read_only {
+        notes.push(
+            "this server is a standby, or read-only for this role: `--apply` needs the primary and a role that may write"
+                .into(),
+        );
+    }
     if answered_by == "none" && !candidates.is_empty() {
         notes.push(
             "nobody priced the candidates: install HypoPG (CREATE EXTENSION hypopg) for verified recommendations".into(),

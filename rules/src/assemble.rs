@@ -64,7 +64,11 @@ pub fn actions(assembly: &Assembly<'_>) -> (Vec<Action>, Vec<Refusal>) {
     }
     let mut unique: BTreeMap<String, Action> = BTreeMap::new();
     for action in actions {
-        unique.entry(action.key.clone()).or_insert(action);
+        // Of two reasons for one action the better one is told.
+        let known = unique.get(&action.key).map_or(-1.0, |known| known.confidence.value);
+        if action.confidence.value > known {
+            unique.insert(action.key.clone(), action);
+        }
     }
     let mut actions: Vec<Action> = unique.into_values().collect();
     actions.sort_by(|a, b| {
@@ -395,7 +399,7 @@ impl Assembly<'_> {
 fn statistics_after(index: &Action) -> Option<Action> {
     let Operation::CreateIndex { definition, .. } = &index.operation else { return None };
     definition.keys.iter().any(|key| matches!(key.term, Term::Expression(_))).then(|| Action {
-        key: action_key(&index.table, &format!("analyze for {}", index.key)),
+        key: action_key(&index.table, "analyze new expressions"),
         rule: index.rule.clone(),
         table: index.table.clone(),
         operation: Operation::Analyze,

@@ -110,7 +110,8 @@ impl Candidate {
                 self.facts.push(fact);
             }
         }
-        self.reach = self.reach.min(other.reach);
+        // What limits the table limits every rule; beyond that the rule with the better reason counts.
+        self.reach = self.reach.max(other.reach);
         self.own_gain_ms_per_day += other.own_gain_ms_per_day;
     }
 }

@@ -180,7 +180,7 @@ impl Fact {
             Self::NeverAnalyzed => -2.0,
             Self::StaleStatistics { share } => -(share.min(1.0) * 2.0),
             Self::RowSecurity => -2.0,
-            Self::GuessedConstant { probability } => logit(probability.clamp(0.05, 0.95)) - 1.5,
+            Self::GuessedConstant { .. } => 0.0,
             Self::SeenConstant => 0.3,
             Self::ExpressionShare { share } => {
                 if *share <= 0.2 {
@@ -217,6 +217,8 @@ impl Fact {
         match self {
             Self::OrderedLimitBesideFilter | Self::NestedLoopOverJoin => VETO_CAP,
             Self::SlowsInserts { share } if *share > INSERT_SLOWDOWN_MAX => VETO_CAP,
+            // On the wrong constant the index helps nobody.
+            Self::GuessedConstant { probability } => *probability,
             Self::Unpriced { .. } => UNPRICED_CAP,
             _ => 0.99,
         }
@@ -241,10 +243,6 @@ pub struct Term {
     pub weight: f64,
     /// The cap that it sets, when under 0.99.
     pub cap: Option<f64>,
-}
-
-fn logit(p: f64) -> f64 {
-    (p / (1.0 - p)).ln()
 }
 
 /// Weighs facts: the logistic of prior plus weights, no higher than the lowest cap, rounded to 0.001.

@@ -29,6 +29,10 @@ pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
             Gate::DEFAULT.0
         ));
     }
+    if let Some(path) = &settings.output {
+        // Better known now than after the work.
+        output::check(path)?;
+    }
     let options = options(settings)?;
     let info = call.conninfo()?;
     let proposal = interruptible(Box::pin(propose(call, &info, &options))).await?;
@@ -100,6 +104,9 @@ fn failure(error: &OptimizeError) -> Failure {
     match error {
         OptimizeError::NoHypoPg { .. } => {
             failure.hint("`CREATE EXTENSION hypopg;` installs it where its package is; `--what-if none` does without")
+        }
+        OptimizeError::Sample(error) if error.kind() == SampleErrorKind::Workload => {
+            failure.hint("give SELECT, INSERT, UPDATE or DELETE statements, each ended by a semicolon")
         }
         _ => failure,
     }

@@ -12,6 +12,10 @@ const HARMED_ABOVE: f64 = 1.1;
 const WIDER_HALVES: f64 = 0.5;
 /// … or save this much more of the cost before.
 const WIDER_SAVES: f64 = 0.15;
+/// Halving what is left for single values counts from this share of their cost before.
+const WIDER_SAVES_LEAST: f64 = 0.02;
+/// Weight of the bindings for which it must.
+const WIDER_SHARE: f64 = 0.25;
 /// Indexes on one table at most, old and new together (planning time and lock slots grow with each).
 const INDEXES_PER_TABLE_MAX: usize = 15;
 
@@ -149,28 +153,58 @@ impl Greedy<'_, '_> {
         }
     }
 
-    /// Whether the wider index is worth its width to some statement, and no worse than the narrower one where
-    /// little is cached.
+    /// Whether the wider index is worth its width to some statement, on average or for a good part of its values,
+    /// and no worse than the narrower one where little is cached.
     fn wider_pays(&self, wide: usize, narrow: usize, missing: &mut BTreeSet<Question>) -> bool {
         let mut pays = false;
         for statement in (0..self.of.tables.len()).filter(|&s| self.of.touches(s, wide)) {
-            let mut cost = |candidate: &[usize], cache| {
-                self.cost(statement, &candidate.iter().copied().collect(), cache, missing)
-            };
-            let normal = (
-                cost(&[], Cache::AsSet),
-                cost(&[wide], Cache::AsSet),
-                cost(&[narrow], Cache::AsSet),
+            let mut mean =
+                |candidate: usize, cache| self.cost(statement, &[candidate].into(), cache, missing);
+            let (normal, tiny) = (
+                (mean(wide, Cache::AsSet), mean(narrow, Cache::AsSet)),
+                (mean(wide, Cache::Tiny), mean(narrow, Cache::Tiny)),
             );
-            let tiny = (cost(&[wide], Cache::Tiny), cost(&[narrow], Cache::Tiny));
-            if let (
-                (Some(before), Some(wide), Some(narrow)),
-                (Some(tiny_wide), Some(tiny_narrow)),
-            ) = (normal, tiny)
+            if let ((Some(wide), Some(narrow)), (Some(tiny_wide), Some(tiny_narrow))) =
+                (normal, tiny)
             {
-                let saves = wide <= narrow * WIDER_HALVES || narrow - wide >= before * WIDER_SAVES;
-                pays |= saves && tiny_wide <= tiny_narrow;
+                pays |= wide <= narrow * WIDER_HALVES && tiny_wide <= tiny_narrow;
             }
+            let analyzed = &self.of.task.cx.workload[statement];
+            let mut share = 0.0;
+            for (binding, weight) in
+                analyzed.bindings.iter().map(|binding| binding.weight).enumerate()
+            {
+                let mut cost = |candidates: &[usize], cache| {
+                    let configuration = candidates.iter().copied().collect();
+                    self.of.binding_cost(
+                        statement,
+                        binding,
+                        &configuration,
+                        cache,
+                        self.trust,
+                        missing,
+                    )
+                };
+                let normal = (
+                    cost(&[], Cache::AsSet),
+                    cost(&[wide], Cache::AsSet),
+                    cost(&[narrow], Cache::AsSet),
+                );
+                let tiny = (cost(&[wide], Cache::Tiny), cost(&[narrow], Cache::Tiny));
+                if let (
+                    (Some(before), Some(wide), Some(narrow)),
+                    (Some(tiny_wide), Some(tiny_narrow)),
+                ) = (normal, tiny)
+                {
+                    let saved = narrow - wide;
+                    let halves =
+                        wide <= narrow * WIDER_HALVES && saved >= before * WIDER_SAVES_LEAST;
+                    if (halves || saved >= before * WIDER_SAVES) && tiny_wide <= tiny_narrow {
+                        share += weight;
+                    }
+                }
+            }
+            pays |= share >= WIDER_SHARE;
         }
         pays
     }
