@@ -18,8 +18,9 @@ const TRIES: usize = 3;
 /// How often a suspect is called each time, at most, and for how long on either side together.
 const CALLS_AGAIN: usize = 400;
 const TIME_AGAIN: Duration = Duration::from_secs(3);
-/// In how many equal parts the writes are measured.
-const PARTS: usize = 40;
+/// How many writes are measured together: few, so that both databases take turns often; enough for one look at
+/// the clock to be no part of it.
+const WRITES_TOGETHER: usize = 10;
 /// How many calls of each statement are explained.
 const EXPLAINED: u32 = 3;
 
@@ -88,8 +89,8 @@ pub(crate) enum Writes {
     Entries,
 }
 
-/// Statements per second on both: in the faster quarter of forty equal parts, because a checkpoint or another
-/// busy program only slows a part down.
+/// Statements per second on both, by the median of many short spells in which they take turns: a checkpoint or
+/// another busy program falls into some of them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Rates {
     /// As it was.
@@ -173,16 +174,16 @@ pub(crate) async fn compare_writes(
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Rates, PgError> {
     let mut draws = Draws::new(seed);
-    let each = (count / PARTS).max(1);
     let mut clock = Clock::default();
     let mut statements = 0;
-    for part in 0..PARTS {
-        progress(part, PARTS);
-        let texts: Vec<String> = (0..each).flat_map(|_| writes.one(&mut draws, values)).collect();
+    for done in (0..count).step_by(WRITES_TOGETHER) {
+        progress(done, count);
+        let texts: Vec<String> =
+            (0..WRITES_TOGETHER).flat_map(|_| writes.one(&mut draws, values)).collect();
         statements = texts.len();
         clock.part(pair, &texts).await?;
     }
-    let rate = |times| statements as f64 * 1000.0 / Timing::of(times).p25_ms;
+    let rate = |times| statements as f64 * 1000.0 / Timing::of(times).median_ms;
     Ok(Rates { before: rate(clock.before), after: rate(clock.after) })
 }
 
