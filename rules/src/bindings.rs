@@ -14,7 +14,7 @@ mod types;
 mod values;
 
 use distribution::Scenario;
-pub use json::json_share;
+pub use json::{json_longest, json_share};
 pub use substitute::{Concrete, ValueSource, substitute};
 pub use types::ParameterType;
 use values::Binder;
