@@ -358,15 +358,24 @@ impl std::fmt::Display for Fact {
             }
             Self::NeededFor { what } => write!(f, "it is needed for {what}"),
             Self::StatisticsNeeded { share: None, statements } => {
-                write!(f, "the table has no statistics and {statements} statements read it")
+                write!(f, "the table has no statistics and {}", readers(*statements))
             }
             Self::StatisticsNeeded { share: Some(share), statements } => write!(
                 f,
-                "{} of the rows changed since the last ANALYZE and {statements} statements read it",
-                percent(*share)
+                "{} of the rows changed since the last ANALYZE and {}",
+                percent(*share),
+                readers(*statements)
             ),
             Self::NotAlone { reason } => f.write_str(reason),
         }
+    }
+}
+
+/// `1 statement reads it`, `3 statements read it`.
+fn readers(statements: usize) -> String {
+    match statements {
+        1 => "1 statement reads it".to_owned(),
+        many => format!("{many} statements read it"),
     }
 }
 
