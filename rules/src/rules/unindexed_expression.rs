@@ -254,6 +254,7 @@ fn unfit(snapshot: &Snapshot, table: &Table, expression: &Expression) -> Option<
     }
     for cast in &expression.casts {
         let from: &[&str] = match cast.as_str() {
+            "date" => &["timestamp"],
             "int8" => WHOLE,
             "text" | "varchar" => PRINTABLE,
             _ => &[],

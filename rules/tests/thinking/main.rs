@@ -2,11 +2,18 @@
 
 mod seen;
 
+mod candidates;
 mod duplicate_index;
+mod evidence;
+mod index;
 mod invalid_index;
+mod judge;
+mod quote;
 mod redundant_index;
 mod stale_statistics;
 mod unindexed_containment;
 mod unindexed_expression;
 mod unindexed_foreign_key;
 mod unserved_predicate;
+mod workload;
+mod write_cost;
