@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::context::{Analyzed, Context};
 use crate::index::{IndexDefinition, Key, Term};
 use crate::snapshot::{Column, Table, TableKind};
-use crate::statement::{JoinPair, Operand, Predicate, PredicateClass, RelationId, Target};
+use crate::statement::{JoinPair, Operand, Predicate, PredicateClass, Relation, RelationId, Target};
 
 /// Keys of a B-tree candidate at most; wider ones serve fewer statements and cost writers more.
 const WIDTH_MAX: usize = 4;
@@ -41,14 +41,19 @@ pub fn unindexable(table: &Table) -> Option<String> {
         return Some("it is excluded (--schema, --exclude-table)".to_owned());
     }
     tiny(table).then(|| {
-        format!("the table is tiny ({} rows in {} blocks)", table.rows.unwrap_or(0.0), table.pages)
+        let rows = table.rows.map_or(String::new(), |rows| format!("{rows} rows in "));
+        format!("the table is tiny ({rows}{} blocks)", table.pages)
     })
 }
 
 /// Whether statistics call the table so small that reading it whole is as good as any index: under 8 blocks,
-/// or under 500 rows in under 32 blocks. A table that was never counted is not called tiny.
+/// or under 500 rows in under 32 blocks. Blocks are those of the file, known even where the rows were never
+/// counted; the parent of partitions has none of its own.
 fn tiny(table: &Table) -> bool {
-    table.rows.is_some_and(|rows| table.pages < 8 || (rows < 500.0 && table.pages < 32))
+    match table.rows {
+        Some(rows) => table.pages < 8 || (rows < 500.0 && table.pages < 32),
+        None => table.pages < 8 && table.kind != TableKind::Partitioned,
+    }
 }
 
 /// Why a column can be no B-tree key; `None` when it can.
@@ -199,6 +204,12 @@ pub fn candidates(
     }
     if !roles.group.is_empty() && roles.group.len() <= 3 {
         add(join(&[&fixed, &plain(&roles.group)]));
+        // The server can aggregate from the index alone when it holds all that the statement reads.
+        let range = &plain(&roles.ranges[..roles.ranges.len().min(1)]);
+        let whole = tidy(join(&[&equal, range, &plain(&roles.group)]));
+        if holds_all(&analyzed.analysis.relations[relation], &whole) {
+            add(whole);
+        }
     }
     found.into_iter().map(|keys| IndexDefinition::btree(table, keys)).collect()
 }
@@ -259,6 +270,13 @@ fn roles(analyzed: &Analyzed, relation: RelationId, terms: &dyn Fn(&Target) -> V
         roles.group = block.group_by.iter().flat_map(|(_, target)| terms(target)).collect();
     }
     roles
+}
+
+/// Whether the keys hold every column of the relation that the statement reads.
+fn holds_all(relation: &Relation, keys: &[Key]) -> bool {
+    relation.read.as_ref().is_some_and(|read| {
+        read.iter().all(|column| keys.iter().any(|key| key.as_column() == Some(column)))
+    })
 }
 
 enum Role {

@@ -57,8 +57,16 @@ fn serves(index: &Index, key: &Constraint) -> bool {
     index.valid
         && index.ready
         && index.method == "btree"
-        && index.predicate.is_none()
+        && index.predicate.as_ref().is_none_or(|predicate| not_null_only(predicate, key))
         && key.columns.iter().all(|column| first.contains(&Some(column)))
+}
+
+/// Whether a partial index leaves out only rows that reference nothing.
+fn not_null_only(predicate: &str, key: &Constraint) -> bool {
+    key.columns.iter().any(|column| {
+        let quoted = crate::quote::ident(column);
+        predicate.trim_matches(['(', ')']) == format!("{quoted} IS NOT NULL")
+    })
 }
 
 fn look_at(cx: &Context<'_>, table: &Table, key: &Constraint) -> Findings {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Chosen, HELPED_BELOW, Missing, Selection, Selector, Trust};
+use crate::candidate::Refusal;
 use crate::evidence::INSERT_SLOWDOWN_MAX;
 use crate::index::IndexDefinition;
 use crate::whatif::{Cache, Configuration, Question};
@@ -59,9 +60,39 @@ fn both_stages(of: &Selector<'_>, by_density: bool) -> Result<Selection, Missing
                 && of.refusal(c.candidate, String::new()).table == refusal.table
         })
     });
+    selection.refusals.extend(saves_too_little(of, &selection));
     selection.refusals.sort();
     selection.refusals.dedup();
     Ok(selection)
+}
+
+/// Where nothing was chosen for a statement and nothing refused yet: the best that was tried, and how little
+/// it saves.
+fn saves_too_little(of: &Selector<'_>, selection: &Selection) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for statement in 0..of.tables.len() {
+        let serves = |c: &usize| of.task.candidates[*c].serves.contains(&statement);
+        let id = &of.task.cx.workload[statement].of(of.task.cx.snapshot).id;
+        if selection.chosen.iter().any(|chosen| serves(&chosen.candidate))
+            || selection.refusals.iter().any(|refusal| refusal.statements.contains(id))
+        {
+            continue;
+        }
+        let cost = |configuration: &Configuration| of.cost(statement, configuration, Cache::AsSet);
+        let Some(before) = cost(&Configuration::new()) else { continue };
+        let tried = of.priceable().into_iter().filter(serves);
+        let saved = |c: usize| Some((1.0 - cost(&[c].into())? / before.max(f64::MIN_POSITIVE), c));
+        let best = tried.filter_map(saved).reduce(|a, b| if b.0 > a.0 { b } else { a });
+        if let Some((saved, candidate)) = best {
+            let reason = format!(
+                "would save {:.0} % of the cost; under {:.0} % does not count",
+                saved.max(0.0) * 100.0,
+                (1.0 - HELPED_BELOW) * 100.0
+            );
+            refusals.push(of.refusal(candidate, reason));
+        }
+    }
+    refusals
 }
 
 impl Greedy<'_, '_> {
