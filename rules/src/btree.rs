@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::context::{Analyzed, Context};
 use crate::index::{IndexDefinition, Key, Term};
 use crate::snapshot::{Column, Table, TableKind};
-use crate::statement::{JoinPair, Operand, Predicate, PredicateClass, Relation, RelationId, Target};
+use crate::statement::{
+    JoinPair, Operand, Predicate, PredicateClass, Relation, RelationId, Target,
+};
 
 /// Keys of a B-tree candidate at most; wider ones serve fewer statements and cost writers more.
 const WIDTH_MAX: usize = 4;

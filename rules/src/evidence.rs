@@ -100,6 +100,11 @@ pub enum Fact {
         /// Share of an INSERT's time at the client.
         share: f64,
     },
+    /// The table would have very many indexes.
+    ManyIndexes {
+        /// Old and new ones together.
+        indexes: usize,
+    },
     /// The rows found by the statement on average agree, or not, with what the planner expects.
     RowsAgree {
         /// max(estimated/observed, observed/estimated).
@@ -151,6 +156,10 @@ pub const VETO_CAP: f64 = 0.85;
 /// Share by which new indexes together may slow a table's INSERT statements down before a person is asked.
 pub const INSERT_SLOWDOWN_MAX: f64 = 0.1;
 
+/// Indexes on one table, old and new together, from which on a person is asked: planning time and lock slots
+/// grow with each (a backend has 16 cheap ones, `FP_LOCK_SLOTS_PER_BACKEND` of proc.h).
+pub const INDEXES_PER_TABLE_MAX: usize = 15;
+
 /// What an unpriced candidate reaches at most.
 pub const UNPRICED_CAP: f64 = 0.6;
 
@@ -192,7 +201,7 @@ impl Fact {
                 }
             }
             Self::EndsHot { share } => -1.5 * share,
-            Self::SlowsInserts { .. } => 0.0,
+            Self::SlowsInserts { .. } | Self::ManyIndexes { .. } => 0.0,
             Self::RowsAgree { factor } if *factor > 10.0 => -0.8,
             Self::RowsAgree { .. } => 0.1,
             Self::ParentChanges { per_day } => {
@@ -219,6 +228,7 @@ impl Fact {
         match self {
             Self::OrderedLimitBesideFilter | Self::NestedLoopOverJoin => VETO_CAP,
             Self::SlowsInserts { share } if *share > INSERT_SLOWDOWN_MAX => VETO_CAP,
+            Self::ManyIndexes { .. } => VETO_CAP,
             // On the wrong constant the index helps nobody.
             Self::GuessedConstant { probability } => *probability,
             Self::Unpriced { .. } => UNPRICED_CAP,
@@ -333,6 +343,9 @@ impl std::fmt::Display for Fact {
                     "with the other new indexes, inserts into the table take {} longer",
                     percent(*share)
                 )
+            }
+            Self::ManyIndexes { indexes } => {
+                write!(f, "the table would have {indexes} indexes; planning takes longer with each")
             }
             Self::RowsAgree { factor } if *factor > 10.0 => {
                 write!(
