@@ -43,19 +43,14 @@ pub fn unindexable(table: &Table) -> Option<String> {
         return Some("it is excluded (--schema, --exclude-table)".to_owned());
     }
     tiny(table).then(|| {
-        let rows = table.rows.map_or(String::new(), |rows| format!("{rows} rows in "));
-        format!("the table is tiny ({rows}{} blocks)", table.pages)
+        format!("the table is tiny ({} rows in {} blocks)", table.rows.unwrap_or(0.0), table.pages)
     })
 }
 
 /// Whether statistics call the table so small that reading it whole is as good as any index: under 8 blocks,
-/// or under 500 rows in under 32 blocks. Blocks are those of the file, known even where the rows were never
-/// counted; the parent of partitions has none of its own.
+/// or under 500 rows in under 32 blocks. A table that was never counted is not called tiny.
 fn tiny(table: &Table) -> bool {
-    match table.rows {
-        Some(rows) => table.pages < 8 || (rows < 500.0 && table.pages < 32),
-        None => table.pages < 8 && table.kind != TableKind::Partitioned,
-    }
+    table.rows.is_some_and(|rows| table.pages < 8 || (rows < 500.0 && table.pages < 32))
 }
 
 /// Why a column can be no B-tree key; `None` when it can.

@@ -6,7 +6,7 @@ use crate::evidence::Fact;
 use crate::index::{IndexDefinition, Key};
 use crate::reach::Reach;
 use crate::rule::{Rule, declare_rule};
-use crate::snapshot::{Constraint, ConstraintKind, Index, Table};
+use crate::snapshot::{Constraint, ConstraintKind, Index, Table, TableKind};
 use crate::workload::deletes_per_day;
 
 declare_rule! {
@@ -23,7 +23,7 @@ declare_rule! {
     ///
     /// # Silent when
     /// An index covers the key; the referencing table is tiny, foreign or partitioned by the parent's index.
-    /// Without counted deletes it is only shown.
+    /// Without counted deletes it is only shown; without those and without joins, an empty table's is not.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.
@@ -96,6 +96,9 @@ fn look_at(cx: &Context<'_>, table: &Table, key: &Constraint) -> Findings {
     candidate.own_gain_ms_per_day = per_day * scan_ms(table);
     candidate.facts.push(Fact::ParentChanges { per_day });
     if per_day == 0.0 && candidate.serves.is_empty() {
+        if table.rows.is_none() && table.pages == 0 && table.kind != TableKind::Partitioned {
+            return findings;
+        }
         candidate.reach = Reach::Advise;
     }
     debug_assert!(matches!(candidate.change, Change::CreateIndex { .. }));
