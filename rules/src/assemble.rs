@@ -7,7 +7,7 @@ use crate::change_plan::{
     Action, ChangePlan, Help, Impact, Operation, TableRef, action_key, index_name,
 };
 use crate::context::Context;
-use crate::evidence::{Fact, INDEXES_PER_TABLE_MAX, confidence};
+use crate::evidence::{Fact, INDEXES_PER_TABLE_MAX, VETO_CAP, confidence};
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
 use crate::reach::Reach;
@@ -114,6 +114,9 @@ impl Assembly<'_> {
         }
         facts.extend(self.slows_inserts(candidate, configuration));
         facts.extend(self.crowds(candidate, configuration));
+        if !chosen.proven && !helped.is_empty() && facts.iter().all(|fact| fact.cap() > VETO_CAP) {
+            facts.push(Fact::BesideDoubtful);
+        }
         let impact = Impact {
             ms_per_day: Some(round(chosen.gain_ms_per_day)),
             bytes: Some(chosen.bytes as i64),

@@ -100,6 +100,8 @@ pub enum Fact {
         /// Share of an INSERT's time at the client.
         share: f64,
     },
+    /// Its gain was priced beside other new indexes that wait for a person.
+    BesideDoubtful,
     /// The table would have very many indexes.
     ManyIndexes {
         /// Old and new ones together.
@@ -219,6 +221,7 @@ impl Fact {
             Self::Unpriced { .. }
             | Self::OrderedLimitBesideFilter
             | Self::NestedLoopOverJoin
+            | Self::BesideDoubtful
             | Self::NotAlone { .. } => 0.0,
         }
     }
@@ -228,7 +231,7 @@ impl Fact {
         match self {
             Self::OrderedLimitBesideFilter | Self::NestedLoopOverJoin => VETO_CAP,
             Self::SlowsInserts { share } if *share > INSERT_SLOWDOWN_MAX => VETO_CAP,
-            Self::ManyIndexes { .. } => VETO_CAP,
+            Self::ManyIndexes { .. } | Self::BesideDoubtful => VETO_CAP,
             // On the wrong constant the index helps nobody.
             Self::GuessedConstant { probability } => *probability,
             Self::Unpriced { .. } => UNPRICED_CAP,
@@ -344,6 +347,9 @@ impl std::fmt::Display for Fact {
                     percent(*share)
                 )
             }
+            Self::BesideDoubtful => {
+                f.write_str("it pays only beside other new indexes that wait for a person")
+            }
             Self::ManyIndexes { indexes } => {
                 write!(f, "the table would have {indexes} indexes; planning takes longer with each")
             }
@@ -434,6 +440,10 @@ mod tests {
             Fact::OrderedLimitBesideFilter,
         ];
         assert!((confidence(&facts).value - VETO_CAP).abs() < 1e-9);
+        for veto in [Fact::BesideDoubtful, Fact::ManyIndexes { indexes: 20 }] {
+            let facts: Vec<_> = facts[..4].iter().cloned().chain([veto]).collect();
+            assert!((confidence(&facts).value - VETO_CAP).abs() < 1e-9);
+        }
     }
 
     #[test]

@@ -458,6 +458,7 @@ impl Greedy<'_, '_> {
                 write: self.of.write(candidate),
                 bytes: self.of.bytes(std::iter::once(&candidate)),
                 under: Configuration::new(),
+                proven: self.trust == Trust::Proven,
             });
         }
         current.extend(fresh);
