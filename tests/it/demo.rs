@@ -75,7 +75,7 @@ fn table(shown: &Value) -> String {
             seen.factor(),
         ));
     }
-    for key in ["clicks", "entries"] {
+    for key in ["clicks", "entries", "entries_unflushed"] {
         let rate = |side: &str| number(&shown[key][side]);
         let (before, after) = (rate("before"), rate("after"));
         let ratio = after / before;
@@ -94,17 +94,16 @@ fn statements_are_faster_and_none_is_slower(shown: &Value) {
     }
     for seen in &statements {
         let (name, factor) = (seen.name(), seen.factor());
-        // A log entry pays for the new indexes of its table; clicks say how much the application notices.
-        if name == "new log entry" {
+        let more_ms = number(&seen.0["after"]["p25_ms"]) - number(&seen.0["before"]["p25_ms"]);
+        // Planning one more index costs a few hundredths of a millisecond, whatever the statement takes.
+        if more_ms < 0.05 || factor > 1.0 / 1.1 {
             continue;
         }
-        // The clock alone may be wrong by this much on a busy machine, by less only if the planner agrees.
+        // The clock of a busy machine may be wrong by that much; the planner's figures are not.
         assert!(factor > 1.0 / 1.5, "{name}: {factor:.2}x as fast");
-        if let (true, Some((pages, cost))) = (factor < 1.0 / 1.1, seen.explained()) {
-            assert!(
-                pages > 1.0 / 1.1 && cost > 1.0 / 1.1,
-                "{name}: slower, {factor:.2}x; pages {pages:.2}x, cost {cost:.2}x"
-            );
+        if let Some((pages, cost)) = seen.explained() {
+            let same = pages > 1.0 / 1.1 && cost > 1.0 / 1.1;
+            assert!(same, "{name}: {factor:.2}x as fast; pages {pages:.2}x, cost {cost:.2}x");
         }
     }
 }
