@@ -24,8 +24,8 @@ const CALLS_AGAIN: usize = 400;
 const TIME_AGAIN: Duration = Duration::from_secs(3);
 /// Writes are measured in so many sittings, each with sessions of its own and of so many spells on either
 /// database, in which they take turns, of so many writes: enough for one look at the clock to be no part of it.
-const SITTINGS: usize = 8;
-const SPELLS: usize = 40;
+const SITTINGS: usize = 16;
+const SPELLS: usize = 20;
 const WRITES_TOGETHER: usize = 10;
 /// No further sitting begins after that, on a slow disk.
 const TIME_FOR_WRITES: Duration = Duration::from_secs(8);
