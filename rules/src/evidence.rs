@@ -95,7 +95,7 @@ pub enum Fact {
         /// Share of the table's updates that were HOT.
         share: f64,
     },
-    /// Statements that insert into the table would be slowed down, by this index and those chosen before it.
+    /// Statements that insert into the table would be slowed down, by this index and the others judged beside it.
     SlowsInserts {
         /// Share of an INSERT's time at the client.
         share: f64,
@@ -328,7 +328,7 @@ impl std::fmt::Display for Fact {
             Self::SlowsInserts { share } => {
                 write!(
                     f,
-                    "with the indexes above, inserts into the table take {} longer",
+                    "with the other new indexes, inserts into the table take {} longer",
                     percent(*share)
                 )
             }

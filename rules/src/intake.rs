@@ -326,7 +326,7 @@ mod tests {
             entry(11, "ann", "SELECT c FROM t", 50, 100.0),
             entry(12, "ann", "SELECT d FROM t", 50, 200.0),
         ];
-        let thresholds = Thresholds { limit: 1, min_calls: 2, min_mean_ms: 1.0, ..ALL };
+        let thresholds = Thresholds { limit: 1, min_calls: 2, min_mean_ms: 1.0 };
         let (statements, intake) = take_in(entries, &thresholds, &paths());
         assert_eq!(statements.len(), 1);
         assert_eq!(statements[0].text, "SELECT d FROM t");

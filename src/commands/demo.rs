@@ -292,7 +292,9 @@ impl Demo<'_> {
         seconds: &mut Seconds,
     ) -> Result<Applied, Failure> {
         let since = Instant::now();
-        let applied = optimize::carry_out(self.call, info, proposal, None).await?;
+        let applied =
+            optimize::carry_out(self.call, info, &proposal.plan, uuid::Uuid::new_v4(), None)
+                .await?;
         seconds.apply = since.elapsed().as_secs_f64();
         self.story.step("3. Carried out: `pgwright optimize --apply`")?;
         self.story.print("\n")?;

@@ -5,6 +5,7 @@ use agent::conninfo::ConnInfo;
 use agent::journal::JournalError;
 use agent::optimize::{self, OptimizeError, Options, Proposal, WhatIfChoice};
 use agent::sampler::{SampleErrorKind, SampleOptions};
+use rules::change_plan::ChangePlan;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -35,9 +36,12 @@ pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
     }
     let options = options(settings)?;
     let info = call.conninfo()?;
-    let proposal = interruptible(Box::pin(propose(call, &info, &options))).await?;
-    let applied =
-        if settings.apply { Some(Box::pin(apply(call, &info, &proposal)).await?) } else { None };
+    let mut proposal = interruptible(Box::pin(propose(call, &info, &options))).await?;
+    let applied = if settings.apply {
+        Some(Box::pin(apply(call, &info, &options, &mut proposal)).await?)
+    } else {
+        None
+    };
     report(call, &proposal, applied.as_ref())?;
     Ok(applied.as_ref().map_or(Exit::Success, Applied::exit))
 }
@@ -112,23 +116,43 @@ fn failure(error: &OptimizeError) -> Failure {
     }
 }
 
-async fn apply(call: &Call, info: &ConnInfo, proposal: &Proposal) -> Result<Applied, Failure> {
+/// Carries out what is due: first the statistics, where some are, and then what is due in their light.
+async fn apply(
+    call: &Call,
+    info: &ConnInfo,
+    options: &Options,
+    proposal: &mut Proposal,
+) -> Result<Applied, Failure> {
     let (stop, stopped) = watch::channel(false);
-    stoppable(Box::pin(carry_out(call, info, proposal, Some(stopped))), &stop).await?
+    let work = async {
+        let run = Uuid::new_v4();
+        let statistics = proposal.plan.statistics();
+        if statistics.actions.is_empty() {
+            return carry_out(call, info, &proposal.plan, run, Some(stopped)).await;
+        }
+        let mut applied = carry_out(call, info, &statistics, run, Some(stopped.clone())).await?;
+        *proposal = propose(call, info, options).await?;
+        proposal.without(&statistics);
+        let then = carry_out(call, info, &proposal.plan, run, Some(stopped)).await?;
+        applied.outcomes.extend(then.outcomes);
+        proposal.tell_first(&statistics);
+        Ok(applied)
+    };
+    stoppable(Box::pin(work), &stop).await?
 }
 
-/// Carries out what is due, with progress, until `stop` becomes true.
+/// Carries out what is due of a plan, with progress, until `stop` becomes true.
 pub(super) async fn carry_out(
     call: &Call,
     info: &ConnInfo,
-    proposal: &Proposal,
+    plan: &ChangePlan,
+    run: Uuid,
     stop: Option<watch::Receiver<bool>>,
 ) -> Result<Applied, Failure> {
-    let run = Uuid::new_v4();
     let options = ApplyOptions { stop, ..ApplyOptions::default() };
     let progress = Progress::new(call.progress);
     let mut show = |event| progress.applying(&event);
-    let outcomes = applier::apply(info, &call.meter, &proposal.plan, run, &options, &mut show)
+    let outcomes = applier::apply(info, &call.meter, plan, run, &options, &mut show)
         .await
         .map_err(|error| applying(&error))?;
     Ok(Applied { run: run.to_string(), outcomes: outcomes.iter().map(Outcome::from).collect() })

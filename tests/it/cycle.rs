@@ -175,3 +175,58 @@ async fn a_dry_run_twice_says_the_same() {
     assert!(one.contains("CREATE INDEX CONCURRENTLY"), "{one}");
     assert_eq!(one, two);
 }
+
+#[tokio::test]
+async fn statistics_are_taken_first_and_then_trusted_in_the_same_run() {
+    let Some(db) = database_with_hypopg().await else { return };
+    db.sql("CREATE TABLE visit (id int, visitor int, page text) WITH (autovacuum_enabled = off)")
+        .await;
+    db.sql("INSERT INTO visit SELECT n, n % 20000, 'page' || n % 100 FROM generate_series(1, 200000) n").await;
+    for visitor in 1..=20 {
+        db.sql(&format!("SELECT id, page FROM visit WHERE visitor = {visitor}")).await;
+    }
+    let dry = run_json(&db, &["optimize", "--format", "json"]).await;
+    let due: Vec<_> =
+        list(&dry, "actions").iter().filter(|action| action["applies"] == true).collect();
+    assert_eq!(due.len(), 1, "{dry:#}");
+    assert_eq!(due[0]["kind"], "analyze");
+
+    let applied = run_json(&db, &["optimize", "--apply", "--format", "json"]).await;
+    let outcomes = list(&applied["applied"], "outcomes");
+    assert!(outcomes.iter().all(|outcome| outcome["result"] == "applied"), "{applied:#}");
+    let kinds: Vec<_> = list(&applied, "actions").iter().map(|action| &action["kind"]).collect();
+    assert_eq!(kinds, ["analyze", "create_index"], "{applied:#}");
+    let index =
+        "SELECT count(*) FROM pg_indexes WHERE tablename = 'visit' AND indexdef LIKE '%(visitor)'";
+    assert_eq!(db.value(index).await, "1");
+
+    let again = run_json(&db, &["optimize", "--apply", "--format", "json"]).await;
+    assert!(list(&again, "actions").is_empty(), "{again:#}");
+}
+
+#[tokio::test]
+async fn a_constant_that_normalization_hid_is_learned_from_an_open_session() {
+    let Some(db) = database_with_hypopg().await else { return };
+    db.sql("CREATE TABLE account (id int PRIMARY KEY, created timestamptz, settings jsonb)").await;
+    db.sql(
+        "INSERT INTO account SELECT n, timestamptz '2026-01-01' + n * interval '1 minute', jsonb_build_object(\
+         'theme', CASE WHEN n % 9 = 0 THEN 'dark' ELSE 'light' END, 'plan', CASE WHEN n % 7 = 0 THEN 'pro' ELSE 'free' END) \
+         FROM generate_series(1, 100000) n",
+    )
+    .await;
+    db.sql("SELECT pg_sleep(1.1)").await;
+    db.sql("VACUUM ANALYZE account").await;
+    let session = db.connect().await;
+    for _ in 0..10 {
+        let sql = "SELECT id FROM account WHERE settings->>'theme' = 'dark' ORDER BY created DESC LIMIT 20";
+        session.simple_query(sql).await.unwrap();
+    }
+    let report = run_json(&db, &["optimize", "--format", "json"]).await;
+    let due: Vec<_> =
+        list(&report, "actions").iter().filter(|action| action["applies"] == true).collect();
+    let keys: Vec<_> =
+        due.iter().filter(|a| a["kind"] == "create_index").map(|a| &a["index"]["keys"]).collect();
+    assert_eq!(keys.len(), 1, "{report:#}");
+    assert_eq!(*keys[0], serde_json::json!(["(settings ->> 'theme')", "created"]), "{report:#}");
+    drop(session);
+}

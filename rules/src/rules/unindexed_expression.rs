@@ -37,6 +37,9 @@ declare_rule! {
     }
 }
 
+/// Probability under which a guessed constant is not worth a line in the report.
+const PROBABILITY_MIN: f64 = 0.3;
+
 /// Share of the rows from which an index on the expression is not worth its while without a LIMIT.
 const SHARE_MAX: f64 = 0.2;
 
@@ -89,10 +92,16 @@ impl Case<'_> {
             return findings;
         }
         let statement = self.analyzed.of(snapshot);
-        for concrete in
-            substitute(self.expression, self.relation, &self.analyzed.analysis, statement, snapshot)
+        let concretes = substitute(
+            self.expression,
+            self.relation,
+            &self.analyzed.analysis,
+            statement,
+            snapshot,
+        );
+        for concrete in concretes.iter().filter(|concrete| concrete.probability >= PROBABILITY_MIN)
         {
-            findings.merge(self.with_constants(table, &concrete, popularity));
+            findings.merge(self.with_constants(table, concrete, popularity));
         }
         findings
     }
