@@ -50,7 +50,7 @@ pub(super) async fn run(call: &Call, args: &DemoArgs) -> Result<Exit, Failure> {
     ))?;
     if !binaries.offers("hypopg") {
         call.warn(&format!(
-            "this PostgreSQL has no HypoPG, so that nobody can price an index and nothing reaches the gate; \
+            "this PostgreSQL has no HypoPG, so that nobody can price a new index and none reaches the gate; \
              install it ({}) and run the demo again",
             hypopg_package(binaries.major)
         ));
@@ -333,9 +333,9 @@ impl Demo<'_> {
              of the calls took at most:",
         )?;
         let writes = [
-            ("statements of clicks", measured.clicks),
-            ("bare INSERTs", measured.entries),
-            ("… not waiting for the disk", measured.entries_unflushed),
+            ("statements of clicks a second", measured.clicks),
+            ("bare INSERTs a second", measured.entries),
+            ("the same, not waiting for the disk", measured.entries_unflushed),
         ];
         self.story.print("\n")?;
         let verbose = self.call.verbose > 0;

@@ -17,8 +17,8 @@ use super::workload::{self, Expected, STATEMENTS, Statement, Values};
 /// one more index (measured: 0.01 to 0.03 ms for a statement that it does not serve).
 const DIFFERENT: f64 = 1.1;
 const DIFFERENT_MS: f64 = 0.05;
-/// A statement that looks slower is measured again so often, because most such looks are noise: with so many
-/// calls, but for no longer than this on either side together.
+/// A statement whose time is in doubt is measured again so often: with so many calls, but for no longer than this
+/// on either side together.
 const TRIES: usize = 3;
 const CALLS_AGAIN: usize = 400;
 const TIME_AGAIN: Duration = Duration::from_secs(3);
@@ -159,6 +159,13 @@ impl Comparison {
     }
 }
 
+impl Explained {
+    fn is_same(&self) -> bool {
+        let near = |one: f64, other: f64| (one - other).abs() <= 0.1 * one.max(other);
+        near(self.pages_before, self.pages_after) && near(self.cost_before, self.cost_after)
+    }
+}
+
 fn is_less(ms: f64, than_ms: f64) -> bool {
     ms * DIFFERENT < than_ms && ms + DIFFERENT_MS < than_ms
 }
@@ -199,8 +206,8 @@ pub(crate) async fn compare(
     }
     for _ in 0..TRIES {
         let pair = sides.open().await?;
-        for (statement, clock) in STATEMENTS.iter().zip(&mut clocks) {
-            if clock.looks_slower() {
+        for ((statement, clock), explained) in STATEMENTS.iter().zip(&mut clocks).zip(&explained) {
+            if clock.is_doubtful(explained.as_ref()) {
                 clock.again(&pair, statement, &mut draws, values).await?;
             }
         }
@@ -290,9 +297,12 @@ impl Clock {
         Ok(())
     }
 
-    fn looks_slower(&self) -> bool {
+    /// Whether it looks slower, or faster though it reads the same pages in the same way.
+    fn is_doubtful(&self, explained: Option<&Explained>) -> bool {
         let p25 = |times: &Vec<f64>| Timing::of(times.clone()).p25_ms;
-        is_less(p25(&self.before), p25(&self.after))
+        let (before, after) = (p25(&self.before), p25(&self.after));
+        let same = explained.is_none_or(Explained::is_same);
+        is_less(before, after) || (same && is_less(after, before))
     }
 
     async fn again(
