@@ -12,10 +12,15 @@ fn main() -> anyhow::Result<()> {
             writeln!(out, "- {sentence}")?;
         }
         let metrics = parsed.plan.metrics();
-        let dearest = metrics.iter().max_by(|a, b| a.1.exclusive_cost.total_cmp(&b.1.exclusive_cost));
+        let dearest =
+            metrics.iter().max_by(|a, b| a.1.exclusive_cost.total_cmp(&b.1.exclusive_cost));
         if let Some((id, metrics)) = dearest {
             let operator = parsed.plan.operator(*id);
-            writeln!(out, "dearest by itself: {}, cost {:.1}", operator.node_type, metrics.exclusive_cost)?;
+            writeln!(
+                out,
+                "dearest by itself: {}, cost {:.1}",
+                operator.node_type, metrics.exclusive_cost
+            )?;
         }
     }
     Ok(())

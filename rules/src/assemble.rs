@@ -47,9 +47,7 @@ pub fn actions(assembly: &Assembly<'_>) -> (Vec<Action>, Vec<Refusal>) {
     let configuration: Configuration =
         assembly.selection.chosen.iter().map(|chosen| chosen.candidate).collect();
     for chosen in &assembly.selection.chosen {
-        let action = assembly.priced(chosen);
-        actions.extend(statistics_after(&action));
-        actions.push(action);
+        actions.push(assembly.priced(chosen));
     }
     let (unpriced, refusals) = unpriced::actions(assembly, &configuration);
     actions.extend(unpriced);
@@ -71,20 +69,24 @@ pub fn actions(assembly: &Assembly<'_>) -> (Vec<Action>, Vec<Refusal>) {
     }
     let mut actions: Vec<Action> = unique.into_values().collect();
     actions.sort_by(|a, b| {
-        order(a).partial_cmp(&order(b)).expect("no NaN among gains").then(a.key.cmp(&b.key))
+        let ((a_group, a_net), (b_group, b_net)) = (order(a), order(b));
+        a_group.cmp(&b_group).then(b_net.total_cmp(&a_net)).then(a.key.cmp(&b.key))
     });
-    (actions, refusals)
+    let with_statistics = |action: Action| {
+        let after = statistics_after(&action);
+        std::iter::once(action).chain(after)
+    };
+    (actions.into_iter().flat_map(with_statistics).collect(), refusals)
 }
 
-/// Statistics first (others rest on them), then by net time saved; what follows an index comes right after.
-fn order(action: &Action) -> (u8, f64, u8) {
-    let gain = action.impact.ms_per_day.unwrap_or(0.0) - action.impact.write_ms_per_day;
-    match action.operation {
-        Operation::Analyze if action.rule == "stale_statistics" => (0, -gain, 0),
-        Operation::CreateIndex { .. } => (1, -gain, 0),
-        Operation::Analyze => (1, -gain, 1),
-        Operation::DropIndex { .. } => (2, -gain, 0),
-    }
+/// Statistics first (others rest on them), then indexes, then drops; within a group by net time saved per day.
+fn order(action: &Action) -> (u8, f64) {
+    let group = match action.operation {
+        Operation::Analyze => 0,
+        Operation::CreateIndex { .. } => 1,
+        Operation::DropIndex { .. } => 2,
+    };
+    (group, action.impact.ms_per_day.unwrap_or(0.0) - action.impact.write_ms_per_day)
 }
 
 impl Assembly<'_> {
@@ -390,17 +392,17 @@ impl Assembly<'_> {
 }
 
 /// An index on an expression makes ANALYZE collect statistics of the expression; without them the planner
-/// goes on guessing.
+/// goes on guessing. What it saves is counted with the index already.
 fn statistics_after(index: &Action) -> Option<Action> {
     let Operation::CreateIndex { definition, .. } = &index.operation else { return None };
     definition.keys.iter().any(|key| matches!(key.term, Term::Expression(_))).then(|| Action {
-        key: action_key(&index.table, "analyze new expressions"),
+        key: action_key(&index.table, &format!("analyze for {}", index.key)),
         rule: index.rule.clone(),
         table: index.table.clone(),
         operation: Operation::Analyze,
         reach: index.reach,
         confidence: index.confidence.clone(),
-        impact: Impact { ms_per_day: index.impact.ms_per_day, ..Impact::default() },
+        impact: Impact::default(),
         helps: Vec::new(),
     })
 }
