@@ -21,7 +21,7 @@ const DIFFERENT_MS: f64 = 0.05;
 /// on either side together.
 const TRIES: usize = 3;
 const CALLS_AGAIN: usize = 400;
-const TIME_AGAIN: Duration = Duration::from_secs(3);
+const TIME_AGAIN: Duration = Duration::from_secs(2);
 /// Writes are measured in so many sittings, each with sessions of its own and of so many spells on either
 /// database, in which they take turns, of so many writes: enough for one look at the clock to be no part of it.
 const SITTINGS: usize = 16;
