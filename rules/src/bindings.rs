@@ -16,7 +16,7 @@ mod values;
 
 use distribution::Scenario;
 pub use fit::fit;
-pub use json::json_share;
+pub use json::{json_longest, json_share};
 pub use substitute::{Concrete, ValueSource, substitute};
 pub use types::ParameterType;
 use values::Binder;

@@ -18,16 +18,7 @@ const CANDIDATES_MAX: usize = 16;
 
 /// Longest value, in bytes, that statistics may show of a column without declared length: far under the
 /// 2,704 bytes that a B-tree entry may take (`BTMaxItemSize`, nbtree.h), since later values may be longer.
-const VALUE_BYTES_MAX: usize = 600;
-
-/// A proposed set of keys, before it is checked against what exists.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Proposal {
-    /// The index.
-    pub definition: IndexDefinition,
-    /// Predicates on expressions that it serves, by position in the analysis.
-    pub predicates: Vec<usize>,
-}
+pub(crate) const VALUE_BYTES_MAX: usize = 600;
 
 /// Why a relation's table can have no new index.
 pub fn unindexable(table: &Table) -> Option<String> {
@@ -60,20 +51,23 @@ pub fn unsuited(column: &Column) -> Option<String> {
         return None;
     }
     let stats = column.stats.as_ref()?;
-    let longest =
-        stats.common_values.iter().chain(&stats.histogram).map(String::len).max().unwrap_or(0);
-    (longest > VALUE_BYTES_MAX || stats.avg_width > VALUE_BYTES_MAX as f64 / 3.0).then(|| {
-        format!(
-            "values of {} are up to {longest} bytes long and could outgrow a B-tree page",
-            column.name
-        )
-    })
+    let longest = stats.common_values.iter().chain(&stats.histogram).map(String::len).max();
+    let how = match longest {
+        Some(longest) if longest > VALUE_BYTES_MAX => format!("up to {longest} bytes long"),
+        _ if stats.avg_width > VALUE_BYTES_MAX as f64 / 3.0 => {
+            format!("{:.0} bytes long on average", stats.avg_width)
+        }
+        // ANALYZE leaves values over 1,024 bytes out of both lists (WIDTH_THRESHOLD, analyze.c), and a value stored
+        // out of line counts 18 bytes of width: empty lists tell that all values are long.
+        None if stats.null_fraction < 1.0 => "too long for ANALYZE to keep any".to_owned(),
+        _ => return None,
+    };
+    Some(format!("values of {} are {how} and could outgrow a B-tree page", column.name))
 }
 
-/// Whether the declared type bounds the length: `varchar(n)`, `char(n)`, `numeric`, `inet`, enums and such.
+/// Whether the type bounds the length: `varchar(n)`, `char(n)`, `numeric`, `inet`, ranges, enums and such.
 fn bounded(column: &Column) -> bool {
-    let unbounded =
-        matches!(column.type_category, 'S' | 'A' | 'U' | 'C' | 'X') || column.base_type == "bytea";
+    let unbounded = matches!(column.type_category, 'S' | 'A' | 'U' | 'C' | 'V' | 'X');
     // varchar(n): the modifier is n plus the four bytes of the header; a character takes up to four bytes.
     let declared =
         column.type_category == 'S' && (5..=VALUE_BYTES_MAX as i32).contains(&column.type_modifier);
@@ -270,13 +264,6 @@ enum Role {
 
 fn role(predicate: &Predicate) -> Option<Role> {
     use PredicateClass as C;
-    let indexable = matches!(
-        predicate.class,
-        C::Equality | C::AnyOf | C::Range | C::Prefix | C::IsNull | C::IsNotNull | C::Boolean
-    );
-    if !indexable {
-        return None;
-    }
     if matches!(predicate.operand, Operand::Column(..)) && predicate.class == C::Equality {
         return Some(Role::Joined);
     }

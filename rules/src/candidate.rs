@@ -105,13 +105,43 @@ impl Candidate {
         self.serves.extend(other.serves);
         self.serves.sort_unstable();
         self.serves.dedup();
-        for fact in other.facts {
-            if !self.facts.contains(&fact) {
-                self.facts.push(fact);
-            }
-        }
-        // What limits the table limits every rule; beyond that the rule with the better reason counts.
+        self.facts = agreed(std::mem::take(&mut self.facts), other.facts);
+        // What holds the change itself back (a partitioned table, another owner) holds in every rule; a rule that
+        // knows too little to go further does not hold back one that knows more.
         self.reach = self.reach.max(other.reach);
         self.own_gain_ms_per_day += other.own_gain_ms_per_day;
     }
+}
+
+/// The facts of two findings of one change, each once. A constant that either of them knows is not guessed; of two
+/// guesses the better one counts, and of two shares of rows the larger, since repetition is no new evidence.
+fn agreed(mine: Vec<Fact>, yours: Vec<Fact>) -> Vec<Fact> {
+    let guessed = |facts: &[Fact]| {
+        let probability = |fact: &Fact| match fact {
+            Fact::GuessedConstant { probability } => Some(*probability),
+            _ => None,
+        };
+        facts.iter().filter_map(probability).reduce(f64::max)
+    };
+    let share = |facts: &[Fact]| {
+        let share = |fact: &Fact| match fact {
+            Fact::ExpressionShare { share } => Some(*share),
+            _ => None,
+        };
+        facts.iter().filter_map(share).reduce(f64::max)
+    };
+    let guess = guessed(&mine).zip(guessed(&yours)).map(|(one, other)| one.max(other));
+    let largest = share(&mine).into_iter().chain(share(&yours)).reduce(f64::max);
+    let mut facts: Vec<Fact> = Vec::new();
+    for fact in mine.into_iter().chain(yours) {
+        let counts = match fact {
+            Fact::GuessedConstant { probability } => guess == Some(probability),
+            Fact::ExpressionShare { share } => largest == Some(share),
+            _ => true,
+        };
+        if counts && !facts.contains(&fact) {
+            facts.push(fact);
+        }
+    }
+    facts
 }

@@ -139,7 +139,7 @@ impl Action {
 /// The statements that make a dropped index again with everything that it had.
 pub fn recreate(index: &Index) -> Vec<String> {
     let name = qualified(&index.schema, &index.name);
-    let definition = index.definition.replacen("CREATE INDEX ", "CREATE INDEX CONCURRENTLY ", 1);
+    let definition = index.definition.replacen("INDEX ", "INDEX CONCURRENTLY ", 1);
     let definition = match &index.tablespace {
         // `TABLESPACE` stands before `WHERE` in the grammar. A literal may hold that word as well.
         Some(space) => {

@@ -95,7 +95,7 @@ pub enum Fact {
         /// Share of the table's updates that were HOT.
         share: f64,
     },
-    /// Statements that insert into the table would be slowed down, by this index and those chosen before it.
+    /// Statements that insert into the table would be slowed down, by this index and the others judged beside it.
     SlowsInserts {
         /// Share of an INSERT's time at the client.
         share: f64,
@@ -245,7 +245,7 @@ pub struct Term {
     pub cap: Option<f64>,
 }
 
-/// Weighs facts: the logistic of prior plus weights, no higher than the lowest cap, rounded to 0.001.
+/// Weighs facts: the logistic of prior plus weights, no higher than the lowest cap, rounded down to 0.001.
 pub fn confidence(facts: &[Fact]) -> Confidence {
     let terms: Vec<Term> = facts
         .iter()
@@ -257,7 +257,7 @@ pub fn confidence(facts: &[Fact]) -> Confidence {
     let odds = PRIOR + terms.iter().map(|term| term.weight).sum::<f64>();
     let cap = facts.iter().map(Fact::cap).fold(0.99, f64::min);
     let value = (1.0 / (1.0 + (-odds).exp())).min(cap);
-    Confidence { value: (value * 1000.0).round() / 1000.0, terms }
+    Confidence { value: (value * 1000.0 + 1e-9).floor() / 1000.0, terms }
 }
 
 impl std::fmt::Display for Fact {
@@ -328,7 +328,7 @@ impl std::fmt::Display for Fact {
             Self::SlowsInserts { share } => {
                 write!(
                     f,
-                    "with the indexes above, inserts into the table take {} longer",
+                    "with the other new indexes, inserts into the table take {} longer",
                     percent(*share)
                 )
             }
@@ -356,15 +356,24 @@ impl std::fmt::Display for Fact {
             }
             Self::NeededFor { what } => write!(f, "it is needed for {what}"),
             Self::StatisticsNeeded { share: None, statements } => {
-                write!(f, "the table has no statistics and {statements} statements read it")
+                write!(f, "the table has no statistics and {}", readers(*statements))
             }
             Self::StatisticsNeeded { share: Some(share), statements } => write!(
                 f,
-                "{} of the rows changed since the last ANALYZE and {statements} statements read it",
-                percent(*share)
+                "{} of the rows changed since the last ANALYZE and {}",
+                percent(*share),
+                readers(*statements)
             ),
             Self::NotAlone { reason } => f.write_str(reason),
         }
+    }
+}
+
+/// `1 statement reads it`, `3 statements read it`.
+fn readers(statements: usize) -> String {
+    match statements {
+        1 => "1 statement reads it".to_owned(),
+        many => format!("{many} statements read it"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Facts about a chosen index, read from the plans before and after.
 
-use planparse::{OperatorId, OperatorKind, Plan};
+use planparse::{Link, OperatorId, OperatorKind, Plan};
 
 use crate::evidence::Fact;
 
@@ -34,20 +34,25 @@ fn ordered_limit_beside_filter(plan: &Plan, index: &dyn Fn(&str) -> bool) -> boo
 const JOIN_KEEPS: f64 = 0.9;
 
 /// Whether rows of an operator flow into a LIMIT without being collected first, and whether a join thins them
-/// out on the way.
+/// out on the way. An incremental sort and a sorted aggregate hand rows on group by group.
 fn streams_into_limit(plan: &Plan, from: OperatorId) -> (bool, bool) {
     let mut joined = false;
     let mut id = from;
     while let Some(parent) = plan.parent(id) {
+        // The rows of a sub-plan answer an expression; they do not flow on.
+        if matches!(plan.link(id), Some(Link::InitPlan | Link::SubPlan)) {
+            return (false, joined);
+        }
         let operator = plan.operator(parent);
         match operator.kind {
             OperatorKind::Limit => return (true, joined),
+            OperatorKind::Aggregate if operator.strategy.as_deref() == Some("Sorted") => {}
             OperatorKind::Sort
-            | OperatorKind::IncrementalSort
             | OperatorKind::Hash
             | OperatorKind::BitmapHeapScan
             | OperatorKind::Aggregate => return (false, joined),
-            OperatorKind::NestedLoop | OperatorKind::HashJoin | OperatorKind::MergeJoin => {
+            OperatorKind::MergeJoin => joined = true,
+            OperatorKind::NestedLoop | OperatorKind::HashJoin => {
                 if plan.outer(parent) != Some(id) {
                     return (false, joined);
                 }

@@ -285,7 +285,7 @@ fn asks_for(analyzed: &crate::context::Analyzed, table: u32, definition: &IndexD
             && match (target, leading) {
                 (Target::Column(mine), Some(Term::Column(theirs))) => mine == theirs,
                 (Target::Expression(mine), Some(Term::Expression(theirs))) => {
-                    !mine.parameters.is_empty() || crate::index::same_expression(&mine.sql, theirs)
+                    !mine.parameters.is_empty() || mine.sql == *theirs
                 }
                 _ => false,
             }

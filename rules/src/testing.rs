@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use planparse::Plan;
 
+use crate::bindings::Binding;
+use crate::context::Analyzed;
 use crate::snapshot::{
-    Column, ColumnStats, Constraint, ConstraintKind, FORMAT, Index, IndexKey, Intake, Persistence,
-    Server, Snapshot, Statement, Table, TableCounters, TableKind, View,
+    Column, ColumnStats, Constraint, ConstraintKind, FORMAT, Function, Index, IndexKey, Intake,
+    Persistence, Server, Snapshot, Statement, Table, TableCounters, TableKind, View, Volatility,
 };
+use crate::statement::{analyze, repair};
 
 /// A snapshot out of one line for each object, names as stored (no case folding):
 ///
@@ -82,6 +86,64 @@ pub fn statement(text: &str) -> Statement {
         rows: None,
         blocks: None,
         examples: Vec::new(),
+    }
+}
+
+/// The statements of the snapshot that can be analyzed, without bindings and plans.
+pub fn workload(snapshot: &Snapshot) -> Vec<Analyzed> {
+    let analyzed = |(statement, known): (usize, &Statement)| {
+        let repaired = repair(&known.text);
+        let analysis = analyze(&repaired.text, snapshot, &known.search_path).ok()?;
+        let (bindings, plans) = (Vec::new(), Vec::new());
+        Some(Analyzed { statement, analysis, text: repaired.text, bindings, plans })
+    };
+    snapshot.statements.iter().enumerate().filter_map(analyzed).collect()
+}
+
+/// Gives a statement one binding and its plan.
+pub fn plan(analyzed: &mut Analyzed, plan: Plan) {
+    let binding = Binding { values: Vec::new(), weight: 1.0, label: "only".to_owned() };
+    (analyzed.bindings, analyzed.plans) = (vec![binding], vec![Some(plan)]);
+}
+
+/// A plan out of the JSON of its top operator; costs and rows may be left out.
+///
+/// # Panics
+/// When it is no plan.
+pub fn plan_of(operator: &serde_json::Value) -> Plan {
+    let value = serde_json::json!([{ "Plan": operator }]);
+    planparse::from_json(&value).expect("a plan").plan
+}
+
+/// The table of this name, to be changed.
+///
+/// # Panics
+/// When there is none.
+pub fn table_mut<'s>(snapshot: &'s mut Snapshot, name: &str) -> &'s mut Table {
+    let (schema, name) = named(name);
+    let mut tables = snapshot.tables.iter_mut();
+    tables.find(|t| t.schema == schema && t.name == name).expect("a known table")
+}
+
+/// The index of this name, to be changed.
+///
+/// # Panics
+/// When there is none.
+pub fn index_mut<'s>(snapshot: &'s mut Snapshot, name: &str) -> &'s mut Index {
+    let mut indexes = snapshot.tables.iter_mut().flat_map(|table| &mut table.indexes);
+    indexes.find(|index| index.name == name).expect("a known index")
+}
+
+/// A function of `pg_catalog`, or of the schema that is written before its name.
+pub fn function(name: &str, arguments: &[&str], volatility: Volatility) -> Function {
+    let (schema, name) = name.split_once('.').unwrap_or(("pg_catalog", name));
+    Function {
+        schema: schema.to_owned(),
+        name: name.to_owned(),
+        arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+        result: "text".to_owned(),
+        volatility,
+        trusted: schema == "pg_catalog",
     }
 }
 
@@ -305,8 +367,33 @@ fn index_of(table: &Table, oid: u32, name: &str, keys: &[String]) -> Index {
     }
 }
 
-/// A column of a type given by its `pg_type.typname`.
+/// A type as `format_type` prints it.
+fn printed(base: &str) -> String {
+    let plain = match base {
+        "bool" => "boolean",
+        "bpchar" => "character",
+        "float4" => "real",
+        "float8" => "double precision",
+        "int2" => "smallint",
+        "int4" => "integer",
+        "int8" => "bigint",
+        "timestamp" => "timestamp without time zone",
+        "timestamptz" => "timestamp with time zone",
+        "varchar" => "character varying",
+        _ => return base.strip_prefix('_').map_or(base.to_owned(), |of| printed(of) + "[]"),
+    };
+    plain.to_owned()
+}
+
+/// A column of a type given by its `pg_type.typname`, or of `varchar(n)`.
 fn column(number: i16, name: &str, base: &str) -> Column {
+    if let Some((base, size)) = base.split_once('(') {
+        let size = size.trim_end_matches(')');
+        let mut bounded = column(number, name, base);
+        bounded.type_name = format!("{}({size})", bounded.type_name);
+        bounded.type_modifier = 4 + size.parse::<i32>().expect("a length");
+        return bounded;
+    }
     // Length, alignment, category, B-tree, deduplication, as in pg_type.
     let (length, align, category, btree, deduplicates) = match base {
         "bool" => (1, 1, 'B', true, true),
@@ -326,6 +413,9 @@ fn column(number: i16, name: &str, base: &str) -> Column {
         "jsonb" | "tsvector" => (-1, 4, 'U', true, false),
         "json" | "xml" => (-1, 4, 'U', false, false),
         "tstzrange" => (-1, 8, 'R', true, false),
+        "point" => (16, 8, 'G', false, false),
+        "money" => (8, 8, 'N', true, true),
+        "_json" => (-1, 4, 'A', false, false),
         _ if base.starts_with('_') => (-1, 4, 'A', true, false),
         _ => (4, 4, 'E', true, true),
     };
@@ -333,7 +423,7 @@ fn column(number: i16, name: &str, base: &str) -> Column {
     Column {
         number,
         name: name.to_owned(),
-        type_name: base.to_owned(),
+        type_name: printed(base),
         base_type: base.to_owned(),
         base_type_schema: if category == 'E' { "public" } else { "pg_catalog" }.to_owned(),
         type_kind: match category {

@@ -1,6 +1,7 @@
 //! Candidates that no planner priced: what plans and statistics alone say of them.
 //!
-//! They never pass the gate; confidence is capped and the reach is at most `Ask`.
+//! They never pass the gate: confidence is capped and the reach is at most `Ask`, or `Advise` for a foreign key by
+//! which nothing is known to gain.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +11,7 @@ use crate::change_plan::{Action, Help, Impact};
 use crate::evidence::Fact;
 use crate::index::IndexDefinition;
 use crate::judge::sequential_share;
+use crate::reach::Reach;
 use crate::sizes::index_bytes;
 use crate::whatif::{Cache, Configuration};
 use crate::workload::ms_per_day;
@@ -32,7 +34,7 @@ pub fn actions(assembly: &Assembly<'_>, chosen: &Configuration) -> (Vec<Action>,
             continue;
         }
         let foreign_key = candidate.rules.contains(&"unindexed_foreign_key");
-        if priced && !foreign_key {
+        if priced && (!foreign_key || refused(assembly, candidate, definition)) {
             continue;
         }
         let gains: Vec<(usize, f64)> = if priced {
@@ -58,6 +60,13 @@ fn covered(assembly: &Assembly<'_>, chosen: &Configuration, definition: &IndexDe
         Change::CreateIndex { definition: other, .. } => other.covers(definition),
         _ => false,
     })
+}
+
+/// Whether the choice refused it, with a reason.
+fn refused(assembly: &Assembly<'_>, candidate: &Candidate, definition: &IndexDefinition) -> bool {
+    let table = assembly.table(candidate.change.table()).qualified();
+    let what = format!("index ({})", definition.brief());
+    assembly.selection.refusals.iter().any(|r| r.table == table && r.what == what)
 }
 
 /// Share of a statement's cost that the candidate would save, judged by the sequential scan that it replaces;
@@ -129,7 +138,8 @@ fn action(
         write_ms_per_day: round(write.ms_per_day),
     };
     let mut action = assembly.create(candidate, table, definition, facts, impact, helps);
-    action.reach = action.reach.min(UNPRICED_REACH);
+    let shown = gains.is_empty() && candidate.own_gain_ms_per_day <= 0.0;
+    action.reach = action.reach.min(if shown { Reach::Advise } else { UNPRICED_REACH });
     action
 }
 

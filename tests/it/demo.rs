@@ -194,7 +194,7 @@ impl Running {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
         let since = Instant::now();
-        while since.elapsed() < Duration::from_secs(60) {
+        while since.elapsed() < Duration::from_mins(1) {
             if let Some(status) = self.child.try_wait().unwrap() {
                 let mut stderr = String::new();
                 self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();

@@ -155,6 +155,13 @@ pub fn json_share(column: &Column, path: &[String], value: &str) -> Option<f64> 
     )
 }
 
+/// Bytes of the longest value, as `->>` prints it, at `path` in the sampled documents; `None` when none has one.
+pub fn json_longest(column: &Column, path: &[String]) -> Option<usize> {
+    let at = |document| path.iter().try_fold(document, |value, key| child(value, key));
+    let documents = Documents::of(column)?.documents;
+    documents.iter().filter_map(|(document, _)| Some(text(at(document)?).len())).max()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Documents, json_share};

@@ -3,7 +3,7 @@ use crate::context::Context;
 use crate::evidence::Fact;
 use crate::reach::Reach;
 use crate::rule::{Rule, declare_rule};
-use crate::snapshot::{Index, Table};
+use crate::snapshot::{Index, Table, TableKind};
 
 declare_rule! {
     /// Two indexes of one table with the very same definition.
@@ -12,13 +12,15 @@ declare_rule! {
     /// Writers maintain both, the planner uses one, and both take space and cache.
     ///
     /// # Evidence
-    /// Same access method, keys in the same order with the same direction, operator class, options and
-    /// collation, same INCLUDE columns, same predicate. Of two the older one stays, and in any case the one that
-    /// a constraint, a replica identity or a cluster mark needs.
+    /// Same access method, keys in the same order with the same direction, operator class and collation, same
+    /// INCLUDE columns, predicate, storage options and tablespace. Of two, the one stays on which more depends (a
+    /// constraint, uniqueness, a replica identity, a cluster mark), else the older one.
     ///
     /// # Silent when
-    /// Anything in the definitions differs; the index is invalid (another rule's matter), or it is a partition's
-    /// share of a partitioned index. A duplicate of a unique index, or one with a mark of its own, is only shown.
+    /// Anything in the definitions differs; an index is invalid (another rule's matter) or a partition's share of a
+    /// partitioned index; both serve constraints; the table is an extension's or excluded. A duplicate of a unique
+    /// index, or one with a mark of its own, is only shown; so is one on a partitioned table, or on one that another
+    /// role owns.
     ///
     /// # Undo
     /// The dropped index is made again as it was: definition, tablespace, comment, statistics targets.
@@ -33,13 +35,13 @@ declare_rule! {
 impl Rule for DuplicateIndex {
     fn propose(&self, cx: &Context<'_>) -> Findings {
         let mut findings = Findings::default();
-        for table in cx.tables() {
+        for table in cx.tables().filter(|table| !table.extension_member) {
             let mut indexes: Vec<_> =
                 table.indexes.iter().filter(|index| comparable(index)).collect();
             indexes.sort_by_key(|index| (rank(index), index.oid));
-            for (position, index) in indexes.iter().enumerate() {
+            for (position, index) in indexes.iter().enumerate().filter(|(_, i)| !constrains(i)) {
                 if let Some(kept) = indexes[..position].iter().find(|kept| same(kept, index)) {
-                    findings.candidates.push(drop_index(table, index, kept));
+                    findings.candidates.push(duplicate(table, index, kept));
                 }
             }
         }
@@ -54,17 +56,19 @@ pub(super) fn comparable(index: &Index) -> bool {
 
 /// The lower, the rather it stays.
 fn rank(index: &Index) -> u8 {
-    if index.primary {
-        0
-    } else if index.constraint.is_some() || index.exclusion {
-        1
-    } else if index.unique {
-        2
-    } else if marked(index) {
-        3
-    } else {
-        4
+    match (index.primary, constrains(index), index.unique, marked(index)) {
+        (true, ..) => 0,
+        (_, true, ..) => 1,
+        (_, _, true, true) => 2,
+        (_, _, true, false) => 3,
+        (_, _, false, true) => 4,
+        (_, _, false, false) => 5,
     }
+}
+
+/// Whether the index goes only with its constraint.
+pub(super) fn constrains(index: &Index) -> bool {
+    index.primary || index.exclusion || index.constraint.is_some()
 }
 
 /// Whether more than speed hangs on the index.
@@ -80,32 +84,51 @@ fn same(left: &Index, right: &Index) -> bool {
         && left.keys == right.keys
         && left.include == right.include
         && left.predicate == right.predicate
+        && left.options == right.options
+        && left.tablespace == right.tablespace
+        && (left.nulls_not_distinct == right.nulls_not_distinct || left.unique != right.unique)
 }
 
-fn drop_index(table: &Table, index: &Index, kept: &Index) -> Candidate {
-    let mut facts = vec![Fact::SameAs { index: kept.name.clone() }];
-    let more = index.unique
-        || index.primary
-        || index.exclusion
-        || index.constraint.is_some()
-        || marked(index);
-    let mut reach = Reach::Act;
+fn duplicate(table: &Table, index: &Index, kept: &Index) -> Candidate {
+    let fact = Fact::SameAs { index: kept.name.clone() };
+    let mut candidate = drop_index("duplicate_index", Reach::Act, table, index, fact);
+    // Planner proofs and ON CONFLICT rest on unique indexes, so their twins are a person's matter.
+    let more = index.unique || marked(index);
     if more || kept.unique {
-        // Planner proofs and ON CONFLICT rest on unique indexes, so their twins are a person's matter.
-        reach = Reach::Advise;
+        candidate.reach = Reach::Advise;
         let what = if more { &index.name } else { &kept.name };
-        facts.push(Fact::NotAlone { reason: format!("{what} is more than a plain index") });
-    } else if !table.may_index {
-        reach = Reach::Advise;
-        facts.push(Fact::NotAlone { reason: format!("needs the rights of {}", table.owner) });
+        let reason = format!("{what} is more than a plain index");
+        candidate.facts.push(Fact::NotAlone { reason });
     }
-    Candidate {
-        rules: vec!["duplicate_index"],
+    candidate
+}
+
+/// A candidate to drop an index: as far as `reach` where the table does not hold it back.
+pub(super) fn drop_index(
+    rule: &'static str,
+    reach: Reach,
+    table: &Table,
+    index: &Index,
+    fact: Fact,
+) -> Candidate {
+    let mut candidate = Candidate {
+        rules: vec![rule],
         change: Change::DropIndex { table: table.oid, index: Box::new(index.clone()) },
         reach,
         serves: vec![],
-        facts,
+        facts: vec![fact],
         unpriceable: None,
         own_gain_ms_per_day: 0.0,
-    }
+    };
+    let reason = if table.kind == TableKind::Partitioned {
+        "an index of a partitioned table cannot be dropped concurrently: plain DROP INDEX locks every partition"
+            .to_owned()
+    } else if table.may_index {
+        return candidate;
+    } else {
+        super::rights(table)
+    };
+    candidate.reach = Reach::Advise;
+    candidate.facts.push(Fact::NotAlone { reason });
+    candidate
 }

@@ -12,6 +12,7 @@ mod unserved_predicate;
 use crate::candidate::Findings;
 use crate::context::Context;
 use crate::rule::Rule;
+use crate::snapshot::Table;
 
 /// Every rule, in the order of the reference page.
 pub static RULES: &[&dyn Rule] = &[
@@ -41,6 +42,11 @@ pub fn propose(cx: &Context<'_>) -> Findings {
     all.refusals.sort();
     all.refusals.dedup();
     all
+}
+
+/// Why a change to a table is for somebody else to make.
+fn rights(table: &Table) -> String {
+    format!("needs the rights of {}, the owner of {}", table.owner, table.qualified())
 }
 
 #[cfg(test)]

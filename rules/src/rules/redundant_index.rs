@@ -1,5 +1,5 @@
-use super::duplicate_index::{comparable, marked};
-use crate::candidate::{Candidate, Change, Findings};
+use super::duplicate_index::{comparable, constrains, drop_index, marked};
+use crate::candidate::Findings;
 use crate::context::Context;
 use crate::evidence::Fact;
 use crate::reach::Reach;
@@ -18,7 +18,8 @@ declare_rule! {
     ///
     /// # Silent when
     /// The shorter one is unique, serves a constraint, a replica identity or a cluster mark, has an expression
-    /// (its statistics would go with it), or the definitions are equal (another rule's matter). It is never
+    /// (its statistics would go with it), or the definitions are equal (another rule's matter); one of them is
+    /// invalid or a partition's share of a partitioned index; the table is an extension's or excluded. It is never
     /// dropped alone: a narrow index can be much the faster one to scan.
     ///
     /// # Undo
@@ -34,25 +35,17 @@ declare_rule! {
 impl Rule for RedundantIndex {
     fn propose(&self, cx: &Context<'_>) -> Findings {
         let mut findings = Findings::default();
-        for table in cx.tables() {
+        for table in cx.tables().filter(|table| !table.extension_member) {
             for index in table.indexes.iter().filter(|index| droppable(index)) {
-                let longer = table
-                    .indexes
-                    .iter()
-                    .find(|other| other.oid != index.oid && begins(index, other));
-                if let Some(longer) = longer {
-                    findings.candidates.push(Candidate {
-                        rules: vec!["redundant_index"],
-                        change: Change::DropIndex {
-                            table: table.oid,
-                            index: Box::new(index.clone()),
-                        },
-                        reach: Reach::Advise,
-                        serves: vec![],
-                        facts: vec![Fact::CoveredBy { index: longer.name.clone() }],
-                        unpriceable: None,
-                        own_gain_ms_per_day: 0.0,
-                    });
+                if let Some(longer) = table.indexes.iter().find(|other| begins(index, other)) {
+                    let fact = Fact::CoveredBy { index: longer.name.clone() };
+                    findings.candidates.push(drop_index(
+                        "redundant_index",
+                        Reach::Advise,
+                        table,
+                        index,
+                        fact,
+                    ));
                 }
             }
         }
@@ -63,11 +56,7 @@ impl Rule for RedundantIndex {
 fn droppable(index: &Index) -> bool {
     comparable(index)
         && index.method == "btree"
-        && !(index.unique
-            || index.primary
-            || index.exclusion
-            || index.constraint.is_some()
-            || marked(index))
+        && !(index.unique || constrains(index) || marked(index))
         && index.keys.iter().all(|key| key.column.is_some())
 }
 

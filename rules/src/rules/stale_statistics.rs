@@ -13,11 +13,12 @@ declare_rule! {
     /// The planner guesses; an index is never proposed with confidence where ANALYZE would do.
     ///
     /// # Evidence
-    /// No column has statistics, or over 20 % of the rows changed since the last ANALYZE or autoanalyze, and
-    /// statements of the workload read the table.
+    /// The table was never analyzed (no ANALYZE counted, no column with statistics), or over 20 % of its rows
+    /// changed since the last ANALYZE or autoanalyze, and statements of the workload read it.
     ///
     /// # Silent when
-    /// No statement reads it, it has under 1,000 rows' worth of blocks, or autoanalyze has just been there.
+    /// No statement reads it, it has under 8 blocks (about 1,000 short rows), few rows changed since it was analyzed,
+    /// or it is foreign or excluded. Of a table that another role owns it is only shown.
     ///
     /// # Undo
     /// None: statistics are replaced. The next ANALYZE replaces them again.
@@ -59,7 +60,7 @@ fn analyze(table: &Table, readers: Vec<usize>, share: Option<f64>) -> Candidate 
     let mut reach = Reach::Act;
     if !table.may_index {
         reach = Reach::Advise;
-        facts.push(Fact::NotAlone { reason: format!("needs the rights of {}", table.owner) });
+        facts.push(Fact::NotAlone { reason: super::rights(table) });
     }
     Candidate {
         rules: vec!["stale_statistics"],

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::unserved_predicate::create;
 use crate::btree;
@@ -7,8 +7,8 @@ use crate::context::Context;
 use crate::index::{IndexDefinition, Key};
 use crate::reach::Reach;
 use crate::rule::{Rule, declare_rule};
-use crate::snapshot::{Index, Table};
-use crate::statement::{PredicateClass, Target};
+use crate::snapshot::{Column, Index, Table};
+use crate::statement::Target;
 
 declare_rule! {
     /// Containment, key or full-text search in a document, array or tsvector column without a GIN index.
@@ -23,8 +23,10 @@ declare_rule! {
     /// applied on that evidence alone.
     ///
     /// # Silent when
-    /// A GIN index whose operator class serves the operators exists, the plan keeps more than a tenth of the
-    /// table's rows, or the table is tiny.
+    /// No GIN operator class of PostgreSQL itself serves the operator on this type (`<@` on jsonb, ranges, geometry);
+    /// a GIN index whose operator class serves the operators exists; the plan keeps more than a tenth of the table's
+    /// rows; or the table is tiny, foreign, excluded or an extension's. On a partitioned table, or one that another
+    /// role owns, it is only shown.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.
@@ -39,68 +41,67 @@ declare_rule! {
 impl Rule for UnindexedContainment {
     fn propose(&self, cx: &Context<'_>) -> Findings {
         let mut findings = Findings::default();
-        for (oid, column) in searched(cx) {
+        for ((oid, column), search) in searches(cx) {
             if let Some(table) = cx.snapshot.table(oid) {
-                findings.merge(look_at(cx, table, &column));
+                findings.merge(look_at(cx, table, &column, search));
             }
         }
         findings
     }
 }
 
-/// Columns that some statement searches in a way that GIN serves.
-fn searched(cx: &Context<'_>) -> BTreeSet<(u32, String)> {
-    cx.workload
-        .iter()
-        .flat_map(|analyzed| {
-            let analysis = &analyzed.analysis;
-            analysis.predicates.iter().filter_map(|predicate| match &predicate.target {
-                Target::Column(name) if serves(predicate.class) => {
-                    Some((analysis.relations[predicate.relation].table, name.clone()))
-                }
-                _ => None,
-            })
-        })
-        .collect()
+/// What the workload asks of one column that GIN serves.
+#[derive(Default)]
+struct Search {
+    operators: BTreeSet<&'static str>,
+    /// Positions in the workload, in order.
+    statements: BTreeSet<usize>,
 }
 
-fn serves(class: PredicateClass) -> bool {
-    use PredicateClass as C;
-    matches!(class, C::Contains | C::HasKey | C::Overlaps | C::Matches)
-}
-
-fn look_at(cx: &Context<'_>, table: &Table, name: &str) -> Findings {
-    let mut findings = Findings::default();
-    let Some(column) = table.column(name) else { return findings };
-    let mut operators = BTreeSet::new();
-    let mut statements = Vec::new();
+/// The columns that statements search in a way that GIN serves.
+fn searches(cx: &Context<'_>) -> BTreeMap<(u32, String), Search> {
+    let mut searches: BTreeMap<(u32, String), Search> = BTreeMap::new();
     for (position, analyzed) in cx.workload.iter().enumerate() {
-        let analysis = &analyzed.analysis;
-        let mine = analysis.predicates.iter().filter(|p| {
-            analysis.relations[p.relation].table == table.oid
-                && p.target == Target::Column(name.to_owned())
-                && serves(p.class)
-        });
-        let before = statements.len();
-        for predicate in mine {
-            operators.insert(predicate.operator.clone());
-            statements.push(position);
+        for predicate in &analyzed.analysis.predicates {
+            let table = cx.snapshot.table(analyzed.analysis.relations[predicate.relation].table);
+            let (Some(table), Target::Column(name)) = (table, &predicate.target) else { continue };
+            let operators = table.column(name).map_or(&[][..], served);
+            if let Some(operator) = operators.iter().find(|served| **served == predicate.operator) {
+                let search = searches.entry((table.oid, name.clone())).or_default();
+                search.operators.insert(operator);
+                search.statements.insert(position);
+            }
         }
-        statements.truncate(before + 1);
     }
-    let Some(class) = operator_class(&column.base_type, column.type_category, &operators) else {
-        return findings;
-    };
-    let mut key = Key::column(name);
-    key.opclass = (class != DEFAULT_CLASS).then(|| class.to_owned());
-    let mut definition = IndexDefinition::btree(table, vec![key]);
-    "gin".clone_into(&mut definition.method);
+    searches
+}
+
+/// Operators that some GIN operator class of the core serves on a column.
+fn served(column: &Column) -> &'static [&'static str] {
+    match column.base_type.as_str() {
+        "jsonb" => &["?", "?&", "?|", "@>", "@?", "@@"],
+        "tsvector" => &["@@", "@@@"],
+        // The class for arrays needs elements with an order.
+        _ if column.type_category == 'A' && column.btree => &["&&", "<@", "@>"],
+        _ => &[],
+    }
+}
+
+fn look_at(cx: &Context<'_>, table: &Table, name: &str, search: Search) -> Findings {
+    let mut findings = Findings::default();
+    let json = table.column(name).is_some_and(|column| column.base_type == "jsonb");
+    let keys = search.operators.iter().any(|operator| operator.starts_with('?'));
+    let class = (json && !keys).then_some("jsonb_path_ops");
     let refuse = |reason: String| Refusal {
         rule: "unindexed_containment".to_owned(),
         table: table.qualified(),
         what: format!("GIN index on ({name})"),
         reason,
-        statements: statements.iter().map(|&s| cx.workload[s].of(cx.snapshot).id.clone()).collect(),
+        statements: search
+            .statements
+            .iter()
+            .map(|&s| cx.workload[s].of(cx.snapshot).id.clone())
+            .collect(),
     };
     if let Some(reason) = btree::unindexable(table) {
         findings.refusals.push(refuse(reason));
@@ -108,9 +109,13 @@ fn look_at(cx: &Context<'_>, table: &Table, name: &str) -> Findings {
         table.indexes.iter().find(|index| serves_already(index, name, class))
     {
         findings.refusals.push(refuse(format!("already covered by {}", index.name)));
-    } else if let Some(&first) = statements.first() {
-        let mut candidate = create(table, definition, "unindexed_containment", first);
-        candidate.serves = statements;
+    } else {
+        let mut key = Key::column(name);
+        key.opclass = class.map(str::to_owned);
+        let mut definition = IndexDefinition::btree(table, vec![key]);
+        "gin".clone_into(&mut definition.method);
+        let mut candidate = create(table, definition, "unindexed_containment", 0);
+        candidate.serves = search.statements.into_iter().collect();
         candidate.reach = candidate.reach.min(Reach::Ask);
         candidate.unpriceable = Some("HypoPG cannot price a GIN index".to_owned());
         findings.candidates.push(candidate);
@@ -118,34 +123,14 @@ fn look_at(cx: &Context<'_>, table: &Table, name: &str) -> Findings {
     findings
 }
 
-/// Stands for the type's default operator class, which an index definition leaves out.
-const DEFAULT_CLASS: &str = "";
-
-/// The GIN operator class for these operators on this type; `None` where no GIN operator class of the core
-/// serves them all.
-fn operator_class(
-    base_type: &str,
-    category: char,
-    operators: &BTreeSet<String>,
-) -> Option<&'static str> {
-    let all =
-        |served: &[&str]| operators.iter().all(|operator| served.contains(&operator.as_str()));
-    match base_type {
-        "jsonb" if all(&["@>", "@?", "@@"]) => Some("jsonb_path_ops"),
-        "jsonb" if all(&["@>", "@?", "@@", "?", "?|", "?&"]) => Some(DEFAULT_CLASS),
-        "tsvector" if all(&["@@", "@@@"]) => Some(DEFAULT_CLASS),
-        _ if category == 'A' && all(&["@>", "<@", "&&", "="]) => Some(DEFAULT_CLASS),
-        _ => None,
-    }
-}
-
-/// Whether an index on the column serves the same operators: the default `jsonb_ops` serves all that
-/// `jsonb_path_ops` serves.
-fn serves_already(index: &Index, column: &str, class: &str) -> bool {
+/// Whether an index on the column serves the same operators: one of the default operator class serves all that one
+/// of `class` serves.
+fn serves_already(index: &Index, column: &str, class: Option<&str>) -> bool {
     index.valid
         && index.method == "gin"
         && index.predicate.is_none()
         && index.keys.iter().any(|key| {
-            key.column.as_deref() == Some(column) && (key.opclass_default || key.opclass == class)
+            key.column.as_deref() == Some(column)
+                && (key.opclass_default || Some(key.opclass.as_str()) == class)
         })
 }

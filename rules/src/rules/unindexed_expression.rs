@@ -1,5 +1,5 @@
 use super::unserved_predicate::{covering, create};
-use crate::bindings::{Concrete, ValueSource, substitute};
+use crate::bindings::{Concrete, ValueSource, json_longest, substitute};
 use crate::btree;
 use crate::candidate::{Findings, Refusal};
 use crate::context::{Analyzed, Context};
@@ -7,8 +7,8 @@ use crate::evidence::Fact;
 use crate::index::Term;
 use crate::reach::Reach;
 use crate::rule::{Rule, declare_rule};
-use crate::snapshot::{Snapshot, Table, Volatility};
-use crate::statement::{Expression, PredicateClass, RelationId, Target};
+use crate::snapshot::{Column, Function, Snapshot, Table, Volatility};
+use crate::statement::{Expression, PathStep, PredicateClass, RelationId, Target, json_path};
 
 declare_rule! {
     /// A comparison with an expression over a column, such as `lower(email)` or `metadata ->> 'theme'`.
@@ -18,14 +18,16 @@ declare_rule! {
     ///
     /// # Evidence
     /// Every function and operator in the expression is immutable; the planner, given the hypothetical index, uses
-    /// it; and sampled values say that few rows match, since the planner itself has no statistics of an
-    /// expression before it is indexed. A constant that normalization replaced by `$n` comes from a running
-    /// session's text, or is guessed from sampled documents, and then confidence says so.
+    /// it; and, of a key in documents, sampled values say that few rows match, since the planner itself has no
+    /// statistics of an expression before it is indexed. A constant that normalization replaced by `$n` comes from a
+    /// running session's text, or is guessed from sampled documents, and then confidence says so.
     ///
     /// # Silent when
-    /// Something in the expression is not immutable (casts that depend on the time zone, say), could raise an
-    /// error on a later row (text to number), or is not part of PostgreSQL itself; an index on the expression
-    /// exists; more than a fifth of the rows match and no LIMIT cuts them.
+    /// Something in the expression is not immutable (what depends on the time zone, say), could raise an error on a
+    /// later row (text to number, arithmetic), or is not part of PostgreSQL itself; its values could outgrow a B-tree
+    /// page; a constant in it is not known; an index on the expression exists; more than a fifth of the rows match and
+    /// no LIMIT cuts them; the table is tiny, foreign, excluded or an extension's. On a partitioned table, or one that
+    /// another role owns, it is only shown.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; the ANALYZE that follows the build needs none.
@@ -36,6 +38,9 @@ declare_rule! {
         since: "0.1.0",
     }
 }
+
+/// Probability under which a guessed constant is not worth a line in the report.
+const PROBABILITY_MIN: f64 = 0.3;
 
 /// Share of the rows from which an index on the expression is not worth its while without a LIMIT.
 const SHARE_MAX: f64 = 0.2;
@@ -89,10 +94,21 @@ impl Case<'_> {
             return findings;
         }
         let statement = self.analyzed.of(snapshot);
-        for concrete in
-            substitute(self.expression, self.relation, &self.analyzed.analysis, statement, snapshot)
-        {
-            findings.merge(self.with_constants(table, &concrete, popularity));
+        let known = substitute(
+            self.expression,
+            self.relation,
+            &self.analyzed.analysis,
+            statement,
+            snapshot,
+        );
+        if known.is_empty() {
+            let reason = "its constant is not known: no running session was seen with it, and no sampled document \
+                          tells"
+                .to_owned();
+            findings.refusals.push(self.refusal(table, &self.expression.sql, reason));
+        }
+        for concrete in known.iter().filter(|concrete| concrete.probability >= PROBABILITY_MIN) {
+            findings.merge(self.with_constants(table, concrete, popularity));
         }
         findings
     }
@@ -115,6 +131,10 @@ impl Case<'_> {
             findings.refusals.push(self.refusal(table, &concrete.sql, reason));
             return findings;
         }
+        if let Some(reason) = long_values(table, &concrete.sql) {
+            findings.refusals.push(self.refusal(table, &concrete.sql, reason));
+            return findings;
+        }
         let own = Term::Expression(concrete.sql.clone());
         let terms = |target: &Target| match target {
             Target::Expression(expression) if expression == self.expression => vec![own.clone()],
@@ -130,7 +150,7 @@ impl Case<'_> {
         for definition in
             candidates.into_iter().filter(|d| d.keys.iter().any(|key| key.term == own))
         {
-            if let Some(index) = covering(table, &definition) {
+            if let Some(index) = covering(self.cx.snapshot, table, &definition) {
                 findings.refusals.push(self.refusal(
                     table,
                     &concrete.sql,
@@ -165,11 +185,66 @@ impl Case<'_> {
     }
 }
 
-/// Operators of PostgreSQL itself that are immutable for all types that they are usually met with.
-const IMMUTABLE_OPERATORS: &[&str] = &["#>", "#>>", "%", "*", "+", "-", "->", "->>", "/", "^"];
+/// Operators of PostgreSQL itself that are immutable and take every value. Arithmetic does not: it overflows, and an
+/// index on it would make the INSERT of such a row fail.
+const TOTAL_OPERATORS: &[&str] = &["#>", "#>>", "->", "->>"];
 
-/// Casts that are immutable and cannot fail: to text from text-like types and whole numbers, and between those.
-const SAFE_CASTS: &[&str] = &["bigint", "character varying", "int8", "text", "varchar"];
+/// Functions of PostgreSQL itself that take every value of a column; which of their overloads are immutable the
+/// snapshot knows.
+const TOTAL_FUNCTIONS: &[&str] = &[
+    "array_length",
+    "bit_length",
+    "btrim",
+    "cardinality",
+    "char_length",
+    "character_length",
+    "date",
+    "date_part",
+    "date_trunc",
+    "extract",
+    "host",
+    "initcap",
+    "json_extract_path",
+    "json_extract_path_text",
+    "json_typeof",
+    "jsonb_extract_path",
+    "jsonb_extract_path_text",
+    "jsonb_typeof",
+    "left",
+    "length",
+    "lower",
+    "ltrim",
+    "md5",
+    "octet_length",
+    "replace",
+    "reverse",
+    "right",
+    "rtrim",
+    "starts_with",
+    "strpos",
+    "translate",
+    "upper",
+];
+
+/// Those of them whose result is short however long the value is.
+const SHORT_RESULTS: &[&str] = &[
+    "bit_length",
+    "char_length",
+    "character_length",
+    "length",
+    "md5",
+    "octet_length",
+    "starts_with",
+    "strpos",
+];
+
+/// Types from which the cast to text is immutable; the output of enums, dates, money and the names of catalog objects
+/// is not (`provolatile` of their output functions).
+const PRINTABLE: &[&str] =
+    &["bpchar", "int2", "int4", "int8", "json", "jsonb", "name", "text", "uuid", "varchar"];
+
+/// Types from which a cast to bigint cannot fail.
+const WHOLE: &[&str] = &["int2", "int4", "int8"];
 
 /// Why an expression cannot, or should not, be indexed.
 fn unfit(snapshot: &Snapshot, table: &Table, expression: &Expression) -> Option<String> {
@@ -177,37 +252,39 @@ fn unfit(snapshot: &Snapshot, table: &Table, expression: &Expression) -> Option<
     if columns.len() != expression.columns.len() || columns.is_empty() {
         return Some("it is no expression over the table's own columns".to_owned());
     }
-    if let Some(operator) =
-        expression.operators.iter().find(|o| !IMMUTABLE_OPERATORS.contains(&o.as_str()))
-    {
-        return Some(format!("the operator {operator} is not known to be immutable"));
-    }
-    let dates = columns.iter().any(|column| column.type_category == 'D');
-    if dates && !expression.operators.is_empty() {
-        return Some("date arithmetic can depend on the time zone".to_owned());
+    let operators = &mut expression.operators.iter();
+    if let Some(operator) = operators.find(|o| !TOTAL_OPERATORS.contains(&o.as_str())) {
+        return Some(format!(
+            "the operator {operator} is not known to be immutable and to take every value"
+        ));
     }
     for cast in &expression.casts {
-        let simple = cast.rsplit('.').next().unwrap_or(cast).to_ascii_lowercase();
-        let from_plain = columns.iter().all(|c| matches!(c.type_category, 'S' | 'N' | 'U' | 'E'));
-        let widening = !matches!(simple.as_str(), "bigint" | "int8")
-            || columns.iter().all(|c| matches!(c.base_type.as_str(), "int2" | "int4" | "int8"));
-        if !SAFE_CASTS.contains(&simple.as_str()) || !from_plain || !widening {
+        let from: &[&str] = match cast.as_str() {
+            "date" => &["timestamp"],
+            "int8" => WHOLE,
+            "text" | "varchar" => PRINTABLE,
+            _ => &[],
+        };
+        if !columns.iter().all(|column| from.contains(&column.base_type.as_str())) {
             return Some(format!(
                 "the cast to {cast} is not immutable, or could fail on a later row"
             ));
         }
     }
-    expression
-        .functions
-        .iter()
-        .find_map(|(schema, name)| mutable(snapshot, &columns, schema.as_deref(), name))
+    let calls = &mut expression.functions.iter();
+    let short = expression.functions.iter().any(|(_, f)| SHORT_RESULTS.contains(&f.as_str()));
+    let texts = columns.iter().filter(|column| !short && column.type_category == 'S');
+    calls
+        .find_map(|(schema, name)| mutable(snapshot, &columns, expression, schema.as_deref(), name))
+        .or_else(|| texts.filter_map(|column| btree::unsuited(column)).next())
 }
 
-/// Why a function cannot be part of an index: it must be PostgreSQL's own, and immutable in every overload that
-/// takes one of the columns (or, for text-like columns, text).
+/// Why a function cannot be part of an index: it must be PostgreSQL's own, take every value, and be immutable in
+/// every overload that takes one of the columns (or, for text-like columns and values out of documents, text).
 fn mutable(
     snapshot: &Snapshot,
-    columns: &[&crate::snapshot::Column],
+    columns: &[&Column],
+    expression: &Expression,
     schema: Option<&str>,
     name: &str,
 ) -> Option<String> {
@@ -221,20 +298,50 @@ fn mutable(
             "{name}() is not PostgreSQL's own; its result could change with its definition"
         ));
     }
-    let takes = |function: &&&crate::snapshot::Function| {
+    let unpacked = expression.operators.iter().any(|o| matches!(o.as_str(), "->>" | "#>>"));
+    let takes = |function: &&Function| {
         function.arguments.iter().any(|argument| {
-            columns.iter().any(|column| {
-                let declared = column.type_name.split('(').next().unwrap_or_default().trim();
-                argument == declared || (column.type_category == 'S' && argument == "text")
-            })
+            let text = argument == "text";
+            (text && unpacked)
+                || columns.iter().any(|column| {
+                    argument == &unmodified(&column.type_name)
+                        || (text && column.type_category == 'S')
+                })
         })
     };
-    let fitting: Vec<_> = overloads.iter().filter(takes).collect();
-    if fitting.is_empty() {
-        return Some(format!("no built-in {name}() is known that takes the column"));
+    let fitting: Vec<_> = overloads.iter().copied().filter(takes).collect();
+    let immutable = |function: &&Function| function.volatility == Volatility::Immutable;
+    if fitting.is_empty() && (overloads.is_empty() || overloads.iter().any(immutable)) {
+        Some(format!("no built-in {name}() is known that takes the column"))
+    } else if fitting.is_empty() || !fitting.iter().all(immutable) {
+        Some(format!("{name}() is not immutable for this type"))
+    } else if TOTAL_FUNCTIONS.contains(&name) {
+        None
+    } else {
+        Some(format!("{name}() is not known to take every value"))
     }
-    fitting
-        .iter()
-        .any(|function| function.volatility != Volatility::Immutable)
-        .then(|| format!("{name}() is not immutable for this type"))
+}
+
+/// `timestamp without time zone` for `timestamp(3) without time zone`.
+fn unmodified(type_name: &str) -> String {
+    match (type_name.find('('), type_name.find(')')) {
+        (Some(open), Some(close)) if open < close => {
+            format!("{}{}", &type_name[..open], &type_name[close + 1..])
+        }
+        _ => type_name.to_owned(),
+    }
+}
+
+/// Why the values at a path in documents make no B-tree keys.
+fn long_values(table: &Table, sql: &str) -> Option<String> {
+    let path = json_path(sql).filter(|path| !path.steps.is_empty())?;
+    let key = |step: &PathStep| match step {
+        PathStep::Key(key) => Some(key.clone()),
+        PathStep::Parameter(_) => None,
+    };
+    let keys: Vec<String> = path.steps.iter().map(key).collect::<Option<_>>()?;
+    let longest = json_longest(table.column(&path.column)?, &keys)?;
+    (longest > btree::VALUE_BYTES_MAX).then(|| {
+        format!("its values are up to {longest} bytes long and could outgrow a B-tree page")
+    })
 }

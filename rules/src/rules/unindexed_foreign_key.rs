@@ -1,6 +1,6 @@
 use super::unserved_predicate::create;
 use crate::btree;
-use crate::candidate::{Change, Findings, Refusal};
+use crate::candidate::{Findings, Refusal};
 use crate::context::Context;
 use crate::evidence::Fact;
 use crate::index::{IndexDefinition, Key};
@@ -17,13 +17,14 @@ declare_rule! {
     /// table; without an index that is a sequential scan for each row deleted. Joins along the key suffer too.
     ///
     /// # Evidence
-    /// No valid index holds the key's columns, in any order, as its first columns. Deletes counted on the
-    /// referenced table, times the cost of one sequential scan, give the gain; statements that join along the
-    /// key are priced like any other.
+    /// No valid B-tree holds the key's columns, in any order, as its first columns, and no hash index is on its one
+    /// column. Deletes counted on the referenced table, times the cost of one sequential scan, give the gain;
+    /// statements that join along the key are priced like any other.
     ///
     /// # Silent when
-    /// An index covers the key; the referencing table is tiny, foreign or partitioned by the parent's index.
-    /// Without counted deletes it is only shown.
+    /// An index covers the key (a partial one does not); the referencing table is tiny, foreign, excluded, an
+    /// extension's, or a partition (the partitioned table is looked at instead). It is only shown without counted
+    /// deletes, unless a statement gains by it; and on a partitioned table, or one that another role owns.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.
@@ -52,11 +53,12 @@ impl Rule for UnindexedForeignKey {
 }
 
 fn serves(index: &Index, key: &Constraint) -> bool {
-    let first: Vec<_> =
-        index.keys.iter().take(key.columns.len()).map(|k| k.column.as_ref()).collect();
-    index.valid
-        && index.ready
-        && index.method == "btree"
+    // Another collation than the column's own serves no look-up by the key.
+    let usable = index.keys.iter().take(key.columns.len()).filter(|k| k.collation.is_none());
+    let first: Vec<_> = usable.map(|k| k.column.as_ref()).collect();
+    let method = index.method == "btree" || (index.method == "hash" && key.columns.len() == 1);
+    (index.valid && index.ready && index.live)
+        && method
         && index.predicate.is_none()
         && key.columns.iter().all(|column| first.contains(&Some(column)))
 }
@@ -90,7 +92,6 @@ fn look_at(cx: &Context<'_>, table: &Table, key: &Constraint) -> Findings {
     if per_day == 0.0 && candidate.serves.is_empty() {
         candidate.reach = Reach::Advise;
     }
-    debug_assert!(matches!(candidate.change, Change::CreateIndex { .. }));
     findings.candidates.push(candidate);
     findings
 }

@@ -7,7 +7,7 @@ use crate::evidence::Fact;
 use crate::index::{IndexDefinition, Term};
 use crate::reach::Reach;
 use crate::rule::{Rule, declare_rule};
-use crate::snapshot::{Table, TableKind};
+use crate::snapshot::{Index, Snapshot, Table, TableKind};
 use crate::statement::{RelationId, Target};
 
 declare_rule! {
@@ -23,8 +23,9 @@ declare_rule! {
     /// ORDER BY with its directions.
     ///
     /// # Silent when
-    /// A valid index already begins with these keys; the table is tiny, foreign or an extension's; a column's
-    /// type has no order or its values could outgrow a B-tree page.
+    /// A valid index already begins with these keys; the table is tiny, foreign, excluded or an extension's; a
+    /// column's type has no order or its values could outgrow a B-tree page. On a partitioned table, or one that
+    /// another role owns, it is only shown.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.
@@ -95,7 +96,7 @@ fn look_at(
         }
     }
     for definition in btree::candidates(cx, analyzed, relation, popularity, &suited) {
-        match covering(table, &definition) {
+        match covering(cx.snapshot, table, &definition) {
             Some(index) if definition.keys.len() == widest(&wanted) => {
                 findings.refusals.push(refusal(
                     format!("index ({})", definition.brief()),
@@ -116,8 +117,13 @@ fn widest(definitions: &[IndexDefinition]) -> usize {
 }
 
 /// Name of the existing index that serves as well.
-pub(super) fn covering<'a>(table: &'a Table, definition: &IndexDefinition) -> Option<&'a str> {
-    table.indexes.iter().find(|index| definition.covered_by(index)).map(|index| index.name.as_str())
+pub(super) fn covering<'a>(
+    snapshot: &Snapshot,
+    table: &'a Table,
+    definition: &IndexDefinition,
+) -> Option<&'a str> {
+    let covers = |index: &&Index| definition.covered_by(index, table, snapshot);
+    table.indexes.iter().find(covers).map(|index| index.name.as_str())
 }
 
 /// A candidate to create an index for one statement, with what is known of its table.
@@ -136,9 +142,7 @@ pub(super) fn create(
         facts.push(Fact::NotAlone { reason: reason.to_owned() });
     } else if !table.may_index {
         reach = Reach::Advise;
-        let reason =
-            format!("needs the rights of {}, the owner of {}", table.owner, table.qualified());
-        facts.push(Fact::NotAlone { reason });
+        facts.push(Fact::NotAlone { reason: super::rights(table) });
     }
     Candidate {
         rules: vec![rule],

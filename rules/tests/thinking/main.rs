@@ -1,0 +1,19 @@
+//! The thinking half, rule by rule and part by part, on small made-up databases.
+
+mod seen;
+
+mod candidates;
+mod duplicate_index;
+mod evidence;
+mod index;
+mod invalid_index;
+mod judge;
+mod quote;
+mod redundant_index;
+mod stale_statistics;
+mod unindexed_containment;
+mod unindexed_expression;
+mod unindexed_foreign_key;
+mod unserved_predicate;
+mod workload;
+mod write_cost;
