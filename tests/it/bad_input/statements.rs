@@ -77,11 +77,12 @@ fn odd_statements(major: u32) -> Vec<String> {
     if major >= 15 {
         all.push("MERGE INTO audit a USING orders o ON a.id = o.id WHEN MATCHED THEN UPDATE SET customer = o.customer WHEN NOT MATCHED THEN DO NOTHING".to_owned());
     }
-    for column in ["id", "customer"] {
-        all.push(format!(
-            "SELECT * FROM orders WHERE {column} IN ({})",
-            list(10_000, |n| n.to_string(), ", ")
-        ));
+    // The protocol has room for 65,535 parameters; a text has more.
+    for (table, column, count) in
+        [("orders", "customer", 10_000), ("orders", "id", 65_535), ("wide", "c0", 70_000)]
+    {
+        let values = list(count, |n| n.to_string(), ", ");
+        all.push(format!("SELECT * FROM {table} WHERE {column} IN ({values})"));
     }
     let columns = |extra: &str| list(300, |n| format!("c{n}{extra}"), ", ");
     all.push(format!("SELECT {} FROM wide WHERE c0 = 5", columns("")));
