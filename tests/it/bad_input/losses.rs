@@ -135,6 +135,44 @@ async fn the_next_run_finishes(on: &str, args: &[&str]) {
 }
 
 #[tokio::test]
+async fn wherever_an_application_breaks_off_the_next_run_finishes_it() {
+    let Some(cluster) = priced(true).await else { return };
+    let on = cluster.conninfo("postgres");
+    let admin = client(&on).await;
+    shop(&admin).await;
+    run(&admin, &["ALTER TABLE orders DROP CONSTRAINT orders_pkey"]).await;
+    let file = tempfile::Builder::new().suffix(".sql").tempfile().unwrap();
+    std::fs::write(file.path(), "SELECT * FROM orders WHERE customer = 5;\n".repeat(100)).unwrap();
+    let workload = ["optimize", "--apply", "--workload", file.path().to_str().unwrap(), "-d"];
+    for word in [
+        "pg_try_advisory_lock",
+        "SCHEMA pgwright;",
+        "INSERT /* pgwright */ INTO pgwright",
+        "UPDATE /* pgwright */ pgwright",
+        "CREATE /* pgwright */ INDEX CONCURRENTLY",
+        "pg_advisory_unlock_all",
+    ] {
+        let port = relay(cluster.port(), Manner::BreaksAt(word));
+        let broken =
+            format!("host=127.0.0.1 port={port} user=postgres dbname=postgres sslmode=disable");
+        let output = running(&[&workload[..], &[&broken]].concat()).await;
+        if word == "pg_advisory_unlock_all" {
+            // Everything was done by then.
+            behaves(&output);
+            assert_eq!(output.status, Some(0), "{output:?}");
+        } else {
+            fails_with(&output, CONNECTION, &["the connection was lost", "see the server's log"]);
+        }
+        succeeds(&[&workload[..], &[&on]].concat());
+        assert_eq!(indexes(&admin).await, (1, 1), "broken at {word}");
+        succeeds(&["rollback", "--all", "-d", &on]);
+        assert_eq!(indexes(&admin).await, (0, 0), "broken at {word}");
+        run(&admin, &["DROP SCHEMA pgwright CASCADE"]).await;
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn a_connection_that_ends_while_an_index_is_built_is_told_and_mended() {
     let Some(cluster) = priced(false).await else { return };
     let on = cluster.conninfo("postgres");
