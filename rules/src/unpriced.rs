@@ -69,8 +69,9 @@ fn refused(assembly: &Assembly<'_>, candidate: &Candidate, definition: &IndexDef
     assembly.selection.refusals.iter().any(|r| r.table == table && r.what == what)
 }
 
-/// Share of a statement's cost that the candidate would save, judged by the sequential scan that it replaces;
-/// `None` when the plan has none, it keeps too many rows, or what was chosen helps the statement already.
+/// Share of a statement's cost that the candidate would save, judged by the sequential scans that it replaces,
+/// on average over the bindings; one that keeps too many rows goes on as it is. `None` when hardly anything is
+/// saved, or what was chosen helps the statement already.
 fn gain(assembly: &Assembly<'_>, statement: usize, table: u32) -> Option<f64> {
     let analyzed = &assembly.cx.workload[statement];
     let owner = assembly.table(table);
@@ -80,18 +81,19 @@ fn gain(assembly: &Assembly<'_>, statement: usize, table: u32) -> Option<f64> {
     if after < before * 0.5 {
         return None;
     }
-    let shares: Vec<(f64, f64)> = analyzed
-        .plans
-        .iter()
-        .flatten()
-        .filter_map(|plan| {
-            sequential_share(plan, (&owner.schema, &owner.name), owner.rows.unwrap_or(1.0))
-        })
-        .collect();
-    let (share, kept) = *shares.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    (kept <= KEPT_MAX)
-        .then(|| share * (1.0 - kept * FETCH_FACTOR).max(0.0))
-        .filter(|&gain| gain > 0.1)
+    let (mut saved, mut cost) = (0.0, 0.0);
+    for (binding, plan) in analyzed.bindings.iter().zip(&analyzed.plans) {
+        let Some(plan) = plan else { continue };
+        let weighed = binding.weight * plan.total_cost();
+        cost += weighed;
+        let rows = owner.rows.unwrap_or(1.0);
+        if let Some((share, kept)) = sequential_share(plan, (&owner.schema, &owner.name), rows)
+            && kept <= KEPT_MAX
+        {
+            saved += weighed * share * (1.0 - kept * FETCH_FACTOR).max(0.0);
+        }
+    }
+    (cost > 0.0).then(|| saved / cost).filter(|&gain| gain > 0.1)
 }
 
 fn action(

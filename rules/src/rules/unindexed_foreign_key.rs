@@ -59,8 +59,16 @@ fn serves(index: &Index, key: &Constraint) -> bool {
     let method = index.method == "btree" || (index.method == "hash" && key.columns.len() == 1);
     (index.valid && index.ready && index.live)
         && method
-        && index.predicate.is_none()
+        && index.predicate.as_ref().is_none_or(|predicate| not_null_only(predicate, key))
         && key.columns.iter().all(|column| first.contains(&Some(column)))
+}
+
+/// Whether a partial index leaves out only rows that reference nothing.
+fn not_null_only(predicate: &str, key: &Constraint) -> bool {
+    key.columns.iter().any(|column| {
+        let quoted = crate::quote::ident(column);
+        predicate.trim_matches(['(', ')']) == format!("{quoted} IS NOT NULL")
+    })
 }
 
 fn look_at(cx: &Context<'_>, table: &Table, key: &Constraint) -> Findings {
