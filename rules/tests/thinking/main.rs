@@ -1,5 +1,14 @@
 //! The thinking half, rule by rule and part by part, on small made-up databases.
 
+#![expect(
+    clippy::type_complexity,
+    clippy::items_after_statements,
+    clippy::redundant_closure_for_method_calls,
+    clippy::assigning_clones,
+    clippy::unwrap_used,
+    reason = "tables of changes read best where they are used"
+)]
+
 mod seen;
 
 mod candidates;
