@@ -98,11 +98,12 @@ fn saves_too_little(of: &Selector<'_>, selection: &Selection) -> Vec<Refusal> {
         let saved = |c: usize| Some((1.0 - cost(&[c].into())? / before.max(f64::MIN_POSITIVE), c));
         let best = tried.filter_map(saved).reduce(|a, b| if b.0 > a.0 { b } else { a });
         if let Some((saved, candidate)) = best {
-            let reason = format!(
-                "would save {:.0} % of the cost; under {:.0} % does not count",
-                saved.max(0.0) * 100.0,
-                (1.0 - HELPED_BELOW) * 100.0
-            );
+            let reason = if saved < 1.0 - HELPED_BELOW {
+                let (saved, least) = (saved.max(0.0) * 100.0, (1.0 - HELPED_BELOW) * 100.0);
+                format!("would save {saved:.0} % of the cost; under {least:.0} % does not count")
+            } else {
+                "a narrower index, or another that was chosen, does nearly as much".to_owned()
+            };
             refusals.push(of.refusal(candidate, reason));
         }
     }
