@@ -597,9 +597,11 @@ impl Greedy<'_, '_> {
             if !needed {
                 *current = without;
                 selection.chosen.retain(|chosen| chosen.candidate != candidate);
-                selection.refusals.push(
-                    self.of.refusal(candidate, "what else was chosen does its work".to_owned()),
-                );
+                // A foreign key's index has work besides the statements', and stays as advice.
+                if !self.of.task.candidates[candidate].rules.contains(&"unindexed_foreign_key") {
+                    let reason = "what else was chosen does its work".to_owned();
+                    selection.refusals.push(self.of.refusal(candidate, reason));
+                }
             }
         }
         Ok(())
