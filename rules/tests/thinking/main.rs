@@ -1,8 +1,11 @@
 //! The thinking half, rule by rule and part by part, on small made-up databases.
 
+mod planner;
 mod seen;
 
+mod assemble;
 mod candidates;
+mod change_plan;
 mod duplicate_index;
 mod evidence;
 mod index;
@@ -14,6 +17,7 @@ mod stale_statistics;
 mod unindexed_containment;
 mod unindexed_expression;
 mod unindexed_foreign_key;
+mod unpriced;
 mod unserved_predicate;
 mod workload;
 mod write_cost;
