@@ -90,9 +90,8 @@ impl Key {
 
 /// Whether the server prints a planned predicate so.
 fn same_predicate(planned: &str, printed: &str) -> bool {
-    let shape = |predicate: &str| {
-        IndexShape::of(&format!("CREATE INDEX ON t (a) WHERE {predicate}")).ok()
-    };
+    let shape =
+        |predicate: &str| IndexShape::of(&format!("CREATE INDEX ON t (a) WHERE {predicate}")).ok();
     shape(planned).zip(shape(printed)).is_some_and(|(mine, theirs)| mine.is_printed_as(&theirs))
 }
 
@@ -223,7 +222,10 @@ impl IndexDefinition {
             existing.include.contains(column)
                 || existing.keys.iter().any(|key| key.column.as_ref() == Some(column))
         };
-        self.keys.iter().zip(&existing.keys).all(|(mine, theirs)| mine.same_as(theirs, table, snapshot))
+        self.keys
+            .iter()
+            .zip(&existing.keys)
+            .all(|(mine, theirs)| mine.same_as(theirs, table, snapshot))
             && (self.method != "btree" || directions(false) || directions(true))
             && self.include.iter().all(in_existing)
     }

@@ -39,8 +39,7 @@ pub fn write_cost(cx: &Context<'_>, table: &Table, definition: &IndexDefinition)
     let free = || writes.updated.iter().filter(|(set, _)| !sets(set, &indexed));
     let total: f64 = writes.updated.iter().map(|(_, rows)| rows).sum();
     let all_free: f64 = free().map(|(_, rows)| rows).sum();
-    let touching: f64 =
-        free().filter(|(set, _)| sets(set, &columns)).map(|(_, rows)| rows).sum();
+    let touching: f64 = free().filter(|(set, _)| sets(set, &columns)).map(|(_, rows)| rows).sum();
     let counted = table.counters.hot_updated as f64 / table.counters.updated.max(1) as f64;
     // Of the updates that can be HOT at all, those that are.
     let hot = if all_free > 0.0 { (counted * total / all_free).min(1.0) } else { 0.0 };

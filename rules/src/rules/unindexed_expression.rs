@@ -8,9 +8,7 @@ use crate::index::Term;
 use crate::reach::Reach;
 use crate::rule::{Rule, declare_rule};
 use crate::snapshot::{Column, Function, Snapshot, Table, Volatility};
-use crate::statement::{
-    Expression, PathStep, PredicateClass, RelationId, Target, json_path,
-};
+use crate::statement::{Expression, PathStep, PredicateClass, RelationId, Target, json_path};
 
 declare_rule! {
     /// A comparison with an expression over a column, such as `lower(email)` or `metadata ->> 'theme'`.
@@ -93,8 +91,13 @@ impl Case<'_> {
             return findings;
         }
         let statement = self.analyzed.of(snapshot);
-        let known =
-            substitute(self.expression, self.relation, &self.analyzed.analysis, statement, snapshot);
+        let known = substitute(
+            self.expression,
+            self.relation,
+            &self.analyzed.analysis,
+            statement,
+            snapshot,
+        );
         if known.is_empty() {
             let reason = "its constant is not known: no running session was seen with it, and no sampled document \
                           tells"
@@ -267,10 +270,10 @@ fn unfit(snapshot: &Snapshot, table: &Table, expression: &Expression) -> Option<
     }
     let calls = &mut expression.functions.iter();
     let short = expression.functions.iter().any(|(_, f)| SHORT_RESULTS.contains(&f.as_str()));
-    let texts = columns.iter().filter(|column| !short && column.type_category == 'S');
+    let mut texts = columns.iter().filter(|column| !short && column.type_category == 'S');
     calls
         .find_map(|(schema, name)| mutable(snapshot, &columns, expression, schema.as_deref(), name))
-        .or_else(|| texts.filter_map(|column| btree::unsuited(column)).next())
+        .or_else(|| texts.find_map(|column| btree::unsuited(column)))
 }
 
 /// Why a function cannot be part of an index: it must be PostgreSQL's own, take every value, and be immutable in

@@ -331,7 +331,9 @@ impl Analyzer<'_> {
                     Expr::Column(relation, name)
                 }
                 // A literal where the server expects a text.
-                Expr::Constant(text, Literal::Text) if matches!(to.as_str(), "text" | "varchar") => {
+                Expr::Constant(text, Literal::Text)
+                    if matches!(to.as_str(), "text" | "varchar") =>
+                {
                     Expr::Constant(text, Literal::Text)
                 }
                 value => Expr::Cast(Box::new(value), to),

@@ -64,9 +64,9 @@ fn statistics_come_first_then_indexes_by_net_gain_then_drops() {
         btree(&case.snapshot, &["b"], &[1]),
         plain("stale_statistics", Change::Analyze { table: oid }),
     ];
-    let own = |q: &Question| match q.configuration.contains(&[1, 3, 2][q.statement]) {
-        true => index_scan(10.0),
-        false => seq_scan(1000.0, 10.0),
+    let own = |q: &Question| {
+        let used = q.configuration.contains(&[1, 3, 2][q.statement]);
+        if used { index_scan(10.0) } else { seq_scan(1000.0, 10.0) }
     };
     let outcome = case.outcome(&own);
     assert_eq!(
@@ -93,7 +93,8 @@ fn statistics_of_an_expression_follow_its_index_though_writers_pay_for_it() {
     ];
     let mut case = Case::new(table(&statements));
     case.candidates = vec![btree(&case.snapshot, &["lower(email)"], &[0])];
-    let outcome = case.outcome(&|q| if q.statement == 0 { indexed(10.0)(q) } else { seq_scan(1000.0, 10.0) });
+    let outcome =
+        case.outcome(&|q| if q.statement == 0 { indexed(10.0)(q) } else { seq_scan(1000.0, 10.0) });
     assert_eq!(lines(&outcome.actions), ["index t((lower(email)))", "analyze t"]);
     let [index, after] = outcome.actions.as_slice() else { panic!() };
     assert!(index.impact.write_ms_per_day > 0.0);
@@ -120,7 +121,8 @@ fn equal_actions_stand_once() {
 #[test]
 fn two_indexes_that_one_statement_uses_share_its_gain() {
     let mut case = Case::new(table(&[("SELECT * FROM t WHERE a = $1 OR b = $2", 100)]));
-    case.candidates = vec![btree(&case.snapshot, &["a"], &[0]), btree(&case.snapshot, &["b"], &[0])];
+    case.candidates =
+        vec![btree(&case.snapshot, &["a"], &[0]), btree(&case.snapshot, &["b"], &[0])];
     let both = |q: &Question| match q.configuration.len() {
         2 => index_scan(100.0),
         _ => seq_scan(1000.0, 10.0),
@@ -145,7 +147,10 @@ fn one_index_gathers_the_gains_of_all_statements_and_lists_the_most_helped_first
     let help = &action.helps[0];
     assert_eq!((help.cost_before, help.cost_after), (1000.0, 100.0));
     assert_eq!(help.plan_before, "Seq Scan on t");
-    assert_eq!(help.plan_after, "Index Scan using new btree_t_a on t", "no oid that differs by run");
+    assert_eq!(
+        help.plan_after, "Index Scan using new btree_t_a on t",
+        "no oid that differs by run"
+    );
 }
 
 #[test]
@@ -197,7 +202,8 @@ fn facts_tell_which_values_gain_and_how_far_they_differ() {
     let mut workload = case.planned();
     let value = |weight: f64| Binding { values: vec![], weight, label: "x".to_owned() };
     workload[0].bindings = vec![value(0.6), value(0.4)];
-    workload[0].plans = vec![Some(plan_of(&seq_scan(1000.0, 10.0))), Some(plan_of(&seq_scan(50.0, 1.0)))];
+    workload[0].plans =
+        vec![Some(plan_of(&seq_scan(1000.0, 10.0))), Some(plan_of(&seq_scan(50.0, 1.0)))];
     let answer = |q: &Question| match (q.configuration.is_empty(), q.binding) {
         (true, 0) => seq_scan(1000.0, 10.0),
         (false, 0) => index_scan(10.0),
@@ -222,9 +228,10 @@ fn a_doubtful_plan_shape_is_told_and_caps() {
     let answer = |q: &Question| {
         let mut scan = index_scan(500.0);
         scan["Filter"] = json!("(b = 1)");
-        match q.configuration.is_empty() {
-            true => limit(seq_scan(1000.0, 10.0), 1000.0),
-            false => limit(scan, 10.0),
+        if q.configuration.is_empty() {
+            limit(seq_scan(1000.0, 10.0), 1000.0)
+        } else {
+            limit(scan, 10.0)
         }
     };
     let outcome = case.outcome(&answer);
@@ -235,14 +242,19 @@ fn a_doubtful_plan_shape_is_told_and_caps() {
 
 #[test]
 fn lost_hot_updates_are_told() {
-    let statements = [("SELECT * FROM t WHERE a = $1", 100), ("UPDATE t SET a = $1 WHERE id = $2", 10)];
+    let statements =
+        [("SELECT * FROM t WHERE a = $1", 100), ("UPDATE t SET a = $1 WHERE id = $2", 10)];
     let mut case = Case::new(table(&statements));
     let counters = &mut table_mut(&mut case.snapshot, "t").counters;
     (counters.updated, counters.hot_updated) = (100, 70);
     case.candidates = vec![btree(&case.snapshot, &["a"], &[0])];
-    let outcome = case.outcome(&|q| if q.statement == 0 { indexed(10.0)(q) } else { seq_scan(1000.0, 10.0) });
+    let outcome =
+        case.outcome(&|q| if q.statement == 0 { indexed(10.0)(q) } else { seq_scan(1000.0, 10.0) });
     let said = facts(&outcome.actions[0]);
-    assert!(said.contains(&"70 % of the table's updates are HOT and touch these columns".to_owned()), "{said:?}");
+    assert!(
+        said.contains(&"70 % of the table's updates are HOT and touch these columns".to_owned()),
+        "{said:?}"
+    );
 }
 
 /// Two indexes for two statements, on a table whose inserts take this long (microseconds, 45 at the client aside).
@@ -255,7 +267,8 @@ fn burden(insert_us: f64) -> Case {
     let mut case = Case::new(table(&statements));
     let insert = &mut case.snapshot.statements[2];
     (insert.rows, insert.total_ms) = (Some(100), Some(100.0 * insert_us / 1000.0));
-    case.candidates = vec![btree(&case.snapshot, &["b"], &[1]), btree(&case.snapshot, &["a"], &[0])];
+    case.candidates =
+        vec![btree(&case.snapshot, &["b"], &[1]), btree(&case.snapshot, &["a"], &[0])];
     case
 }
 

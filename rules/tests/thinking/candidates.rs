@@ -2,7 +2,7 @@
 
 use rules::btree::{candidates, popularity};
 use rules::context::Context;
-use rules::index::Term;
+use rules::index::{IndexDefinition, Term};
 use rules::snapshot::Snapshot;
 use rules::statement::Target;
 use rules::testing::{set_stats, stats, workload};
@@ -27,7 +27,7 @@ fn keys_of(snapshot: &Snapshot, relation: usize) -> Vec<String> {
     };
     candidates(&cx, &workload[0], relation, &popularity(&cx), &columns)
         .iter()
-        .map(|definition| definition.brief())
+        .map(IndexDefinition::brief)
         .collect()
 }
 
@@ -120,7 +120,8 @@ fn arms_of_an_or_get_an_index_each() {
 
 #[test]
 fn a_join_column_is_tried_before_and_after_the_filter() {
-    let snapshot = table(&["SELECT * FROM t JOIN u ON t.a = u.k WHERE t.b = 1 AND t.c > 2 AND u.m = 3"]);
+    let snapshot =
+        table(&["SELECT * FROM t JOIN u ON t.a = u.k WHERE t.b = 1 AND t.c > 2 AND u.m = 3"]);
     let of_t = keys_of(&snapshot, 0);
     for wanted in ["b", "b, c", "a", "a, b", "b, a", "a, b, c"] {
         assert!(of_t.contains(&wanted.to_owned()), "{wanted}: {of_t:?}");
@@ -139,7 +140,8 @@ fn a_join_by_two_columns_gets_both() {
 
 #[test]
 fn a_correlated_subquery_is_a_join() {
-    let snapshot = table(&["SELECT * FROM u WHERE EXISTS (SELECT 1 FROM t WHERE t.a = u.id AND t.b = 2)"]);
+    let snapshot =
+        table(&["SELECT * FROM u WHERE EXISTS (SELECT 1 FROM t WHERE t.a = u.id AND t.b = 2)"]);
     let of_t = keys_of(&snapshot, 1);
     for wanted in ["a", "a, b", "b, a"] {
         assert!(of_t.contains(&wanted.to_owned()), "{wanted}: {of_t:?}");

@@ -72,7 +72,8 @@ fn finds(action: Action, words: &str) {
 
 #[test]
 fn a_sound_plan_has_no_fault() {
-    let keys = vec![Key::column("userId"), Key::ordered(Term::Column("at".to_owned()), true, false)];
+    let keys =
+        vec![Key::column("userId"), Key::ordered(Term::Column("at".to_owned()), true, false)];
     let sound = vec![create("public", "Behavior\"Log", keys), drop(existing()), analyze()];
     assert_eq!(faults(sound), Vec::<String>::new());
     assert_eq!(faults(vec![]), Vec::<String>::new());
@@ -163,7 +164,9 @@ fn the_second_parser_takes_what_the_rules_propose() {
         let found = faults(vec![create("public", "t", vec![key, Key::column("b")])]);
         assert_eq!(found, Vec::<String>::new(), "{expression}");
     }
-    for (method, opclass) in [("gin", Some("jsonb_path_ops")), ("gin", None), ("hash", None), ("brin", None)] {
+    for (method, opclass) in
+        [("gin", Some("jsonb_path_ops")), ("gin", None), ("hash", None), ("brin", None)]
+    {
         let mut action = create("public", "t", vec![Key::column("a")]);
         if let Operation::CreateIndex { definition, .. } = &mut action.operation {
             method.clone_into(&mut definition.method);
@@ -178,10 +181,7 @@ fn the_second_parser_takes_what_the_rules_propose() {
 #[test]
 fn what_is_dropped_comes_back_without_blocking_writers() {
     let mut index = existing();
-    assert_eq!(
-        recreate(&index),
-        ["CREATE INDEX CONCURRENTLY t_a ON public.t USING btree (a)"]
-    );
+    assert_eq!(recreate(&index), ["CREATE INDEX CONCURRENTLY t_a ON public.t USING btree (a)"]);
     index.definition = index.definition.replace("CREATE INDEX", "CREATE UNIQUE INDEX");
     assert_eq!(
         recreate(&index),

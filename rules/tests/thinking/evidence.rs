@@ -1,9 +1,7 @@
 //! Facts become a probability in one place; what that place promises.
 
 use proptest::prelude::*;
-use rules::evidence::{
-    Fact, INSERT_SLOWDOWN_MAX, UNPRICED_CAP, VETO_CAP, confidence,
-};
+use rules::evidence::{Fact, INSERT_SLOWDOWN_MAX, UNPRICED_CAP, VETO_CAP, confidence};
 
 /// The gate of `--apply`.
 const GATE: f64 = 0.9;
@@ -135,8 +133,10 @@ fn fact() -> impl Strategy<Value = Fact> {
         share().prop_map(|ratio| Fact::PaysWithTinyCache { ratio }),
         share().prop_map(|ratio| Fact::FailsWithTinyCache { ratio }),
         (1_usize..9).prop_map(|bindings| Fact::AllBindingsGain { bindings }),
-        (0_usize..9, 0_usize..9)
-            .prop_map(|(gain, bindings)| Fact::SomeBindingsGain { gain: gain.min(bindings), bindings }),
+        (0_usize..9, 0_usize..9).prop_map(|(gain, bindings)| Fact::SomeBindingsGain {
+            gain: gain.min(bindings),
+            bindings
+        }),
         share().prop_map(|spread| Fact::Skewed { spread }),
         share().prop_map(|mean_ms| Fact::Measured { mean_ms, calls: 7 }),
         share().prop_map(|mean_ms| Fact::AlreadyFast { mean_ms }),

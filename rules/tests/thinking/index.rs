@@ -7,16 +7,14 @@ use rules::testing::{index_mut, snapshot};
 
 fn key() -> impl Strategy<Value = Key> {
     let term = prop_oneof![
-        proptest::sample::select(vec!["a", "b", "c"]).prop_map(|name| Term::Column(name.to_owned())),
+        proptest::sample::select(vec!["a", "b", "c"])
+            .prop_map(|name| Term::Column(name.to_owned())),
         Just(Term::Expression("lower(d)".to_owned())),
     ];
     let opclass = proptest::option::weighted(0.1, Just("text_pattern_ops".to_owned()));
-    (term, opclass, any::<bool>(), any::<bool>()).prop_map(|(term, opclass, descending, nulls_first)| Key {
-        term,
-        opclass,
-        descending,
-        nulls_first,
-    })
+    (term, opclass, any::<bool>(), any::<bool>()).prop_map(
+        |(term, opclass, descending, nulls_first)| Key { term, opclass, descending, nulls_first },
+    )
 }
 
 fn definition() -> impl Strategy<Value = IndexDefinition> {
@@ -39,19 +37,21 @@ fn definition() -> impl Strategy<Value = IndexDefinition> {
 
 /// A definition and one that it covers by construction: a prefix of it, mirrored or not, with fewer columns.
 fn pair() -> impl Strategy<Value = (IndexDefinition, IndexDefinition)> {
-    (definition(), 1..4_usize, any::<bool>(), any::<bool>()).prop_map(|(wide, length, mirrored, bare)| {
-        let mut narrow = wide.clone();
-        if wide.method == "btree" {
-            narrow.keys.truncate(length);
-            for key in narrow.keys.iter_mut().filter(|_| mirrored) {
-                (key.descending, key.nulls_first) = (!key.descending, !key.nulls_first);
+    (definition(), 1..4_usize, any::<bool>(), any::<bool>()).prop_map(
+        |(wide, length, mirrored, bare)| {
+            let mut narrow = wide.clone();
+            if wide.method == "btree" {
+                narrow.keys.truncate(length);
+                for key in narrow.keys.iter_mut().filter(|_| mirrored) {
+                    (key.descending, key.nulls_first) = (!key.descending, !key.nulls_first);
+                }
             }
-        }
-        if bare {
-            narrow.include.clear();
-        }
-        (wide, narrow)
-    })
+            if bare {
+                narrow.include.clear();
+            }
+            (wide, narrow)
+        },
+    )
 }
 
 /// The columns that an index holds.
@@ -159,7 +159,10 @@ fn an_index_that_exists_covers_only_what_it_serves() {
     pattern.keys[0].opclass = Some("text_pattern_ops".to_owned());
     assert!(!covered(&pattern, &database));
     index_mut(&mut database, "i").keys[0].opclass_options = vec!["x=1".to_owned()];
-    assert!(!covered(&IndexDefinition::btree(&database.tables[0], vec![Key::column("a")]), &database));
+    assert!(!covered(
+        &IndexDefinition::btree(&database.tables[0], vec![Key::column("a")]),
+        &database
+    ));
 }
 
 #[test]
@@ -173,7 +176,9 @@ fn a_partial_index_that_exists_covers_its_own_predicate_in_the_servers_spelling_
     assert!(covered(&partial, &database), "the index without predicate holds all rows");
     index_mut(&mut database, "i").predicate = Some("(status = 'open'::text)".to_owned());
     assert!(covered(&partial, &database));
-    for other in ["status = 'op en'", "status = 'Open'", "status <> 'open'", "status = 'open' AND a > 1"] {
+    for other in
+        ["status = 'op en'", "status = 'Open'", "status <> 'open'", "status = 'open' AND a > 1"]
+    {
         partial.predicate = Some(other.to_owned());
         assert!(!covered(&partial, &database), "{other}");
     }

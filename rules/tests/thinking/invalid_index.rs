@@ -19,11 +19,12 @@ fn broken(change: impl FnOnce(&mut Index)) -> Seen {
 fn fires_on_what_a_failed_build_left_and_asks() {
     let seen = broken(|_| {});
     assert_eq!(seen.proposed(), ["drop t_a: ask"]);
+    assert_eq!(seen.facts(), ["the index is invalid: writers maintain it, no query can use it"]);
     assert_eq!(
-        seen.facts(),
-        ["the index is invalid: writers maintain it, no query can use it"]
+        broken(|i| i.ready = false).proposed(),
+        ["drop t_a: ask"],
+        "failed before it was ready"
     );
-    assert_eq!(broken(|i| i.ready = false).proposed(), ["drop t_a: ask"], "failed before it was ready");
     assert_eq!(broken(|i| i.live = false).proposed(), ["drop t_a: ask"], "left by a failed drop");
 }
 

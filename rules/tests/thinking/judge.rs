@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 fn over(kind: &str, below: &[Value]) -> Value {
     let place = |(position, operator): (usize, &Value)| {
         let mut operator = operator.clone();
-        operator["Parent Relationship"] =
-            operator.get("Parent Relationship").cloned().unwrap_or_else(|| {
-                json!(if position == 0 { "Outer" } else { "Inner" })
-            });
+        operator["Parent Relationship"] = operator
+            .get("Parent Relationship")
+            .cloned()
+            .unwrap_or_else(|| json!(if position == 0 { "Outer" } else { "Inner" }));
         operator
     };
     let below: Vec<Value> = below.iter().enumerate().map(place).collect();
@@ -53,8 +53,18 @@ fn an_ordered_limit_beside_a_filter_is_doubted() {
     let only = with(filtered(), "Node Type", json!("Index Only Scan"));
     assert_eq!(facts(&over("Limit", &[only])), VETO);
     for between in [
-        "Result", "LockRows", "Subquery Scan", "Unique", "WindowAgg", "ProjectSet", "Gather Merge", "Append",
-        "Merge Append", "Materialize", "Incremental Sort", "Group",
+        "Result",
+        "LockRows",
+        "Subquery Scan",
+        "Unique",
+        "WindowAgg",
+        "ProjectSet",
+        "Gather Merge",
+        "Append",
+        "Merge Append",
+        "Materialize",
+        "Incremental Sort",
+        "Group",
     ] {
         assert_eq!(facts(&over("Limit", &[over(between, &[filtered()])])), VETO, "{between}");
     }
@@ -95,7 +105,8 @@ fn an_index_that_was_used_before_brings_nothing_new() {
 #[test]
 fn a_join_above_the_ordered_scan_thins_rows_out_like_a_filter() {
     let probe = over("Hash", &[seq("u")]);
-    for (kind, inner) in [("Nested Loop", seq("u")), ("Hash Join", probe), ("Merge Join", seq("u"))] {
+    for (kind, inner) in [("Nested Loop", seq("u")), ("Hash Join", probe), ("Merge Join", seq("u"))]
+    {
         let join = over(kind, &[index(), inner]);
         assert_eq!(facts(&over("Limit", std::slice::from_ref(&join))), VETO, "{kind}");
         assert_eq!(facts(&over("Limit", &[over("Sort", &[join])])), [], "{kind} below a sort");
@@ -118,7 +129,11 @@ fn rows_of_a_sub_plan_do_not_flow_into_the_limit() {
         let plan = over("Limit", &[over("Result", &[seq("u"), answer.clone()])]);
         assert_eq!(facts(&plan), [], "{relationship}");
         let own = with(over("Limit", &[filtered()]), "Parent Relationship", json!(relationship));
-        assert_eq!(facts(&over("Result", &[seq("u"), own])), VETO, "its own limit in a {relationship}");
+        assert_eq!(
+            facts(&over("Result", &[seq("u"), own])),
+            VETO,
+            "its own limit in a {relationship}"
+        );
     }
 }
 
@@ -139,7 +154,8 @@ fn a_nested_loop_over_a_join_is_doubted() {
 
 #[test]
 fn a_nested_loop_over_a_join_that_was_there_before_is_not_new() {
-    let looped = |inner: Value| over("Nested Loop", &[over("Hash Join", &[seq("a"), seq("b")]), inner]);
+    let looped =
+        |inner: Value| over("Nested Loop", &[over("Hash Join", &[seq("a"), seq("b")]), inner]);
     let before = plan_of(&looped(seq("t")));
     assert_eq!(plan_facts(&before, &plan_of(&looped(index()))), []);
     let another = over("Nested Loop", &[looped(index()), seq("c")]);

@@ -1,6 +1,5 @@
 //! A made-up planner: answers what selection asks, and assembles what comes out.
 
-use planparse::Plan;
 use rules::assemble::{self, Assembly};
 use rules::candidate::{Candidate, Change, Refusal};
 use rules::change_plan::Action;
@@ -10,7 +9,7 @@ use rules::reach::Reach;
 use rules::select::{Selection, Selector, Step, Task};
 use rules::snapshot::{Snapshot, Statement};
 use rules::testing::{plan, plan_of, statement, workload};
-use rules::whatif::{Cache, Price, Question};
+use rules::whatif::{Cache, Configuration, Price, Question};
 use serde_json::{Value, json};
 
 /// A case that a test describes.
@@ -49,7 +48,7 @@ pub(crate) fn run(text: &str, calls: u64) -> Statement {
 
 /// A B-tree on columns of `t`, or, where it is none of them, on an expression.
 pub(crate) fn btree(snapshot: &Snapshot, keys: &[&str], serves: &[usize]) -> Candidate {
-    let table = snapshot.table_named("public", "t").unwrap();
+    let table = snapshot.table_named("public", "t").expect("the table t");
     let key = |sql: &&str| match table.column(sql) {
         Some(_) => Key::column(sql),
         None => Key::ordered(Term::Expression((*sql).to_owned()), false, false),
@@ -73,7 +72,8 @@ impl Case {
         Self { snapshot, candidates: vec![], before, answered_by: "hypopg" }
     }
 
-    fn workload(&self) -> Vec<Analyzed> {
+    /// The workload with its plans.
+    pub(crate) fn planned(&self) -> Vec<Analyzed> {
         let mut workload = workload(&self.snapshot);
         assert_eq!(workload.len(), self.before.len(), "every statement of a test is readable");
         for (analyzed, before) in workload.iter_mut().zip(&self.before) {
@@ -85,11 +85,15 @@ impl Case {
     /// Asks the made-up planner for a plan until selection has enough, and assembles. The planner's index is used
     /// where it answers with another plan than that as things are.
     pub(crate) fn outcome(&self, planner: &dyn Fn(&Question) -> Value) -> Outcome {
-        self.outcome_of(&self.workload(), planner)
+        self.outcome_of(&self.planned(), planner)
     }
 
     /// The same for a workload that the test has changed.
-    pub(crate) fn outcome_of(&self, workload: &[Analyzed], planner: &dyn Fn(&Question) -> Value) -> Outcome {
+    pub(crate) fn outcome_of(
+        &self,
+        workload: &[Analyzed],
+        planner: &dyn Fn(&Question) -> Value,
+    ) -> Outcome {
         let cx = Context { snapshot: &self.snapshot, workload };
         let task = Task { cx, candidates: &self.candidates, storage_budget: None };
         let mut selector = Selector::new(task);
@@ -101,7 +105,7 @@ impl Case {
                 Step::Done(selection) => break *selection,
                 Step::Ask(questions) => {
                     let answers = questions.into_iter().map(|question| {
-                        let answer = Ok(self.price(workload, &question, planner));
+                        let answer = Ok(price(workload, &question, planner));
                         (question, answer)
                     });
                     let answers: Vec<_> = answers.collect();
@@ -119,26 +123,24 @@ impl Case {
         let (actions, refusals) = assemble::actions(&assembly);
         Outcome { actions, refusals, selection }
     }
+}
 
-    fn price(&self, workload: &[Analyzed], question: &Question, planner: &dyn Fn(&Question) -> Value) -> Price {
-        let before: &Plan = workload[question.statement].plans[question.binding].as_ref().unwrap();
-        let after = plan_of(&planner(question));
-        let idle = question.configuration.is_empty() || after.shape() == before.shape();
-        let used = if idle { Default::default() } else { question.configuration.clone() };
-        Price { plan: after, used }
-    }
-
-    /// The workload with its plans, to be changed.
-    pub(crate) fn planned(&self) -> Vec<Analyzed> {
-        self.workload()
-    }
+fn price(
+    workload: &[Analyzed],
+    question: &Question,
+    planner: &dyn Fn(&Question) -> Value,
+) -> Price {
+    let before = workload[question.statement].plans[question.binding].as_ref().expect("a plan");
+    let plan = plan_of(&planner(question));
+    let idle = question.configuration.is_empty() || plan.shape() == before.shape();
+    let used = if idle { Configuration::new() } else { question.configuration.clone() };
+    Price { plan, used }
 }
 
 /// A planner for which an index takes the cost to this, with any cache.
 pub(crate) fn indexed(cost: f64) -> impl Fn(&Question) -> Value {
-    move |question| match question.configuration.is_empty() {
-        true => seq_scan(1000.0, 10.0),
-        false => index_scan(cost),
+    move |question| {
+        if question.configuration.is_empty() { seq_scan(1000.0, 10.0) } else { index_scan(cost) }
     }
 }
 

@@ -1,7 +1,7 @@
 use rules::snapshot::{Index, Snapshot, TableKind};
 use rules::testing::{index_mut, table_mut};
 
-use crate::seen::{Seen, database, look};
+use crate::seen::{Changes, Seen, database, look};
 
 const RULE: &str = "unindexed_containment";
 
@@ -30,15 +30,16 @@ const HAS_KEY: &str = "SELECT * FROM docs WHERE data ? 'a'";
 
 #[test]
 fn fires_with_the_small_class_where_only_containment_is_asked() {
-    for condition in
-        ["data @> $1", "data @> '{\"a\": 1}'", "$1::jsonb <@ data", "data @? '$.a'", "data @@ '$.a == 1'"]
-    {
+    for condition in [
+        "data @> $1",
+        "data @> '{\"a\": 1}'",
+        "$1::jsonb <@ data",
+        "data @? '$.a'",
+        "data @@ '$.a == 1'",
+    ] {
         let found = seen(&[&format!("SELECT * FROM docs WHERE {condition}")]);
         assert_eq!(found.proposed(), ["gin (data jsonb_path_ops) on docs: ask"], "{condition}");
-        assert_eq!(
-            found.only().unpriceable.as_deref(),
-            Some("HypoPG cannot price a GIN index")
-        );
+        assert_eq!(found.only().unpriceable.as_deref(), Some("HypoPG cannot price a GIN index"));
     }
 }
 
@@ -127,7 +128,7 @@ fn refuses_where_a_gin_index_serves_already() {
 
 #[test]
 fn fires_where_the_gin_index_that_exists_serves_not_all_of_it() {
-    let changes: [(&str, fn(&mut Index)); 4] = [
+    let changes: Changes<4> = [
         ("path operators only", |i| {
             "jsonb_path_ops".clone_into(&mut i.keys[0].opclass);
             i.keys[0].opclass_default = false;

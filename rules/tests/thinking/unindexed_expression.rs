@@ -1,5 +1,6 @@
 use rules::evidence::Fact;
-use rules::snapshot::{Snapshot, TableKind, Volatility};
+use rules::snapshot::Volatility::{Immutable, Stable};
+use rules::snapshot::{Snapshot, TableKind};
 use rules::testing::{function, index_mut, set_stats, stats, table_mut};
 
 use crate::seen::{Seen, database, look};
@@ -11,7 +12,6 @@ fn people(index: &str, statements: &[&str]) -> Snapshot {
                  price money, created timestamp, at timestamptz, born date, tags _text) 100000";
     let mut snapshot = database(&format!("{lines}\n{index}"), statements);
     let (plain, zoned) = ("timestamp without time zone", "timestamp with time zone");
-    use Volatility::{Immutable, Stable};
     snapshot.functions = vec![
         function("abs", &["integer"], Immutable),
         function("array_length", &["text[]", "integer"], Immutable),
@@ -89,7 +89,8 @@ fn fires_on_a_timestamp_with_a_declared_precision() {
 
 #[test]
 fn fires_together_with_the_other_columns_of_the_statement() {
-    let text = "SELECT * FROM people WHERE lower(email) = $1 AND age = $2 AND born > $3 ORDER BY created";
+    let text =
+        "SELECT * FROM people WHERE lower(email) = $1 AND age = $2 AND born > $3 ORDER BY created";
     let proposed = look(RULE, &people("", &[text])).proposed();
     for index in [
         "btree ((lower(email)), age)",
@@ -106,7 +107,9 @@ fn fires_together_with_the_other_columns_of_the_statement() {
 
 #[test]
 fn stays_silent_on_plain_columns_and_what_no_btree_compares() {
-    for condition in ["email = $1", "lower(email) LIKE '%x'", "lower(email) <> 'x'", "lower(email) IS NULL"] {
+    for condition in
+        ["email = $1", "lower(email) LIKE '%x'", "lower(email) <> 'x'", "lower(email) IS NULL"]
+    {
         seen(condition).is_silent();
     }
 }
@@ -131,7 +134,9 @@ fn refuses_what_depends_on_the_time_zone_or_the_clock() {
 
 #[test]
 fn refuses_text_of_types_whose_output_is_not_immutable() {
-    for condition in ["mood::text = $1", "lower(mood::text) = $1", "price::text = $1", "tags::text = $1"] {
+    for condition in
+        ["mood::text = $1", "lower(mood::text) = $1", "price::text = $1", "tags::text = $1"]
+    {
         seen(condition).refuses("not immutable");
     }
 }
@@ -148,7 +153,10 @@ fn refuses_what_could_fail_on_a_later_row() {
         ("age % 10 = 3", "the operator %"),
         ("metadata - 'a' = $1", "the operator -"),
         ("abs(age) = $1", "abs() is not known to take every value"),
-        ("jsonb_array_length(metadata) = 3", "jsonb_array_length() is not known to take every value"),
+        (
+            "jsonb_array_length(metadata) = 3",
+            "jsonb_array_length() is not known to take every value",
+        ),
     ] {
         seen(condition).refuses(words);
     }
@@ -160,7 +168,7 @@ fn refuses_functions_that_are_not_part_of_postgresql() {
     seen("slug(email) = $1").refuses("slug() is not PostgreSQL's own");
     seen("nobody_knows(email) = $1").refuses("no built-in nobody_knows() is known");
     let mut snapshot = people("", &["SELECT * FROM people WHERE lower(email) = $1"]);
-    snapshot.functions.push(function("public.lower", &["text"], Volatility::Immutable));
+    snapshot.functions.push(function("public.lower", &["text"], Immutable));
     look(RULE, &snapshot).refuses("lower() is not PostgreSQL's own");
 }
 
@@ -171,7 +179,11 @@ fn refuses_values_that_could_outgrow_a_page() {
     set_stats(&mut snapshot, "people.bio", stats(-1.0, &[], &["a", long.as_str()]));
     look(RULE, &snapshot).refuses("values of bio are up to 900 bytes long");
     snapshot.statements[0] = rules::testing::statement("SELECT * FROM people WHERE md5(bio) = $1");
-    assert_eq!(look(RULE, &snapshot).proposed().len(), 1, "a digest is short however long the text is");
+    assert_eq!(
+        look(RULE, &snapshot).proposed().len(),
+        1,
+        "a digest is short however long the text is"
+    );
 
     let mut snapshot = people("", &["SELECT * FROM people WHERE metadata->>'theme' = $1"]);
     with_documents(&mut snapshot, &"x".repeat(700));
@@ -243,9 +255,8 @@ fn guesses_a_constant_that_normalization_took_away_and_says_so() {
     let example = "SELECT * FROM people WHERE metadata->>'theme' = 'dark'";
     snapshot.statements[0].examples = vec![example.to_owned()];
     let found = look(RULE, &snapshot);
-    let seen = |candidate: &&rules::candidate::Candidate| {
-        candidate.facts.contains(&Fact::SeenConstant)
-    };
+    let seen =
+        |candidate: &&rules::candidate::Candidate| candidate.facts.contains(&Fact::SeenConstant);
     let known: Vec<_> = found.findings.candidates.iter().filter(seen).collect();
     assert_eq!(crate::seen::line(known[0]), "btree ((metadata ->> 'theme')) on people: act");
 }
@@ -288,10 +299,9 @@ fn refuses_tiny_foreign_excluded_and_extension_tables() {
 
 #[test]
 fn only_shows_it_on_partitioned_tables_and_other_peoples() {
-    for change in [
-        (|t| t.kind = TableKind::Partitioned) as fn(&mut rules::snapshot::Table),
-        |t| t.may_index = false,
-    ] {
+    for change in [(|t| t.kind = TableKind::Partitioned) as fn(&mut rules::snapshot::Table), |t| {
+        t.may_index = false
+    }] {
         let mut snapshot = people("", &["SELECT * FROM people WHERE lower(email) = $1"]);
         change(table_mut(&mut snapshot, "people"));
         let found = look(RULE, &snapshot);

@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use rules::snapshot::{ConstraintKind, Index, Snapshot, TableKind};
+use rules::snapshot::{Index, Snapshot, TableKind};
 use rules::testing::{index_mut, set_stats, stats, table_mut};
 
 use crate::seen::{database, look};
@@ -34,7 +34,10 @@ const NOTHING: [&str; 0] = [];
 fn fires_and_acts_where_deletes_are_counted() {
     let seen = look(RULE, &with_deletes(orders(""), 200));
     assert_eq!(seen.proposed(), ["btree (user_id) on orders: act"]);
-    assert!(seen.facts().contains(&"200 deletes a day on the referenced table look up this one".to_owned()));
+    assert!(
+        seen.facts()
+            .contains(&"200 deletes a day on the referenced table look up this one".to_owned())
+    );
     // 1,000 pages and 100,000 rows: 11.36 ms a scan.
     assert!((seen.only().own_gain_ms_per_day - 200.0 * 11.36).abs() < 1e-6);
 }
@@ -86,7 +89,10 @@ fn another_rule_that_knows_more_is_not_held_back_by_that() {
 
 #[test]
 fn fires_where_only_a_partial_invalid_or_otherwise_unfit_index_exists() {
-    assert_eq!(covered("user_id", |i| i.predicate = Some("(status = 'open'::text)".to_owned())), SHOWN);
+    assert_eq!(
+        covered("user_id", |i| i.predicate = Some("(status = 'open'::text)".to_owned())),
+        SHOWN
+    );
     assert_eq!(covered("user_id", |i| i.valid = false), SHOWN);
     assert_eq!(covered("user_id", |i| i.ready = false), SHOWN);
     assert_eq!(covered("status, user_id", |_| {}), SHOWN, "it does not begin with the key");
@@ -111,11 +117,10 @@ fn composite(index: &str) -> Snapshot {
     let mut snapshot = orders(&format!(
         "lines(id int8 pk, shop int8, number int8, price numeric) 500000\n{index}"
     ));
-    let parent = snapshot.table_named("public", "orders").unwrap().oid;
-    let mut key = snapshot.table_named("public", "orders").unwrap().constraints[0].clone();
-    key.kind = ConstraintKind::Foreign;
-    key.name = "lines_fkey".to_owned();
-    (key.columns, key.references) = (vec!["number".to_owned(), "shop".to_owned()], Some(parent));
+    let parent = table_mut(&mut snapshot, "orders");
+    let mut key = parent.constraints[0].clone();
+    key.references = Some(parent.oid);
+    key.columns = vec!["number".to_owned(), "shop".to_owned()];
     table_mut(&mut snapshot, "lines").constraints.push(key);
     table_mut(&mut snapshot, "orders").constraints.clear();
     snapshot

@@ -2,7 +2,7 @@ use rules::evidence::Fact;
 use rules::snapshot::{Index, Snapshot, Table, TableKind};
 use rules::testing::{index_mut, set_stats, stats, table_mut};
 
-use crate::seen::{Seen, database, look};
+use crate::seen::{Changes, Seen, database, look};
 
 const RULE: &str = "unserved_predicate";
 
@@ -49,7 +49,7 @@ fn fires_on_filters_joins_and_orders() {
 
 #[test]
 fn fires_where_the_index_that_exists_is_of_another_kind() {
-    let changes: [(&str, fn(&mut Index)); 9] = [
+    let changes: Changes<9> = [
         ("invalid", |i| i.valid = false),
         ("not ready", |i| i.ready = false),
         ("being dropped", |i| i.live = false),
@@ -130,7 +130,10 @@ fn refuses_tiny_foreign_excluded_and_extension_tables() {
         change(table_mut(&mut snapshot, "logs"));
         look(RULE, &snapshot).refuses(words);
     };
-    refused(|t| (t.rows, t.pages) = (Some(100.0), 2), "any index: the table is tiny (100 rows in 2 blocks)");
+    refused(
+        |t| (t.rows, t.pages) = (Some(100.0), 2),
+        "any index: the table is tiny (100 rows in 2 blocks)",
+    );
     refused(|t| (t.rows, t.pages) = (Some(499.0), 31), "tiny");
     refused(|t| (t.rows, t.pages) = (Some(100_000.0), 7), "tiny");
     refused(|t| t.kind = TableKind::Foreign, "any index: it is a foreign table");
@@ -153,8 +156,14 @@ fn refuses_columns_without_order_and_takes_the_others() {
     let found = seen("SELECT * FROM logs WHERE user_id = $1 AND spot IS NULL AND data IS NULL");
     assert_eq!(found.proposed(), PROPOSED);
     let refused = found.refused();
-    assert!(refused.contains(&"index on (spot): point has no B-tree ordering".to_owned()), "{refused:?}");
-    assert!(refused.contains(&"index on (data): json has no B-tree ordering".to_owned()), "{refused:?}");
+    assert!(
+        refused.contains(&"index on (spot): point has no B-tree ordering".to_owned()),
+        "{refused:?}"
+    );
+    assert!(
+        refused.contains(&"index on (data): json has no B-tree ordering".to_owned()),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -231,7 +240,9 @@ fn only_shows_it_on_partitioned_tables_and_other_peoples() {
     table_mut(&mut snapshot, "logs").may_index = false;
     let found = look(RULE, &snapshot);
     assert_eq!(found.proposed(), ["btree (user_id) on logs: advise"]);
-    assert!(found.facts().contains(&"needs the rights of test, the owner of public.logs".to_owned()));
+    assert!(
+        found.facts().contains(&"needs the rights of test, the owner of public.logs".to_owned())
+    );
 }
 
 #[test]

@@ -73,7 +73,10 @@ fn without_counted_statements_the_tables_counters_are_taken() {
     (counters.inserted, counters.updated, counters.deleted) = (100, 200, 300);
     assert_eq!(of(&snapshot), Writes::default(), "it is not known since when they run");
     snapshot.server.counters_since = Some(snapshot.server.taken_at - TimeDelta::days(10));
-    assert_eq!(of(&snapshot), Writes { inserted: 10.0, updated: vec![(vec![], 20.0)], deleted: 30.0 });
+    assert_eq!(
+        of(&snapshot),
+        Writes { inserted: 10.0, updated: vec![(vec![], 20.0)], deleted: 30.0 }
+    );
     snapshot.server.counters_since = Some(snapshot.server.taken_at);
     let an_hours_worth = of(&snapshot).inserted;
     assert!((an_hours_worth - 2400.0).abs() < 1e-6, "a moment is not blown up into a day");
@@ -102,7 +105,8 @@ fn a_statements_weight_is_its_measured_time_else_its_cost() {
         plan(&mut analyzed, plan_of(&scan));
         (snapshot, analyzed)
     };
-    let measured = Statement { total_ms: Some(500.0), ..run("SELECT * FROM t WHERE a = 1", 10, None) };
+    let measured =
+        Statement { total_ms: Some(500.0), ..run("SELECT * FROM t WHERE a = 1", 10, None) };
     assert_eq!(mean_ms(&measured), Some(50.0));
     let (snapshot, known) = analyzed(measured);
     assert!((ms_per_day(&snapshot, &known) - 250.0).abs() < 1e-9);
