@@ -241,7 +241,7 @@ pub(crate) struct RollbackArgs {
     #[arg(value_name = "ID")]
     pub(crate) id: Option<i64>,
     /// Undo every action of this run
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", value_parser = crate::values::run)]
     pub(crate) run: Option<uuid::Uuid>,
     /// Undo every action since an instant (2026-03-01T08:00:00Z) or for a time (2h, `3 days`)
     #[arg(long, value_name = "TIME")]
@@ -295,9 +295,14 @@ pub(crate) struct DemoArgs {
         hide_env_values = true
     )]
     pub(crate) scale: Scale,
-    /// Leave the server up at the end, until Ctrl-C, and print how to connect
+    /// Leave the server running at the end and print how to connect
     #[arg(long, env = "PGWRIGHT_KEEP", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) keep: bool,
+    /// Print in this form
+    ///
+    /// For people it is told as it goes; for programs it is one object at the end.
+    #[arg(long, value_name = "FORM", value_enum, default_value_t)]
+    pub(crate) format: Format,
 }
 
 /// Size of the demo's data.

@@ -10,7 +10,11 @@ use toml::de::{DeTable, DeValue};
 use crate::cli::{Color, Global, OptimizeArgs, ReportFormat, WhatIf};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::input;
 use crate::values::{ByteSize, Gate, Milliseconds, Whole};
+
+/// Far more than every key needs.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// What one configuration file says.
 #[derive(Debug, Default, Deserialize)]
@@ -172,13 +176,13 @@ fn merge(global: &Global, args: &OptimizeArgs, files: &[File]) -> Settings {
 }
 
 fn read(path: &Path) -> Result<File, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(
-            Exit::Usage,
-            format!("cannot read the configuration file `{}`", path.display()),
-        )
-        .caused_by(&error)
-    })?;
+    let wrong = || {
+        let message = format!("cannot read the configuration file `{}`", path.display());
+        Failure::new(Exit::Usage, message)
+    };
+    let bytes = input::read_file(path, FILE_BYTES_MAX);
+    let bytes = bytes.map_err(|error| wrong().caused_by(&error))?;
+    let text = String::from_utf8(bytes).map_err(|error| wrong().caused_by(&error))?;
     let mut file = parse(&text).map_err(|wrong| wrong.at(path, &text))?;
     // A relative path means a place beside the file that names it, from wherever pgwright is started.
     let folder = path.parent().unwrap_or(Path::new(""));

@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod exit;
 mod failure;
+mod input;
 mod output;
 mod progress;
 #[cfg(test)]

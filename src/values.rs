@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use uuid::Uuid;
 
 /// A value that could not be read; the text says what is expected.
 #[derive(Debug, PartialEq, Eq)]
@@ -126,6 +127,16 @@ impl FromStr for Milliseconds {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::new(text.trim().parse().unwrap_or(f64::NAN))
     }
+}
+
+/// Reads the number of a run.
+pub(crate) fn run(text: &str) -> Result<Uuid, Unreadable> {
+    text.trim().parse().map_err(|_| {
+        Unreadable(
+            "expected the number of a run as `pgwright log` prints it, such as 67e55044-10b1-426f-9247-bb680e5fe0c8"
+                .to_owned(),
+        )
+    })
 }
 
 /// An instant, given as such or as a time ago.

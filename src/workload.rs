@@ -6,6 +6,7 @@ use rules::intake::WorkloadFile;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::input;
 
 /// A file larger than this is no workload but a dump, and would be parsed for minutes.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -55,11 +56,7 @@ fn one(path: &Path) -> Result<WorkloadFile, Failure> {
     let wrong = |why: String| {
         Failure::new(Exit::Usage, format!("cannot read the workload `{}`: {why}", path.display()))
     };
-    let size = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(wrong(format!("it has {size} bytes, more than {FILE_BYTES_MAX}")));
-    }
-    let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let bytes = input::read_file(path, FILE_BYTES_MAX).map_err(|error| wrong(error.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = 1 + String::from_utf8_lossy(&error.as_bytes()[..good]).matches('\n').count();

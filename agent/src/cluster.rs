@@ -3,7 +3,7 @@
 //! `pgwright demo`, the tests and the benches run on it, and the planner twin will. It lives in a
 //! temporary folder of its own with its own socket, and is reached by nobody else.
 //!
-//! It never outlives us: dropping a [`Cluster`] stops the server and removes the folder, and when
+//! It never outlives us, unless a person wants it to ([`Cluster::leave`]): dropping a [`Cluster`] stops the server and removes the folder, and when
 //! we are killed a small guard process does the same, woken by the end of its input. (The kernel's
 //! parent-death signal would need `unsafe`.) What is left when the guard is killed as well, the
 //! next start removes.
@@ -13,6 +13,7 @@
 
 mod account;
 mod binaries;
+mod dump;
 mod folder;
 
 use std::fs::{self, File};
@@ -105,6 +106,12 @@ pub enum ClusterError {
     /// `initdb` failed.
     #[error("initdb failed: {output}")]
     Initdb {
+        /// What it printed.
+        output: String,
+    },
+    /// `pg_dump` failed.
+    #[error("pg_dump failed: {output}")]
+    Dump {
         /// What it printed.
         output: String,
     },
@@ -209,6 +216,22 @@ impl Cluster {
     pub async fn stop(self) {
         // Only a panic in `drop` could fail here, and it has none.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
+    }
+
+    /// Leaves the server running and its folder in place when we are gone, and returns that folder. From now on
+    /// a person has to stop the one and remove the other.
+    ///
+    /// # Errors
+    /// When the note that keeps a later start from taking the folder for a stray cannot be written; the server
+    /// is then stopped as ever.
+    pub fn leave(mut self) -> Result<PathBuf, ClusterError> {
+        let path = self.folder.path.clone();
+        self.folder
+            .leave()
+            .map_err(|source| ClusterError::Folder { path: path.clone(), source })?;
+        // Dropped without waiting for its end.
+        self.server = None;
+        Ok(path)
     }
 
     /// Stops the server at once as a crash does: without a checkpoint, its clients cut off.

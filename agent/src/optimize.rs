@@ -75,6 +75,22 @@ pub struct Proposal {
     pub report: Report,
 }
 
+impl Proposal {
+    /// Forgets the actions of a plan that were carried out before this proposal was made.
+    pub fn without(&mut self, done: &ChangePlan) {
+        let fresh = |id: &str| done.actions.iter().all(|action| action.id() != id);
+        self.plan.actions.retain(|action| fresh(action.id()));
+        self.report.actions.retain(|action| fresh(&action.id));
+    }
+
+    /// Puts the actions of a plan that were carried out before at the head, so that the report tells the whole run.
+    pub fn tell_first(&mut self, done: &ChangePlan) {
+        self.plan.actions.splice(0..0, done.actions.iter().cloned());
+        let told = done.actions.iter().map(|action| ActionReport::new(action, true));
+        self.report.actions.splice(0..0, told);
+    }
+}
+
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum OptimizeError {
@@ -160,7 +176,7 @@ pub async fn propose(
             .collect(),
         refused,
     };
-    Ok(Proposal { plan, report, snapshot })
+    Ok(Proposal { snapshot, plan, report })
 }
 
 async fn connect(
@@ -243,6 +259,7 @@ async fn plan_all(
                 Err(reason) => failure = Some(reason),
             }
         }
+        bindings::fit(&analyzed.analysis, statement, &mut analyzed.bindings, &analyzed.plans);
         if let Some(reason) = failure.filter(|_| analyzed.plans.is_empty()) {
             unplanned.push((analyzed.statement, reason));
         }
@@ -318,6 +335,12 @@ fn run(
     candidates: &[Candidate],
 ) -> RunReport {
     let mut notes = snapshot.intake.notes.clone();
+    if snapshot.server.read_only {
+        notes.push(
+            "this server is a standby, or read-only for this role: `--apply` needs the primary and a role that may write"
+                .into(),
+        );
+    }
     if answered_by == "none" && !candidates.is_empty() {
         notes.push(
             "nobody priced the candidates: install HypoPG (CREATE EXTENSION hypopg) for verified recommendations".into(),

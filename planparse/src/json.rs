@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::raw::{self, Fields, RawNode, RawPlan};
 use crate::{ParseError, Problem};
 
-/// The deepest nesting of values that are not plan nodes; the limit of `serde_json`, so that they can be dropped and printed safely.
+/// The deepest nesting of brackets that are not of plan nodes; the limit of `serde_json`, so that they can be dropped and printed safely.
 const MAX_VALUE_DEPTH: usize = 100;
 
 /// Returns every plan in the text.
@@ -203,9 +203,13 @@ impl<'a> Reader<'a> {
     fn open_array(&mut self) -> Result<Expect, ParseError> {
         let key = self.key.take();
         let frame = match (self.stack.last(), key.as_deref()) {
-            (None | Some((Frame::Results, _)), _) => Frame::Results,
+            (None | Some((Frame::Results, _)), _) => {
+                self.deeper()?;
+                Frame::Results
+            }
             // A client's row with the column that EXPLAIN returns.
             (Some((Frame::Result, _)), Some("QUERY PLAN")) if self.current.nodes.is_empty() => {
+                self.deeper()?;
                 Frame::Results
             }
             (Some((Frame::Node(index), _)), Some("Plans")) => Frame::Plans(*index),
@@ -230,7 +234,8 @@ impl<'a> Reader<'a> {
     fn close(&mut self) -> Expect {
         let (frame, key) = self.stack.pop().expect("only called with a bracket open");
         match frame {
-            Frame::Results | Frame::Node(_) | Frame::Plans(_) => {}
+            Frame::Node(_) | Frame::Plans(_) => {}
+            Frame::Results => self.value_depth -= 1,
             Frame::Result => self.close_result(),
             Frame::Object(object) => {
                 self.value_depth -= 1;
@@ -500,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn plan_nodes_may_nest_without_limit_and_values_may_not() {
+    fn plan_nodes_may_nest_without_limit_and_nothing_else_may() {
         let depth = 50_000;
         let open = r#"{"Node Type":"Sort","Plans":["#.repeat(depth);
         let text = format!(r#"{{"Plan":{open}{}}}"#, "]}".repeat(depth));
@@ -508,11 +513,15 @@ mod tests {
         assert_eq!(plans[0].nodes.len(), depth);
         assert_eq!(plans[0].nodes[depth - 1].parent, Some(depth - 2));
 
-        let deep = format!(r#"{{"Plan":{{"Node Type":"Sort","x":{}"#, "[".repeat(200_000));
-        assert!(matches!(
-            read(&deep),
-            Err(ParseError::TooDeep { line: 1, limit: MAX_VALUE_DEPTH, .. })
-        ));
-        assert!(matches!(read(&"[".repeat(200_000)), Err(ParseError::Syntax { .. })));
+        let brackets = "[".repeat(200_000);
+        let rows = r#"[{"QUERY PLAN":"#.repeat(200_000);
+        let value = format!(r#"{{"Plan":{{"Node Type":"Sort","x":{brackets}"#);
+        for deep in [brackets, rows, value] {
+            let error = read(&deep);
+            let Err(ParseError::TooDeep { line: 1, limit: MAX_VALUE_DEPTH, column }) = error else {
+                panic!("{error:?}")
+            };
+            assert!(column < 2000, "given up early: {column}");
+        }
     }
 }

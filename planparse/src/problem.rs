@@ -34,9 +34,9 @@ pub enum ParseError {
         /// What stands there.
         found: String,
     },
-    /// A value, not a plan node, nested too deeply.
+    /// Brackets that are not of plan nodes, nested too deeply.
     #[error(
-        "line {line}, column {column}: values are nested more than {limit} levels deep: EXPLAIN prints nothing of the kind"
+        "line {line}, column {column}: values are nested more than {limit} levels deep: EXPLAIN prints nothing of the kind; give its output unchanged"
     )]
     TooDeep {
         /// From 1.

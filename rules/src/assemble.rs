@@ -7,7 +7,7 @@ use crate::change_plan::{
     Action, ChangePlan, Help, Impact, Operation, TableRef, action_key, index_name,
 };
 use crate::context::Context;
-use crate::evidence::{Fact, VETO_CAP, confidence};
+use crate::evidence::{Fact, confidence};
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
 use crate::reach::Reach;
@@ -17,7 +17,7 @@ use crate::statement::Limit;
 use crate::unpriced;
 use crate::whatif::{Cache, Configuration};
 use crate::workload::mean_ms;
-use crate::write_cost::{entry_us, insert_slowdown, write_cost};
+use crate::write_cost::{burden, insert_slowdown, write_cost};
 
 /// Mean time in milliseconds under which a statement counts as fast already.
 const FAST_MS: f64 = 0.2;
@@ -46,9 +46,8 @@ pub fn actions(assembly: &Assembly<'_>) -> (Vec<Action>, Vec<Refusal>) {
     let mut actions: Vec<Action> = Vec::new();
     let configuration: Configuration =
         assembly.selection.chosen.iter().map(|chosen| chosen.candidate).collect();
-    let mut entries: BTreeMap<u32, f64> = BTreeMap::new();
-    for chosen in assembly.by_gain() {
-        actions.push(assembly.priced(chosen, &mut entries));
+    for chosen in &assembly.selection.chosen {
+        actions.push(assembly.priced(chosen));
     }
     let (unpriced, refusals) = unpriced::actions(assembly, &configuration);
     actions.extend(unpriced);
@@ -62,7 +61,11 @@ pub fn actions(assembly: &Assembly<'_>) -> (Vec<Action>, Vec<Refusal>) {
     }
     let mut unique: BTreeMap<String, Action> = BTreeMap::new();
     for action in actions {
-        unique.entry(action.key.clone()).or_insert(action);
+        // Of two reasons for one action the better one is told.
+        let known = unique.get(&action.key).map_or(-1.0, |known| known.confidence.value);
+        if action.confidence.value > known {
+            unique.insert(action.key.clone(), action);
+        }
     }
     let mut actions: Vec<Action> = unique.into_values().collect();
     actions.sort_by(|a, b| {
@@ -91,17 +94,8 @@ impl Assembly<'_> {
         self.cx.snapshot.table(oid).expect("candidates are made from the snapshot's tables")
     }
 
-    /// What was chosen, the most net gain first: in that order writers are asked to pay.
-    fn by_gain(&self) -> Vec<&Chosen> {
-        let mut chosen: Vec<&Chosen> = self.selection.chosen.iter().collect();
-        let net = |chosen: &Chosen| chosen.gain_ms_per_day - chosen.write.ms_per_day;
-        chosen.sort_by(|a, b| net(b).total_cmp(&net(a)).then(a.candidate.cmp(&b.candidate)));
-        chosen
-    }
-
-    /// An action for a priced choice. `entries` sums up, by table, the microseconds that the choices before it
-    /// cost every inserted row.
-    fn priced(&self, chosen: &Chosen, entries: &mut BTreeMap<u32, f64>) -> Action {
+    /// An action for a priced choice.
+    fn priced(&self, chosen: &Chosen) -> Action {
         let configuration = &chosen.under;
         let candidate = &self.candidates[chosen.candidate];
         let helped = self.helped(chosen.candidate, configuration);
@@ -111,7 +105,7 @@ impl Assembly<'_> {
                 reason: "no statement of the workload shows it".to_owned(),
             });
         } else {
-            facts.extend(self.price_facts(&helped, configuration));
+            facts.extend(self.price_facts(&helped, chosen.candidate, configuration));
             facts.extend(self.statement_facts(&helped));
             for &statement in &helped {
                 facts.extend(self.shape_facts(statement, chosen.candidate, configuration));
@@ -120,7 +114,7 @@ impl Assembly<'_> {
         if chosen.write.ends_hot > 0.01 {
             facts.push(Fact::EndsHot { share: chosen.write.ends_hot });
         }
-        facts.extend(self.slows_inserts(candidate, &facts, entries));
+        facts.extend(self.slows_inserts(candidate, configuration));
         let impact = Impact {
             ms_per_day: Some(round(chosen.gain_ms_per_day)),
             bytes: Some(chosen.bytes as i64),
@@ -142,25 +136,12 @@ impl Assembly<'_> {
         )
     }
 
-    /// Counts an index that would be made by itself to the inserts' burden, and says how much that is.
-    fn slows_inserts(
-        &self,
-        candidate: &Candidate,
-        facts: &[Fact],
-        entries: &mut BTreeMap<u32, f64>,
-    ) -> Option<Fact> {
-        let Change::CreateIndex { table, definition } = &candidate.change else { return None };
-        let before = entries.get(table).copied().unwrap_or(0.0);
-        let burden = before + entry_us(self.table(*table), definition);
-        let share = insert_slowdown(&self.cx, *table, burden)?;
-        let fact = Fact::SlowsInserts { share: round(share) };
-        // One that waits for a person anyway leaves its room to the next.
-        let alone = candidate.reach == Reach::Act
-            && facts.iter().chain([&fact]).all(|f| f.cap() > VETO_CAP);
-        if alone {
-            entries.insert(*table, burden);
-        }
-        (share > 0.01).then_some(fact)
+    /// How much longer inserts into the table would take with this index and the others judged beside it.
+    fn slows_inserts(&self, candidate: &Candidate, configuration: &Configuration) -> Option<Fact> {
+        let oid = candidate.change.table();
+        let share =
+            insert_slowdown(&self.cx, oid, burden(&self.cx, self.candidates, configuration, oid))?;
+        (share > 0.01).then(|| Fact::SlowsInserts { share: round(share) })
     }
 
     pub(crate) fn create(
@@ -189,31 +170,44 @@ impl Assembly<'_> {
 
     /// Statements whose final plans use the candidate and gain by the whole configuration.
     fn helped(&self, candidate: usize, configuration: &Configuration) -> Vec<usize> {
-        (0..self.cx.workload.len())
-            .filter(|&statement| {
-                let analyzed = &self.cx.workload[statement];
-                let uses = (0..analyzed.bindings.len()).any(|binding| {
-                    self.selector
-                        .price(statement, binding, configuration, Cache::AsSet)
-                        .is_some_and(|price| price.used.contains(&candidate))
-                });
-                uses && self
-                    .ratio(statement, configuration, Cache::AsSet)
-                    .is_some_and(|ratio| ratio <= HELPED_BELOW)
+        let uses = |statement: usize| {
+            (0..self.cx.workload[statement].bindings.len()).any(|binding| {
+                let price = self.selector.price(statement, binding, configuration, Cache::AsSet);
+                price.is_some_and(|price| price.used.contains(&candidate))
             })
-            .collect()
+        };
+        let gains = |statement: usize| {
+            let ratio = self.ratio(statement, candidate, configuration, Cache::AsSet);
+            ratio.is_some_and(|ratio| ratio <= HELPED_BELOW)
+        };
+        (0..self.cx.workload.len()).filter(|&s| uses(s) && gains(s)).collect()
     }
 
-    fn ratio(&self, statement: usize, configuration: &Configuration, cache: Cache) -> Option<f64> {
-        let before = self.selector.cost(statement, &Configuration::new(), cache)?;
+    /// What the candidate does by itself: cost with everything / cost with everything but it.
+    fn ratio(
+        &self,
+        statement: usize,
+        candidate: usize,
+        configuration: &Configuration,
+        cache: Cache,
+    ) -> Option<f64> {
+        let mut without = configuration.clone();
+        without.remove(&candidate);
+        let before = self.selector.cost(statement, &without, cache)?;
         let after = self.selector.cost(statement, configuration, cache)?;
         (before > 0.0).then(|| after / before)
     }
 
-    fn weighted_ratio(&self, helped: &[usize], configuration: &Configuration, cache: Cache) -> f64 {
+    fn weighted_ratio(
+        &self,
+        helped: &[usize],
+        candidate: usize,
+        configuration: &Configuration,
+        cache: Cache,
+    ) -> f64 {
         let (mut sum, mut weight) = (0.0, 0.0);
         for &statement in helped {
-            if let Some(ratio) = self.ratio(statement, configuration, cache) {
+            if let Some(ratio) = self.ratio(statement, candidate, configuration, cache) {
                 let share =
                     crate::workload::ms_per_day(self.cx.snapshot, &self.cx.workload[statement])
                         .max(1e-9);
@@ -224,9 +218,14 @@ impl Assembly<'_> {
         if weight > 0.0 { sum / weight } else { 1.0 }
     }
 
-    fn price_facts(&self, helped: &[usize], configuration: &Configuration) -> Vec<Fact> {
-        let ratio = self.weighted_ratio(helped, configuration, Cache::AsSet);
-        let tiny = self.weighted_ratio(helped, configuration, Cache::Tiny);
+    fn price_facts(
+        &self,
+        helped: &[usize],
+        candidate: usize,
+        configuration: &Configuration,
+    ) -> Vec<Fact> {
+        let ratio = self.weighted_ratio(helped, candidate, configuration, Cache::AsSet);
+        let tiny = self.weighted_ratio(helped, candidate, configuration, Cache::Tiny);
         let mut facts = vec![
             Fact::Priced { by: self.answered_by.to_owned(), ratio },
             if tiny <= 0.95 {

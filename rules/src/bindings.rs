@@ -7,6 +7,7 @@
 
 mod distribution;
 mod examples;
+mod fit;
 mod json;
 mod keys;
 mod substitute;
@@ -14,6 +15,7 @@ mod types;
 mod values;
 
 use distribution::Scenario;
+pub use fit::fit;
 pub use json::{json_longest, json_share};
 pub use substitute::{Concrete, ValueSource, substitute};
 pub use types::ParameterType;

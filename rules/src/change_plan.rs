@@ -184,6 +184,16 @@ impl ChangePlan {
         action.reach == Reach::Act && action.confidence.value >= self.min_confidence
     }
 
+    /// The due ANALYZE actions alone. They go first, and then everything is thought over: better statistics can
+    /// make an index needless, or trustworthy.
+    #[must_use]
+    pub fn statistics(&self) -> Self {
+        let stale = |action: &&Action| {
+            action.operation == Operation::Analyze && action.rule == "stale_statistics"
+        };
+        Self { actions: self.due().filter(stale).cloned().collect(), ..self.clone() }
+    }
+
     /// The actions that `--apply` carries out, in order.
     pub fn due(&self) -> impl Iterator<Item = &Action> {
         self.actions.iter().filter(|action| self.passes(action))

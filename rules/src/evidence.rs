@@ -95,7 +95,7 @@ pub enum Fact {
         /// Share of the table's updates that were HOT.
         share: f64,
     },
-    /// Statements that insert into the table would be slowed down, by this index and those chosen before it.
+    /// Statements that insert into the table would be slowed down, by this index and the others judged beside it.
     SlowsInserts {
         /// Share of an INSERT's time at the client.
         share: f64,
@@ -180,7 +180,7 @@ impl Fact {
             Self::NeverAnalyzed => -2.0,
             Self::StaleStatistics { share } => -(share.min(1.0) * 2.0),
             Self::RowSecurity => -2.0,
-            Self::GuessedConstant { probability } => logit(probability.clamp(0.05, 0.95)) - 1.5,
+            Self::GuessedConstant { .. } => 0.0,
             Self::SeenConstant => 0.3,
             Self::ExpressionShare { share } => {
                 if *share <= 0.2 {
@@ -217,6 +217,8 @@ impl Fact {
         match self {
             Self::OrderedLimitBesideFilter | Self::NestedLoopOverJoin => VETO_CAP,
             Self::SlowsInserts { share } if *share > INSERT_SLOWDOWN_MAX => VETO_CAP,
+            // On the wrong constant the index helps nobody.
+            Self::GuessedConstant { probability } => *probability,
             Self::Unpriced { .. } => UNPRICED_CAP,
             _ => 0.99,
         }
@@ -243,11 +245,7 @@ pub struct Term {
     pub cap: Option<f64>,
 }
 
-fn logit(p: f64) -> f64 {
-    (p / (1.0 - p)).ln()
-}
-
-/// Weighs facts: the logistic of prior plus weights, no higher than the lowest cap, rounded to 0.001.
+/// Weighs facts: the logistic of prior plus weights, no higher than the lowest cap, rounded down to 0.001.
 pub fn confidence(facts: &[Fact]) -> Confidence {
     let terms: Vec<Term> = facts
         .iter()
@@ -259,7 +257,7 @@ pub fn confidence(facts: &[Fact]) -> Confidence {
     let odds = PRIOR + terms.iter().map(|term| term.weight).sum::<f64>();
     let cap = facts.iter().map(Fact::cap).fold(0.99, f64::min);
     let value = (1.0 / (1.0 + (-odds).exp())).min(cap);
-    Confidence { value: (value * 1000.0).round() / 1000.0, terms }
+    Confidence { value: (value * 1000.0 + 1e-9).floor() / 1000.0, terms }
 }
 
 impl std::fmt::Display for Fact {
@@ -330,7 +328,7 @@ impl std::fmt::Display for Fact {
             Self::SlowsInserts { share } => {
                 write!(
                     f,
-                    "with the indexes above, inserts into the table take {} longer",
+                    "with the other new indexes, inserts into the table take {} longer",
                     percent(*share)
                 )
             }

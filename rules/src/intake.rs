@@ -45,8 +45,6 @@ pub struct Thresholds {
     pub min_calls: u64,
     /// Less mean time than this, in milliseconds, is left out. Statements from files are not held to it.
     pub min_mean_ms: f64,
-    /// `track_activity_query_size` in bytes: a text that fills it and does not parse was cut.
-    pub text_size: usize,
 }
 
 /// The schemas under which the statements of each role find their tables.
@@ -162,7 +160,7 @@ pub fn take_in(
     let seen_ms: f64 = entries.iter().map(|entry| entry.total_ms).sum();
     let mut merged: BTreeMap<String, Merged> = BTreeMap::new();
     for entry in entries {
-        match sort_out(entry, thresholds, &mut intake) {
+        match sort_out(entry, &mut intake) {
             Ok((id, text, entry)) => merged.entry(id).or_default().add(text, entry),
             Err(reason) => leave_out(&mut intake, reason, 1),
         }
@@ -225,11 +223,7 @@ fn leave_out(intake: &mut Intake, reason: LeftOut, entries: u64) {
 }
 
 /// The statement that an entry belongs to, or the reason why to none.
-fn sort_out(
-    entry: RawEntry,
-    thresholds: &Thresholds,
-    intake: &mut Intake,
-) -> Result<(String, String, RawEntry), LeftOut> {
+fn sort_out(entry: RawEntry, intake: &mut Intake) -> Result<(String, String, RawEntry), LeftOut> {
     let mut entry = entry;
     let text = entry.text.take().ok_or(LeftOut::Truncated)?;
     let class = classify(&text);
@@ -240,7 +234,6 @@ fn sort_out(
     match class {
         Class::Statement { fingerprint, .. } if entry.toplevel => Ok((fingerprint, text, entry)),
         Class::Statement { .. } => Err(LeftOut::Nested),
-        Class::Unparsable(_) if text.len() + 1 >= thresholds.text_size => Err(LeftOut::Truncated),
         other => Err(reason(&other).unwrap_or(LeftOut::Unparsable)),
     }
 }
@@ -263,8 +256,7 @@ mod tests {
     use super::{EXAMPLES_MAX, RawEntry, SearchPaths, Thresholds, add_examples, take_in};
     use crate::snapshot::LeftOut;
 
-    const ALL: Thresholds =
-        Thresholds { limit: usize::MAX, min_calls: 0, min_mean_ms: 0.0, text_size: 1024 };
+    const ALL: Thresholds = Thresholds { limit: usize::MAX, min_calls: 0, min_mean_ms: 0.0 };
 
     fn entry(queryid: i64, role: &str, text: &str, calls: u64, total_ms: f64) -> RawEntry {
         RawEntry {
@@ -319,7 +311,7 @@ mod tests {
         nested.toplevel = false;
         let mut lost = entry(2, "ann", "", 1, 1.0);
         lost.text = None;
-        let cut = format!("SELECT f({} FROM", "a ".repeat(600));
+        let cut = format!("SELECT f({} FROM", "a, ".repeat(600));
         let entries = vec![
             nested,
             lost,
@@ -334,7 +326,7 @@ mod tests {
             entry(11, "ann", "SELECT c FROM t", 50, 100.0),
             entry(12, "ann", "SELECT d FROM t", 50, 200.0),
         ];
-        let thresholds = Thresholds { limit: 1, min_calls: 2, min_mean_ms: 1.0, ..ALL };
+        let thresholds = Thresholds { limit: 1, min_calls: 2, min_mean_ms: 1.0 };
         let (statements, intake) = take_in(entries, &thresholds, &paths());
         assert_eq!(statements.len(), 1);
         assert_eq!(statements[0].text, "SELECT d FROM t");

@@ -30,6 +30,9 @@ fn ordered_limit_beside_filter(plan: &Plan, index: &dyn Fn(&str) -> bool) -> boo
     })
 }
 
+/// Share of its outer rows that a join must be expected to keep not to count as a filter.
+const JOIN_KEEPS: f64 = 0.9;
+
 /// Whether rows of an operator flow into a LIMIT without being collected first, and whether a join thins them
 /// out on the way. An incremental sort and a sorted aggregate hand rows on group by group.
 fn streams_into_limit(plan: &Plan, from: OperatorId) -> (bool, bool) {
@@ -53,7 +56,8 @@ fn streams_into_limit(plan: &Plan, from: OperatorId) -> (bool, bool) {
                 if plan.outer(parent) != Some(id) {
                     return (false, joined);
                 }
-                joined = true;
+                // A join that finds a match for every row (a foreign key, say) thins nothing out.
+                joined |= operator.rows < plan.operator(id).rows * JOIN_KEEPS;
             }
             _ => {}
         }

@@ -163,35 +163,47 @@ impl<'a> Selector<'a> {
         trust: Trust,
         missing: &mut BTreeSet<Question>,
     ) -> Option<f64> {
-        let analyzed = &self.task.cx.workload[statement];
-        let configuration = self.relevant(statement, configuration);
         let (mut sum, mut weight) = (0.0, 0.0);
-        for (binding, plan) in analyzed.plans.iter().enumerate() {
-            let Some(plan) = plan else { continue };
-            let share = analyzed.bindings[binding].weight;
-            let cost = if configuration.is_empty() && cache == Cache::AsSet {
-                plan.total_cost()
-            } else {
-                let question =
-                    Question { statement, binding, configuration: configuration.clone(), cache };
-                match self.prices.get(&question) {
-                    // A plan whose promise often breaks is no gain to count on.
-                    Some(Ok(price)) if self.doubtful(statement, plan, price, trust) => {
-                        plan.total_cost().max(price.total_cost())
-                    }
-                    Some(Ok(price)) => price.total_cost(),
-                    // What cannot be planned with the index keeps its cost: it gains nothing.
-                    Some(Err(_)) => plan.total_cost(),
-                    None => {
-                        missing.insert(question);
-                        continue;
-                    }
-                }
-            };
-            sum += share * cost;
-            weight += share;
+        for (binding, drawn) in self.task.cx.workload[statement].bindings.iter().enumerate() {
+            if let Some(cost) =
+                self.binding_cost(statement, binding, configuration, cache, trust, missing)
+            {
+                sum += drawn.weight * cost;
+                weight += drawn.weight;
+            }
         }
         (weight > 0.0).then(|| sum / weight)
+    }
+
+    /// Cost of one binding; `None` where it could not be planned as things are, or the price is missing.
+    fn binding_cost(
+        &self,
+        statement: usize,
+        binding: usize,
+        configuration: &Configuration,
+        cache: Cache,
+        trust: Trust,
+        missing: &mut BTreeSet<Question>,
+    ) -> Option<f64> {
+        let plan = self.task.cx.workload[statement].plans[binding].as_ref()?;
+        let configuration = self.relevant(statement, configuration);
+        if configuration.is_empty() && cache == Cache::AsSet {
+            return Some(plan.total_cost());
+        }
+        let question = Question { statement, binding, configuration, cache };
+        match self.prices.get(&question) {
+            // A plan whose promise often breaks is no gain to count on.
+            Some(Ok(price)) if self.doubtful(statement, plan, price, trust) => {
+                Some(plan.total_cost().max(price.total_cost()))
+            }
+            Some(Ok(price)) => Some(price.total_cost()),
+            // What cannot be planned with the index keeps its cost: it gains nothing.
+            Some(Err(_)) => Some(plan.total_cost()),
+            None => {
+                missing.insert(question);
+                None
+            }
+        }
     }
 
     /// Whether the planner's promise is not to be relied upon.

@@ -38,6 +38,12 @@ pub struct Writes {
     pub deleted: f64,
 }
 
+/// Whether a statement is a one-off load: it ran once or twice and wrote very many rows.
+pub fn is_bulk_load(statement: &Statement) -> bool {
+    let rows = statement.rows.unwrap_or(statement.calls) as f64 / statement.calls.max(1) as f64;
+    statement.calls <= 2 && rows >= BULK_ROWS
+}
+
 /// How a table is written, per day: counted by statement where statements were counted, else from the table's
 /// own counters where it is known since when they run. One-off bulk loads are left out.
 pub fn writes(cx: &Context<'_>, table: u32) -> Writes {
@@ -55,7 +61,7 @@ fn by_statement(cx: &Context<'_>, table: u32) -> Writes {
         };
         let statement = analyzed.of(cx.snapshot);
         let rows = statement.rows.unwrap_or(statement.calls) as f64;
-        if statement.calls <= 2 && rows / statement.calls.max(1) as f64 >= BULK_ROWS {
+        if is_bulk_load(statement) {
             continue;
         }
         let per_day = rows / days;

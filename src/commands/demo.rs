@@ -1,343 +1,440 @@
-//! `pgwright demo`: the whole job on a private server, from the first look to the last undo.
+//! `pgwright demo`: the whole job on a private server that is removed afterwards.
 
-use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Instant;
 
-use agent::applier::{self, ApplyOptions};
 use agent::cluster::{Binaries, Cluster, ClusterError};
 use agent::conninfo::ConnInfo;
 use agent::journal::{self, Which};
 use agent::optimize::{Options, Proposal, WhatIfChoice};
-use agent::postgres::{PgError, Session};
-use agent::rollback::rollback;
+use agent::postgres::{OLDEST_MAJOR, PgError, Session};
 use agent::sampler::SampleOptions;
-use uuid::Uuid;
+use anstyle::Style;
+use rules::report::Report;
+use serde::Serialize;
 
-use super::{Call, interrupt, interruptible, log, optimize};
-use crate::cli::{self, DemoArgs};
-use crate::demo::{self, Expected, STATEMENTS, Timing, Values};
+use super::{Call, log, optimize, rollback};
+use crate::cli::{DemoArgs, Format, ReportFormat, Scale};
+use crate::demo::{self, Comparison, Pair, Rates, Values, Writes};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::human::{self, Human};
-use crate::output::{self, Applied, Document, Format as _, Outcome, units};
+use crate::output::human::page::Page;
+use crate::output::{self, Applied, Document, Outcome, human, json, units};
 use crate::progress::Progress;
-use crate::text;
 use crate::values::Gate;
 
-/// Name of the demo's database.
+/// The application's database, and its copy as it was before anything was applied.
 const DATABASE: &str = "vedfinance";
-/// Seed of the workload: before and after, the same statements come with the same values.
-const SEED: u64 = 1;
-/// Times that the workload is gone through, before and after.
-const ROUNDS: u32 = 8;
-/// Clicks of the insert load, before and after.
+const COPY: &str = "vedfinance_before";
+/// Rounds of the application before the dry run, and rounds measured on both databases.
+const ROUNDS: u32 = 3;
+const MEASURED_ROUNDS: u32 = 3;
+/// Clicks, and bare log entries, written on either database.
 const CLICKS: usize = 4_000;
-/// Times of a statement that differ by less, in milliseconds, are the same: no clock here is better.
-const SAME_MS: f64 = 0.05;
+const ENTRIES: usize = 8_000;
+/// Different values for the workload, for the idle sessions, and for each measurement.
+const SEEDS: [u64; 5] = [1, 2, 3, 4, 5];
 
-/// Runs the demo; whatever ends it, the server is stopped and removed.
-pub(crate) async fn run(call: &Call, args: &DemoArgs) -> Result<Exit, Failure> {
-    interruptible(Box::pin(show(call, args))).await
-}
-
-async fn show(call: &Call, args: &DemoArgs) -> Result<Exit, Failure> {
-    let binaries = Binaries::find(None).map_err(|error| no_server(&error))?;
+/// Shows the whole job. What it starts it removes, also when it fails or is stopped: with the server's owner
+/// goes the server.
+pub(super) async fn run(call: &Call, args: &DemoArgs) -> Result<Exit, Failure> {
+    let began = Instant::now();
+    let story = Story { told: args.format == Format::Human, width: output::width() };
+    let binaries = binaries()?;
     let progress = Progress::new(call.progress);
     progress.stage("starting a private server");
-    let cluster = Cluster::start(&binaries, demo::cluster_options())
-        .await
-        .map_err(|error| no_server(&error))?;
+    let cluster = Cluster::start(&binaries, demo::cluster_options()).await;
+    let cluster = cluster.map_err(|error| Failure::of(Exit::Connection, &error))?;
     drop(progress);
-    let shown = act(call, args, &cluster).await;
-    if args.keep && shown.is_ok() {
-        let [host, port] = [cluster.socket_dir().display().to_string(), cluster.port().to_string()];
-        tell(&format!(
-            "\nThe server stays up. Ctrl-C stops and removes it.\n  psql -h {host} -p {port} -U postgres {DATABASE}\n  \
-             pgwright log -d 'host={host} port={port} user=postgres dbname={DATABASE}'\n"
-        ))?;
-        interrupt().await;
+    story.tell(&format!(
+        "{BOLD}pgwright demo{BOLD:#}: the whole job on a private PostgreSQL {}.{} that nobody else can reach",
+        binaries.major,
+        binaries.version_num % 10_000
+    ))?;
+    if !binaries.offers("hypopg") {
+        call.warn(&format!(
+            "this PostgreSQL has no HypoPG, so that nobody can price an index and nothing reaches the gate; \
+             install it ({}) and run the demo again",
+            hypopg_package(binaries.major)
+        ));
     }
-    cluster.stop().await;
-    shown
-}
-
-fn no_server(error: &ClusterError) -> Failure {
-    Failure::of(Exit::Connection, error)
-        .hint("on Debian and Ubuntu: `apt-get install postgresql postgresql-15-hypopg`, with your version for 15")
-}
-
-fn failed(doing: &'static str) -> impl Fn(PgError) -> Failure {
-    move |error| Failure::new(Exit::Connection, format!("cannot {doing}")).caused_by(&error)
-}
-
-/// What the application measures: its statements, and its writes per second.
-struct Measured {
-    timings: Vec<Timing>,
-    writes: f64,
-}
-
-async fn act(call: &Call, args: &DemoArgs, cluster: &Cluster) -> Result<Exit, Failure> {
-    let session = prepare(call, args, cluster).await?;
-    let indexes = indexes(&session).await?;
-    let values = demo::read_values(&session).await.map_err(failed("read the demo's data"))?;
-    let before = measure(call, &session, &values).await?;
-    let calls: usize = before.timings.iter().map(|timing| timing.calls).sum();
-    let total: f64 = before.timings.iter().map(|timing| timing.total_ms).sum();
-    heading(
-        2,
-        &format!(
-            "The application runs: {} calls in {}",
-            units::count(calls as u64),
-            units::duration(total)
-        ),
-    )?;
-
-    let info = ConnInfo::resolve(Some(&cluster.conninfo(DATABASE)), &|_| None)
-        .map_err(|error| Failure::of(Exit::Internal, &error))?;
-    let proposal = Box::pin(optimize::propose(call, &info, &options())).await?;
-    heading(3, "`pgwright optimize` looks, and changes nothing")?;
-    let page = Document {
-        report: &proposal.report,
-        applied: None,
-        traffic: None,
-        verbose: call.verbose > 0,
-        width: output::width(),
-    };
-    tell_step(&Human.render(&page))?;
-
-    let applied = apply(call, &info, &proposal).await?;
-    heading(4, "`pgwright optimize --apply` carries out what is above the gate")?;
-    tell_step(&human::carried_out(&proposal.report, &applied, output::width()))?;
-
-    let after = measure(call, &session, &values).await?;
-    heading(5, "The same statements with the same values, on the clock")?;
-    tell_step(&comparison(&before, &after, call.verbose > 0))?;
-
-    heading(6, "`pgwright log`")?;
-    let entries = journal::list(&session, Which::All)
-        .await
-        .map_err(|error| Failure::of(Exit::Connection, &error))?;
-    tell_step(&log::list(&entries))?;
-
-    if args.rollback {
-        undo(call, &info, &session, &indexes).await?;
+    let demo = Demo { call, args, story, cluster: &cluster };
+    let shown = Box::pin(demo.show()).await?;
+    if args.format == Format::Json {
+        output::deliver(&json::pretty(&shown), None)?;
     }
-    session.close().await;
-    Ok(applied.exit())
+    let exit = shown.exit();
+    let took = units::duration(began.elapsed().as_secs_f64() * 1000.0);
+    let (pid, info) = (cluster.pid().unwrap_or_default(), cluster.conninfo(DATABASE));
+    if args.keep {
+        let folder = cluster.leave().map_err(|error| Failure::of(Exit::Connection, &error))?;
+        let kept = kept(&folder, pid, &info, story.width);
+        // With JSON on stdout it is no part of the result.
+        if story.told { story.print(&kept)? } else { super::complain(&kept) }
+    } else {
+        cluster.stop().await;
+        story.step(&format!("Done in {took}; the server and its folder are removed."))?;
+    }
+    Ok(exit)
 }
 
-async fn prepare(call: &Call, args: &DemoArgs, cluster: &Cluster) -> Result<Session, Failure> {
-    let doing = failed("fill the demo's database");
-    let started = Instant::now();
-    let progress = Progress::new(call.progress);
-    progress.stage("filling the database");
-    let scale = match args.scale {
-        cli::Scale::S => demo::Scale::Small,
-        cli::Scale::M => demo::Scale::Medium,
-        cli::Scale::L => demo::Scale::Large,
-    };
-    let first = demo::connect(cluster, "postgres").await.map_err(&doing)?;
-    first.batch(&format!("CREATE DATABASE {DATABASE}")).await.map_err(&doing)?;
-    first.close().await;
-    let session = demo::connect(cluster, DATABASE).await.map_err(&doing)?;
-    demo::load(&session, scale).await.map_err(&doing)?;
-    drop(progress);
-    let (users, logs) = scale.rows();
-    heading(
-        1,
-        &format!(
-            "A private PostgreSQL {} with {} users and {} log rows, ready after {}",
-            session.version(),
-            units::count(users.into()),
-            units::count(logs.into()),
-            units::duration(started.elapsed().as_secs_f64() * 1000.0)
-        ),
-    )?;
-    Ok(session)
+const BOLD: Style = Style::new().bold();
+
+/// What is told on stdout while it happens; nothing where a program reads the end only.
+#[derive(Clone, Copy)]
+struct Story {
+    told: bool,
+    width: usize,
 }
 
-async fn measure(call: &Call, session: &Session, values: &Values) -> Result<Measured, Failure> {
-    let doing = failed("run the demo's workload");
-    let progress = Progress::new(call.progress);
-    let show = |done, total| progress.part("the application runs", done as u64, total as u64);
-    let timings = demo::run(session, values, SEED, ROUNDS, show).await.map_err(&doing)?;
-    progress.stage("the application writes");
-    let writes = demo::insert_load(session, values, SEED, CLICKS).await.map_err(&doing)?;
-    Ok(Measured { timings, writes })
-}
+impl Story {
+    /// The heading of the next part.
+    fn step(self, what: &str) -> Result<(), Failure> {
+        let mut page = Page::new(self.width);
+        page.blank();
+        page.text(&format!("{BOLD}{what}{BOLD:#}"));
+        self.print(&page.finish())
+    }
 
-fn options() -> Options {
-    Options {
-        sample: SampleOptions::default(),
-        min_confidence: Gate::DEFAULT.0,
-        storage_budget: None,
-        what_if: WhatIfChoice::Auto,
+    /// A paragraph.
+    fn tell(self, what: &str) -> Result<(), Failure> {
+        let mut page = Page::new(self.width);
+        page.text(what);
+        self.print(&page.finish())
+    }
+
+    /// A finished page.
+    fn print(self, page: &str) -> Result<(), Failure> {
+        if self.told { output::deliver(page, None) } else { Ok(()) }
     }
 }
 
-async fn apply(call: &Call, info: &ConnInfo, proposal: &Proposal) -> Result<Applied, Failure> {
-    let run = Uuid::new_v4();
-    let progress = Progress::new(call.progress);
-    let mut show = |event| progress.applying(&event);
-    let options = ApplyOptions::default();
-    let work = applier::apply(info, &call.meter, &proposal.plan, run, &options, &mut show);
-    let outcomes = Box::pin(work).await.map_err(|error| optimize::applying(&error))?;
-    Ok(Applied { run: run.to_string(), outcomes: outcomes.iter().map(Outcome::from).collect() })
+/// What came of it all, as `--format json` prints it.
+#[derive(Serialize)]
+struct Shown {
+    format: u32,
+    server: String,
+    seconds: Seconds,
+    report: Report,
+    applied: Applied,
+    statements: Vec<Comparison>,
+    clicks: Rates,
+    entries: Rates,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undone: Option<Undone>,
 }
 
-/// Undoes everything and holds the indexes against those from before.
-async fn undo(
-    call: &Call,
-    info: &ConnInfo,
-    session: &Session,
-    before: &[String],
-) -> Result<(), Failure> {
-    let progress = Progress::new(call.progress);
-    let mut show = |event| progress.applying(&event);
-    let options = ApplyOptions::default();
-    let work = rollback(info, &call.meter, Which::All, &options, &mut show);
-    let outcomes = Box::pin(work).await.map_err(|error| optimize::applying(&error))?;
-    drop(progress);
-    let outcomes: Vec<Outcome> = outcomes.iter().map(Outcome::from).collect();
-    heading(7, "`pgwright rollback --all`")?;
-    tell(&human::undone(&outcomes, output::width(), true))?;
-    if indexes(session).await? != before {
-        return Err(Failure::new(Exit::Action, "the indexes are not those from before"));
-    }
-    tell(&format!("The {} indexes of the application are those from before.\n", before.len()))
+/// How long the parts took.
+#[derive(Default, Serialize)]
+struct Seconds {
+    load: f64,
+    workload: f64,
+    dry_run: f64,
+    apply: f64,
+    measure: f64,
 }
 
-/// The definition of every index of the application.
-async fn indexes(session: &Session) -> Result<Vec<String>, Failure> {
-    let sql = "SELECT indexdef FROM pg_catalog.pg_indexes WHERE schemaname NOT IN ('pg_catalog', 'pgwright') ORDER BY 1";
-    let doing = failed("read the indexes");
-    let rows = session.query(sql, &[]).await.map_err(&doing)?;
-    rows.iter().map(|row| row.try_get(0).map_err(|error| doing(error.into()))).collect()
+/// What came of `--rollback`.
+#[derive(Serialize)]
+struct Undone {
+    outcomes: Vec<Outcome>,
+    /// Whether the schema is the one from before; none where no `pg_dump` could tell.
+    schema_equal: Option<bool>,
 }
 
-fn heading(number: usize, what: &str) -> Result<(), Failure> {
-    let style = anstyle::AnsiColor::Cyan.on_default().bold();
-    tell(&format!("{style}{number}. {what}{style:#}\n\n"))
-}
-
-fn tell(text: &str) -> Result<(), Failure> {
-    output::deliver(text, None)
-}
-
-/// Prints what a step came to, and a blank line after it.
-fn tell_step(text: &str) -> Result<(), Failure> {
-    tell(&format!("{text}\n"))
-}
-
-/// Every statement with its time before and after, and what that comes to.
-fn comparison(before: &Measured, after: &Measured, verbose: bool) -> String {
-    const NAME: usize = 40;
-    let mut out = format!(
-        "  {:NAME$} {:>10} {:>10}\n",
-        "a quarter of the calls took at most", "before", "after"
-    );
-    let (mut faster, mut slower) = (0, 0);
-    for ((old, new), statement) in before.timings.iter().zip(&after.timings).zip(STATEMENTS) {
-        let verdict = verdict(old.p25_ms, new.p25_ms);
-        faster += usize::from(verdict.faster);
-        slower += usize::from(verdict.slower);
-        let _ = writeln!(
-            out,
-            "  {} {:>10} {:>10}  {}",
-            text::pad(old.name, NAME),
-            units::duration(old.p25_ms),
-            units::duration(new.p25_ms),
-            verdict.text
-        );
-        if verbose {
-            let (kind, what) = match statement.expected {
-                Expected::Index(what) => ("an index", what),
-                Expected::Advice(what) => ("advice", what),
-                Expected::Nothing(what) => ("nothing", what),
-            };
-            let _ = writeln!(out, "    expected: {kind}; {what}");
+impl Shown {
+    fn exit(&self) -> Exit {
+        let undone = self.undone.as_ref();
+        let exits = [
+            self.applied.exit(),
+            undone.map_or(Exit::Success, |undone| rollback::exit(&undone.outcomes)),
+        ];
+        let differs = undone.is_some_and(|undone| undone.schema_equal == Some(false));
+        if differs || exits.iter().any(|exit| *exit != Exit::Success) {
+            Exit::Action
+        } else {
+            Exit::Success
         }
     }
-    let rate = |rate: f64| units::count(rate.round() as u64);
-    let _ = writeln!(
-        out,
-        "  {} {:>10} {:>10}  {:.2} of the rate before",
-        text::pad("writing statements a second", NAME),
-        rate(before.writes),
-        rate(after.writes),
-        after.writes / before.writes.max(f64::MIN_POSITIVE)
-    );
-    let total =
-        |measured: &Measured| measured.timings.iter().map(|timing| timing.total_ms).sum::<f64>();
-    let (old, new) = (total(before), total(after));
-    let _ = writeln!(
-        out,
-        "\n{faster} of {} statements are faster, {slower} slower by more than 10 %; the whole run took {} instead of {}.",
-        before.timings.len(),
-        units::duration(new),
-        units::duration(old)
-    );
-    out
 }
 
-/// What became of one statement's time.
-struct Verdict {
-    faster: bool,
-    slower: bool,
-    text: String,
+/// The demo on its server.
+struct Demo<'a> {
+    call: &'a Call,
+    args: &'a DemoArgs,
+    story: Story,
+    cluster: &'a Cluster,
 }
 
-fn verdict(before_ms: f64, after_ms: f64) -> Verdict {
-    let differs = (before_ms - after_ms).abs() > SAME_MS;
-    let faster = differs && after_ms < before_ms / 1.1;
-    let slower = differs && after_ms > before_ms * 1.1;
-    let factor = before_ms / after_ms.max(f64::MIN_POSITIVE);
-    let text = match (faster, slower) {
-        (true, _) if factor >= 9.95 => {
-            format!("{} times faster", units::count(factor.round() as u64))
+impl Demo<'_> {
+    async fn show(&self) -> Result<Shown, Failure> {
+        let mut seconds = Seconds::default();
+        let values = self.load(&mut seconds).await?;
+        let pool = self.play(&values, &mut seconds).await?;
+        let info = ConnInfo::resolve(Some(&self.cluster.conninfo(DATABASE)), &|_| None)
+            .map_err(|error| Failure::of(Exit::Internal, &error))?;
+        let proposal = self.propose(&info, &mut seconds).await?;
+        for session in pool {
+            session.close().await;
         }
-        (true, _) => format!("{factor:.1} times faster"),
-        (_, true) => format!("{:.1} times slower", 1.0 / factor),
-        _ => "the same".to_owned(),
-    };
-    Verdict { faster, slower, text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Measured, comparison, verdict};
-    use crate::demo::{STATEMENTS, Timing};
-
-    #[test]
-    fn a_difference_counts_when_it_is_a_tenth_and_a_clock_can_tell() {
-        assert!(verdict(35.0, 0.2).faster && verdict(35.0, 0.2).text == "175 times faster");
-        assert!(verdict(10.0, 20.0).slower && verdict(10.0, 20.0).text == "2.0 times slower");
-        for (before, after) in [(10.0, 10.9), (10.0, 9.2), (0.02, 0.06)] {
-            assert_eq!(verdict(before, after).text, "the same");
-        }
-    }
-
-    #[test]
-    fn the_comparison_sums_up() {
-        let timings = |ms: f64| {
-            let one = |name| Timing {
-                name,
-                calls: 2,
-                p25_ms: ms,
-                median_ms: ms,
-                p95_ms: ms,
-                total_ms: 2.0 * ms,
-            };
-            STATEMENTS.iter().map(|statement| one(statement.name)).collect()
+        demo::copy(self.cluster, DATABASE, COPY).await.map_err(|error| server(&error))?;
+        let before = self.dump().await?;
+        let applied = self.apply(&info, &proposal, &mut seconds).await?;
+        let (statements, clicks, entries) = self.measure(&values, &mut seconds).await?;
+        self.log(&info).await?;
+        let undone = if self.args.rollback {
+            Some(self.undo(&info, before.as_deref()).await?)
+        } else {
+            None
         };
-        let before = Measured { timings: timings(10.0), writes: 4000.0 };
-        let after = Measured { timings: timings(1.0), writes: 3800.0 };
-        let text = comparison(&before, &after, true);
-        assert!(text.contains("expected: "), "{text}");
-        assert!(
-            text.contains(&format!("{0} of {0} statements are faster, 0 slower", STATEMENTS.len())),
-            "{text}"
-        );
-        assert!(text.contains("4,000      3,800  0.95 of the rate before"), "{text}");
+        Ok(Shown {
+            format: 1,
+            server: proposal.report.server.version.clone(),
+            seconds,
+            report: proposal.report,
+            applied,
+            statements,
+            clicks,
+            entries,
+            undone,
+        })
     }
+
+    async fn load(&self, seconds: &mut Seconds) -> Result<Values, Failure> {
+        let since = Instant::now();
+        let progress = Progress::new(self.call.progress);
+        let scale = match self.args.scale {
+            Scale::S => demo::Scale::Small,
+            Scale::M => demo::Scale::Medium,
+            Scale::L => demo::Scale::Large,
+        };
+        let (users, logs) = scale.rows();
+        let (users, logs) = (units::count(users.into()), units::count(logs.into()));
+        progress.stage(&format!("loading {users} users and {logs} log entries"));
+        let loaded = async {
+            demo::create(self.cluster, DATABASE).await?;
+            let session = demo::connect(self.cluster, DATABASE).await?;
+            demo::load(&session, scale).await?;
+            let values = demo::read_values(&session).await?;
+            session.close().await;
+            Ok(values)
+        };
+        let values = loaded.await.map_err(|error: PgError| server(&error))?;
+        drop(progress);
+        seconds.load = since.elapsed().as_secs_f64();
+        self.story.step("1. An application")?;
+        self.story.tell(&format!(
+            "V-EdFinance, a school for personal finance, with {users} users and {logs} log entries, loaded in {}.",
+            took(since)
+        ))?;
+        Ok(values)
+    }
+
+    /// Plays the application and leaves its idle sessions.
+    async fn play(&self, values: &Values, seconds: &mut Seconds) -> Result<Vec<Session>, Failure> {
+        let since = Instant::now();
+        let progress = Progress::new(self.call.progress);
+        let show = |done: usize, all: usize| {
+            progress.part("playing the application", done as u64, all as u64);
+        };
+        let played = async {
+            let session = demo::connect(self.cluster, DATABASE).await?;
+            let calls = demo::run(&session, values, SEEDS[0], ROUNDS, show).await?;
+            session.close().await;
+            Ok((calls, demo::pool(self.cluster, DATABASE, values, SEEDS[1]).await?))
+        };
+        let (calls, pool) = played.await.map_err(|error: PgError| server(&error))?;
+        drop(progress);
+        seconds.workload = since.elapsed().as_secs_f64();
+        self.story.tell(&format!(
+            "It has asked {} questions of {} kinds in {}, and its {} sessions stay open, idle, as those of an \
+             application's pool do.",
+            units::count(calls as u64),
+            demo::STATEMENTS.len(),
+            took(since),
+            pool.len(),
+        ))?;
+        Ok(pool)
+    }
+
+    async fn propose(&self, info: &ConnInfo, seconds: &mut Seconds) -> Result<Proposal, Failure> {
+        let since = Instant::now();
+        // What a user gets without options; their configuration file is about another database.
+        let options = Options {
+            sample: SampleOptions::default(),
+            min_confidence: Gate::DEFAULT.0,
+            storage_budget: None,
+            what_if: WhatIfChoice::Auto,
+        };
+        let proposal = optimize::propose(self.call, info, &options).await?;
+        seconds.dry_run = since.elapsed().as_secs_f64();
+        self.story
+            .step(&format!("2. The dry run: `pgwright optimize`, done in {}", took(since)))?;
+        let document = Document {
+            report: &proposal.report,
+            applied: None,
+            traffic: None,
+            verbose: self.call.verbose > 0,
+            width: self.story.width,
+        };
+        self.story.print("\n")?;
+        self.story.print(&output::format(ReportFormat::Human).render(&document))?;
+        Ok(proposal)
+    }
+
+    async fn apply(
+        &self,
+        info: &ConnInfo,
+        proposal: &Proposal,
+        seconds: &mut Seconds,
+    ) -> Result<Applied, Failure> {
+        let since = Instant::now();
+        let applied =
+            optimize::carry_out(self.call, info, &proposal.plan, uuid::Uuid::new_v4(), None)
+                .await?;
+        seconds.apply = since.elapsed().as_secs_f64();
+        self.story.step("3. Carried out: `pgwright optimize --apply`")?;
+        self.story.print("\n")?;
+        self.story.print(&human::carried_out(&proposal.report, &applied, self.story.width))?;
+        Ok(applied)
+    }
+
+    async fn measure(
+        &self,
+        values: &Values,
+        seconds: &mut Seconds,
+    ) -> Result<(Vec<Comparison>, Rates, Rates), Failure> {
+        let since = Instant::now();
+        let progress = Progress::new(self.call.progress);
+        let show = |what: &'static str| {
+            let progress = &progress;
+            move |done: usize, all: usize| progress.part(what, done as u64, all as u64)
+        };
+        let measured = async {
+            let before = demo::connect(self.cluster, COPY).await?;
+            let after = demo::connect(self.cluster, DATABASE).await?;
+            let pair = Pair { before: &before, after: &after };
+            let statements = demo::compare(
+                pair,
+                values,
+                SEEDS[2],
+                MEASURED_ROUNDS,
+                show("measuring statements"),
+            )
+            .await?;
+            let write = |seed, writes, count| {
+                demo::compare_writes(pair, values, seed, writes, count, show("measuring writes"))
+            };
+            let clicks = write(SEEDS[3], Writes::Clicks, CLICKS).await?;
+            let entries = write(SEEDS[4], Writes::Entries, ENTRIES).await?;
+            before.close().await;
+            after.close().await;
+            Ok((statements, clicks, entries))
+        };
+        let measured = measured.await.map_err(|error: PgError| server(&error))?;
+        drop(progress);
+        seconds.measure = since.elapsed().as_secs_f64();
+        self.story.step("4. On the clock")?;
+        self.story.tell(
+            "Every call was sent to the database and to a copy from before, one right after the other. A quarter \
+             of the calls took at most:",
+        )?;
+        let (statements, clicks, entries) = &measured;
+        let writes = [("statements of clicks", *clicks), ("bare INSERTs", *entries)];
+        self.story.print("\n")?;
+        let verbose = self.call.verbose > 0;
+        self.story.print(&human::on_the_clock(statements, &writes, self.story.width, verbose))?;
+        Ok(measured)
+    }
+
+    async fn log(&self, info: &ConnInfo) -> Result<(), Failure> {
+        let session = Session::connect(info, agent::postgres::Purpose::Other, &self.call.meter)
+            .await
+            .map_err(|error| server(&error))?;
+        let entries = journal::list(&session, Which::All).await;
+        session.close().await;
+        let entries = entries.map_err(|error| Failure::of(Exit::Connection, &error))?;
+        self.story.step("5. The journal: `pgwright log`")?;
+        self.story.print(&format!("\n{}", log::list(&entries)))
+    }
+
+    /// Undoes everything and holds the schema against the one from before.
+    async fn undo(&self, info: &ConnInfo, before: Option<&str>) -> Result<Undone, Failure> {
+        let outcomes = rollback::undo(self.call, info, Which::All, None).await?;
+        self.story.step("6. Taken back: `pgwright rollback --all`")?;
+        self.story.print(&human::undone(&outcomes, self.story.width, self.call.verbose > 0))?;
+        let after = self.dump().await?;
+        let schema_equal = before.zip(after.as_deref()).map(|(before, after)| before == after);
+        self.story.tell(match schema_equal {
+            Some(true) => "The schema (pg_dump -s) is the one from before, byte for byte, apart from our journal.",
+            Some(false) => "The schema (pg_dump -s) is NOT the one from before: please report this.",
+            None => "No pg_dump of this version was found, so that the schema could not be held against the one from before.",
+        })?;
+        Ok(Undone { outcomes, schema_equal })
+    }
+
+    async fn dump(&self) -> Result<Option<String>, Failure> {
+        let dump = self.cluster.dump_schema(DATABASE, "pgwright").await;
+        dump.map_err(|error| Failure::of(Exit::Connection, &error))
+    }
+}
+
+fn took(since: Instant) -> String {
+    units::duration(since.elapsed().as_secs_f64() * 1000.0)
+}
+
+/// The failure of our own server, which should not fail.
+fn server(error: &PgError) -> Failure {
+    Failure::of(Exit::Connection, error)
+}
+
+/// The server programs to use: with HypoPG where there are any, else the first that can do without.
+fn binaries() -> Result<Binaries, Failure> {
+    // The variable decides alone, as everywhere.
+    let all = match std::env::var_os("PGWRIGHT_PG_BIN") {
+        Some(_) => Binaries::find(None).map(|found| vec![found]),
+        None => Ok(Binaries::find_all()),
+    };
+    let all = all.map_err(|error| Failure::of(Exit::Connection, &error))?;
+    let usable =
+        |found: &&Binaries| found.major >= OLDEST_MAJOR && found.offers("pg_stat_statements");
+    let chosen = all.iter().filter(usable).find(|found| found.offers("hypopg"));
+    if let Some(found) = chosen.or_else(|| all.iter().find(usable)) {
+        return Ok(found.clone());
+    }
+    let failure = match all.first() {
+        None => Failure::of(Exit::Connection, &ClusterError::NoServer { major: None }),
+        Some(found) => Failure::new(
+            Exit::Connection,
+            format!(
+                "the PostgreSQL {} in {} is older than {OLDEST_MAJOR} or lacks pg_stat_statements",
+                found.major,
+                found.bin.display()
+            ),
+        ),
+    };
+    Err(failure.hint(
+        "Debian, Ubuntu: apt install postgresql\n\
+         Fedora, Red Hat: dnf install postgresql-server postgresql-contrib\n\
+         macOS: brew install postgresql",
+    ))
+}
+
+fn hypopg_package(major: u32) -> String {
+    format!("Debian, Ubuntu: postgresql-{major}-hypopg; Fedora, Red Hat: hypopg_{major}")
+}
+
+/// How to reach and how to end the server that stays.
+fn kept(folder: &Path, pid: u32, info: &str, width: usize) -> String {
+    let mut page = Page::new(width);
+    page.blank();
+    page.text(&format!(
+        "{BOLD}The server keeps running.{BOLD:#} The application's database is {DATABASE}, and {COPY} is its copy \
+         from before. Look around with"
+    ));
+    page.whole_line(2, &format!("psql \"{info}\""));
+    page.whole_line(2, &format!("pgwright optimize -d \"{info}\""));
+    page.text("and end it with");
+    page.whole_line(2, &format!("kill -INT {pid}; sleep 3; rm -r {}", folder.display()));
+    page.finish()
 }

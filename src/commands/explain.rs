@@ -1,7 +1,6 @@
 //! `pgwright explain FILE|-`: what one EXPLAIN output says.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
 
 use planparse::{Parsed, Plan, Problem};
 use serde::Serialize;
@@ -9,8 +8,12 @@ use serde::Serialize;
 use crate::cli::{ExplainArgs, Format};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::input;
 use crate::output::{self, json};
 use crate::text;
+
+/// No plan is that large: a partitioned table of ten thousand parts gives some 10 MiB.
+const BYTES_MAX: u64 = 256 << 20;
 
 /// The JSON form.
 #[derive(Serialize)]
@@ -30,8 +33,12 @@ struct WirePlan<'a> {
 /// Reads the file and prints what it says.
 pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     let name = args.file.display().to_string();
-    let input = if name == "-" { read_stdin() } else { std::fs::read(&args.file) };
-    let input = input.map_err(|error| {
+    let read = if name == "-" {
+        input::read(std::io::stdin().lock(), BYTES_MAX)
+    } else {
+        input::read_file(&args.file, BYTES_MAX)
+    };
+    let input = read.map_err(|error| {
         Failure::new(Exit::Usage, format!("cannot read the plan `{name}`")).caused_by(&error)
     })?;
     let parsed = planparse::parse(&String::from_utf8_lossy(&input)).map_err(|error| {
@@ -43,12 +50,6 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     };
     output::deliver(&text, None)?;
     Ok(Exit::Success)
-}
-
-fn read_stdin() -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn wire(parsed: &[Parsed]) -> String {

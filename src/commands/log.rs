@@ -129,7 +129,7 @@ fn meaning(state: State) -> (&'static str, Style) {
     }
 }
 
-/// One line an action.
+/// The journal, one line an action.
 pub(super) fn list(entries: &[Entry]) -> String {
     if entries.is_empty() {
         return "The journal is empty: pgwright has changed nothing in this database.\n".to_owned();

@@ -77,7 +77,7 @@ fn carry_out(cli: &Cli, call: &Call) -> Result<Exit, Failure> {
             Command::Explain(args) => explain::run(args),
             Command::Rules(args) => rules::run(args),
             Command::Doctor(args) => interruptible(Box::pin(doctor::run(call, args))).await,
-            Command::Demo(args) => demo::run(call, args).await,
+            Command::Demo(args) => interruptible(Box::pin(demo::run(call, args))).await,
         }
     });
     // Whatever still waits for a server that does not answer must not keep the program.

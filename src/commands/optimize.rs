@@ -5,6 +5,7 @@ use agent::conninfo::ConnInfo;
 use agent::journal::JournalError;
 use agent::optimize::{self, OptimizeError, Options, Proposal, WhatIfChoice};
 use agent::sampler::{SampleErrorKind, SampleOptions};
+use rules::change_plan::ChangePlan;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -29,11 +30,18 @@ pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
             Gate::DEFAULT.0
         ));
     }
+    if let Some(path) = &settings.output {
+        // Better known now than after the work.
+        output::check(path)?;
+    }
     let options = options(settings)?;
     let info = call.conninfo()?;
-    let proposal = interruptible(Box::pin(propose(call, &info, &options))).await?;
-    let applied =
-        if settings.apply { Some(Box::pin(apply(call, &info, &proposal)).await?) } else { None };
+    let mut proposal = interruptible(Box::pin(propose(call, &info, &options))).await?;
+    let applied = if settings.apply {
+        Some(Box::pin(apply(call, &info, &options, &mut proposal)).await?)
+    } else {
+        None
+    };
     report(call, &proposal, applied.as_ref())?;
     Ok(applied.as_ref().map_or(Exit::Success, Applied::exit))
 }
@@ -60,7 +68,7 @@ fn options(settings: &config::Optimize) -> Result<Options, Failure> {
     })
 }
 
-/// Samples, thinks and shows how far it is.
+/// Samples, thinks and prices, with progress.
 pub(super) async fn propose(
     call: &Call,
     info: &ConnInfo,
@@ -101,19 +109,52 @@ fn failure(error: &OptimizeError) -> Failure {
         OptimizeError::NoHypoPg { .. } => {
             failure.hint("`CREATE EXTENSION hypopg;` installs it where its package is; `--what-if none` does without")
         }
+        OptimizeError::Sample(error) if error.kind() == SampleErrorKind::Workload => {
+            failure.hint("give SELECT, INSERT, UPDATE or DELETE statements, each ended by a semicolon")
+        }
         _ => failure,
     }
 }
 
-async fn apply(call: &Call, info: &ConnInfo, proposal: &Proposal) -> Result<Applied, Failure> {
-    let run = Uuid::new_v4();
+/// Carries out what is due: first the statistics, where some are, and then what is due in their light.
+async fn apply(
+    call: &Call,
+    info: &ConnInfo,
+    options: &Options,
+    proposal: &mut Proposal,
+) -> Result<Applied, Failure> {
     let (stop, stopped) = watch::channel(false);
-    let options = ApplyOptions { stop: Some(stopped), ..ApplyOptions::default() };
+    let work = async {
+        let run = Uuid::new_v4();
+        let statistics = proposal.plan.statistics();
+        if statistics.actions.is_empty() {
+            return carry_out(call, info, &proposal.plan, run, Some(stopped)).await;
+        }
+        let mut applied = carry_out(call, info, &statistics, run, Some(stopped.clone())).await?;
+        *proposal = propose(call, info, options).await?;
+        proposal.without(&statistics);
+        let then = carry_out(call, info, &proposal.plan, run, Some(stopped)).await?;
+        applied.outcomes.extend(then.outcomes);
+        proposal.tell_first(&statistics);
+        Ok(applied)
+    };
+    stoppable(Box::pin(work), &stop).await?
+}
+
+/// Carries out what is due of a plan, with progress, until `stop` becomes true.
+pub(super) async fn carry_out(
+    call: &Call,
+    info: &ConnInfo,
+    plan: &ChangePlan,
+    run: Uuid,
+    stop: Option<watch::Receiver<bool>>,
+) -> Result<Applied, Failure> {
+    let options = ApplyOptions { stop, ..ApplyOptions::default() };
     let progress = Progress::new(call.progress);
     let mut show = |event| progress.applying(&event);
-    let work =
-        Box::pin(applier::apply(info, &call.meter, &proposal.plan, run, &options, &mut show));
-    let outcomes = stoppable(work, &stop).await?.map_err(|error| applying(&error))?;
+    let outcomes = applier::apply(info, &call.meter, plan, run, &options, &mut show)
+        .await
+        .map_err(|error| applying(&error))?;
     Ok(Applied { run: run.to_string(), outcomes: outcomes.iter().map(Outcome::from).collect() })
 }
 

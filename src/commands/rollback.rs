@@ -1,6 +1,7 @@
 //! `pgwright rollback`: undoes what the journal holds.
 
 use agent::applier::ApplyOptions;
+use agent::conninfo::ConnInfo;
 use agent::journal::Which;
 use agent::rollback::rollback;
 use chrono::Utc;
@@ -18,19 +19,35 @@ use crate::progress::Progress;
 pub(crate) async fn run(call: &Call, args: &RollbackArgs) -> Result<Exit, Failure> {
     let info = call.conninfo()?;
     let (stop, stopped) = watch::channel(false);
-    let options = ApplyOptions { stop: Some(stopped), ..ApplyOptions::default() };
-    let progress = Progress::new(call.progress);
-    let mut show = |event| progress.applying(&event);
-    let work = Box::pin(rollback(&info, &call.meter, which(args)?, &options, &mut show));
-    let outcomes = stoppable(work, &stop).await?.map_err(|error| applying(&error))?;
-    drop(progress);
-    let outcomes: Vec<Outcome> = outcomes.iter().map(Outcome::from).collect();
-    let failed =
-        outcomes.iter().any(|outcome| matches!(outcome.result, Ending::Failed | Ending::Refused));
-    if failed || !call.quiet {
+    let work = Box::pin(undo(call, &info, which(args)?, Some(stopped)));
+    let outcomes = stoppable(work, &stop).await??;
+    let exit = exit(&outcomes);
+    if exit != Exit::Success || !call.quiet {
         output::deliver(&human::undone(&outcomes, output::width(), call.verbose > 0), None)?;
     }
-    Ok(if failed { Exit::Action } else { Exit::Success })
+    Ok(exit)
+}
+
+/// Undoes that part of the journal, with progress, until `stop` becomes true.
+pub(super) async fn undo(
+    call: &Call,
+    info: &ConnInfo,
+    which: Which,
+    stop: Option<watch::Receiver<bool>>,
+) -> Result<Vec<Outcome>, Failure> {
+    let options = ApplyOptions { stop, ..ApplyOptions::default() };
+    let progress = Progress::new(call.progress);
+    let mut show = |event| progress.applying(&event);
+    let outcomes = rollback(info, &call.meter, which, &options, &mut show)
+        .await
+        .map_err(|error| applying(&error))?;
+    Ok(outcomes.iter().map(Outcome::from).collect())
+}
+
+/// The exit code that tells of it.
+pub(super) fn exit(outcomes: &[Outcome]) -> Exit {
+    let failed = |outcome: &Outcome| matches!(outcome.result, Ending::Failed | Ending::Refused);
+    if outcomes.iter().any(failed) { Exit::Action } else { Exit::Success }
 }
 
 fn which(args: &RollbackArgs) -> Result<Which, Failure> {

@@ -1,18 +1,22 @@
 //! V-EdFinance, the made-up application on which `pgwright demo` shows the whole job.
 //!
-//! [`load`] fills a database, [`run`] plays the application on it and measures every statement on
-//! the clock, [`insert_load`] measures what writing costs. The same seed gives the same statements
-//! with the same values, so that a run before a change can be held against one after it.
+//! [`load`] fills a database, [`run`] plays the application on it, [`pool`] leaves its sessions open,
+//! [`compare`] and [`compare_writes`] hold two databases against each other on the clock. The same seed
+//! gives the same statements with the same values.
 
+mod compare;
 mod draws;
 mod workload;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use agent::cluster::{Cluster, ClusterOptions};
 use agent::conninfo::ConnInfo;
 use agent::postgres::{Limits, Meter, PgError, Purpose, Session};
 
+pub(crate) use self::compare::{Comparison, Pair, Rates, Writes, compare, compare_writes};
+#[cfg(test)]
+pub(crate) use self::compare::{Explained, Timing};
 pub(crate) use self::workload::{Expected, STATEMENTS, Values};
 
 use self::draws::Draws;
@@ -21,8 +25,6 @@ const SCHEMA: &str = include_str!("schema.sql");
 const DATA: &str = include_str!("load.sql");
 /// How many sessions the workload draws from.
 const SESSIONS: u32 = 500;
-/// In how many equal parts the insert load is measured.
-const PARTS: usize = 40;
 
 /// How much data there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,24 +46,6 @@ impl Scale {
             Self::Large => (200_000, 8_000_000),
         }
     }
-}
-
-/// What one statement of the workload took on the clock, from sending it to the end of its answer.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Timing {
-    /// The name of the [`Statement`].
-    pub(crate) name: &'static str,
-    /// How often it was called.
-    pub(crate) calls: usize,
-    /// A quarter of the calls took at most this long, in milliseconds: the number to compare on a
-    /// busy machine, which only ever makes calls slower.
-    pub(crate) p25_ms: f64,
-    /// Half of the calls took at most this long, in milliseconds.
-    pub(crate) median_ms: f64,
-    /// Nineteen of twenty calls took at most this long, in milliseconds.
-    pub(crate) p95_ms: f64,
-    /// All calls together, in milliseconds.
-    pub(crate) total_ms: f64,
 }
 
 /// Returns how the demo's server is set up: as usual, but with what pgwright needs.
@@ -88,6 +72,30 @@ pub(crate) async fn connect(cluster: &Cluster, database: &str) -> Result<Session
     let session = Session::connect_with(&info, Purpose::Other, &Meter::new(), &limits).await?;
     session.batch("SET search_path = \"$user\", public").await?;
     Ok(session)
+}
+
+/// Makes a database.
+///
+/// # Errors
+/// As [`Session::connect`], and when the server refuses.
+pub(crate) async fn create(cluster: &Cluster, database: &str) -> Result<(), PgError> {
+    let session = connect(cluster, "postgres").await?;
+    session.batch(&format!("CREATE DATABASE {database}")).await?;
+    session.close().await;
+    Ok(())
+}
+
+/// Copies a database to which no session is open.
+///
+/// # Errors
+/// As [`create`].
+pub(crate) async fn copy(cluster: &Cluster, from: &str, to: &str) -> Result<(), PgError> {
+    let session = connect(cluster, "postgres").await?;
+    // By files, which is the only way before PostgreSQL 15 and the quicker one for a database of this size.
+    let strategy = if session.version().major() >= 15 { " STRATEGY file_copy" } else { "" };
+    session.batch(&format!("CREATE DATABASE {to} TEMPLATE {from}{strategy}")).await?;
+    session.close().await;
+    Ok(())
 }
 
 /// Makes tables, data, statistics and extensions in an empty database, and sets its counters to
@@ -141,77 +149,41 @@ async fn read_column(session: &Session, sql: &str) -> Result<Vec<String>, PgErro
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Plays the application for so many rounds and returns the timings in the order of
-/// [`STATEMENTS`]. `progress` is told how many of how many calls are done.
+/// Plays the application for so many rounds and returns how many statements that were. `progress` is told how
+/// many of how many are done.
 pub(crate) async fn run(
     session: &Session,
     values: &Values,
     seed: u64,
     rounds: u32,
     mut progress: impl FnMut(usize, usize),
-) -> Result<Vec<Timing>, PgError> {
+) -> Result<usize, PgError> {
     let mut draws = Draws::new(seed);
     let order: Vec<usize> = (0..rounds).flat_map(|_| workload::round(&mut draws)).collect();
-    let mut times: Vec<Vec<f64>> = vec![Vec::new(); STATEMENTS.len()];
     for (done, &place) in order.iter().enumerate() {
         progress(done, order.len());
-        let sql = STATEMENTS[place].call(&mut draws, values);
-        times[place].push(time(session, &sql).await?);
+        session.play(&STATEMENTS[place].call(&mut draws, values)).await?;
     }
-    let timed = STATEMENTS.iter().zip(times);
-    Ok(timed.map(|(statement, times)| Timing::of(statement.name, times)).collect())
+    Ok(order.len())
 }
 
-/// Writes so many clicks as the application does, each a transaction with a new log entry and a
-/// sign of life, and returns how many statements a second that makes.
-///
-/// It is the rate in the faster quarter of forty equal parts: a checkpoint or another busy program
-/// only slows it down.
-pub(crate) async fn insert_load(
-    session: &Session,
+/// Opens a session for each statement, calls that once, and leaves the session idle, as the pool of an
+/// application does. `pg_stat_statements` holds no literals; what these sessions ran last is where a reader of
+/// the server finds that `"metadata"->>$1` asks for `'theme'`.
+pub(crate) async fn pool(
+    cluster: &Cluster,
+    database: &str,
     values: &Values,
     seed: u64,
-    clicks: usize,
-) -> Result<f64, PgError> {
+) -> Result<Vec<Session>, PgError> {
     let mut draws = Draws::new(seed);
-    let part = (clicks / PARTS).max(1);
-    let mut times = Vec::new();
-    for _ in 0..PARTS {
-        let mut sum = 0.0;
-        for _ in 0..part {
-            for sql in workload::click(&mut draws, values) {
-                sum += time(session, &sql).await?;
-            }
-        }
-        times.push(sum);
+    let mut sessions = Vec::new();
+    for statement in STATEMENTS {
+        let session = connect(cluster, database).await?;
+        session.play(&statement.call(&mut draws, values)).await?;
+        sessions.push(session);
     }
-    let statements = part * workload::CLICK_STATEMENTS;
-    Ok(statements as f64 * 1000.0 / Timing::of("", times).p25_ms)
-}
-
-async fn time(session: &Session, sql: &str) -> Result<f64, PgError> {
-    let start = Instant::now();
-    session.play(sql).await?;
-    Ok(start.elapsed().as_secs_f64() * 1000.0)
-}
-
-impl Timing {
-    fn of(name: &'static str, mut times: Vec<f64>) -> Self {
-        times.sort_by(f64::total_cmp);
-        // The smallest time that at least this share of the calls did not exceed.
-        let at = |share: f64| {
-            let rank = (share * times.len() as f64).ceil() as usize;
-            times.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
-        };
-        Self {
-            name,
-            calls: times.len(),
-            p25_ms: at(0.25),
-            median_ms: at(0.5),
-            p95_ms: at(0.95),
-            total_ms: times.iter().sum(),
-        }
-    }
+    Ok(sessions)
 }
 
 #[cfg(test)]
@@ -219,28 +191,9 @@ mod tests {
     use agent::cluster::{Binaries, Cluster};
 
     use super::{
-        STATEMENTS, Scale, Timing, cluster_options, connect, insert_load, load, read_values, run,
+        Pair, STATEMENTS, Scale, Writes, cluster_options, compare, compare_writes, connect, load,
+        pool, read_values, run,
     };
-
-    #[test]
-    fn timings_are_order_statistics() {
-        let timing = Timing::of("x", (1..=100).rev().map(f64::from).collect());
-        assert_eq!(
-            timing,
-            Timing {
-                name: "x",
-                calls: 100,
-                p25_ms: 25.0,
-                median_ms: 50.0,
-                p95_ms: 95.0,
-                total_ms: 5050.0
-            }
-        );
-        let never = Timing::of("x", Vec::new());
-        assert_eq!((never.calls, never.total_ms), (0, 0.0));
-        let once = Timing::of("x", vec![3.0]);
-        assert_eq!((once.median_ms, once.p95_ms, once.total_ms), (3.0, 3.0, 3.0));
-    }
 
     #[tokio::test]
     async fn the_application_runs_as_told_and_is_not_taken_for_us() {
@@ -254,18 +207,34 @@ mod tests {
         let values = read_values(&session).await.unwrap();
         assert_eq!((values.users.len(), values.actors.len(), values.logs), (5000, 3500, 45_000));
         let mut told = 0;
-        let timings = run(&session, &values, 1, 2, |_, _| told += 1).await.unwrap();
-        for (timing, statement) in timings.iter().zip(STATEMENTS) {
-            assert_eq!(timing.name, statement.name);
-            assert_eq!(timing.calls, (2 * statement.times * statement.burst) as usize);
-            assert!(timing.median_ms > 0.0 && timing.median_ms <= timing.p95_ms, "{timing:?}");
-        }
-        assert_eq!(told, timings.iter().map(|timing| timing.calls).sum::<usize>());
-        assert!(insert_load(&session, &values, 1, 40).await.unwrap() > 0.0);
+        let calls = run(&session, &values, 1, 2, |_, _| told += 1).await.unwrap();
+        assert_eq!(told, calls);
         let seen = "SELECT sum(calls)::int8 FROM pg_stat_statements \
                     WHERE query LIKE 'INSERT%' AND query NOT LIKE '%pgwright%'";
         let seen: i64 = session.query_one(seen, &[]).await.unwrap().get(0);
-        assert_eq!(seen, 2 * 40 + 40);
+        assert_eq!(seen, 2 * 40);
+        let pool = pool(&cluster, "postgres", &values, 1).await.unwrap();
+        let idle = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle' AND query LIKE '%''theme'' = ''dark''%'";
+        let idle: i64 = session.query_one(idle, &[]).await.unwrap().get(0);
+        assert_eq!((pool.len(), idle), (STATEMENTS.len(), 1));
+        let other = connect(&cluster, "postgres").await.unwrap();
+        let pair = Pair { before: &session, after: &other };
+        let compared = compare(pair, &values, 1, 2, |_, _| ()).await.unwrap();
+        for (seen, statement) in compared.iter().zip(STATEMENTS) {
+            assert_eq!(seen.name, statement.name);
+            assert!(seen.before.calls >= (2 * statement.times * statement.burst) as usize);
+            assert_eq!(seen.before.calls, seen.after.calls);
+            assert!(seen.before.p25_ms > 0.0 && seen.factor().is_finite(), "{seen:?}");
+            // It is the same database.
+            assert!(
+                seen.explained.is_none_or(|same| same.cost_after > 0.5 * same.cost_before),
+                "{seen:?}"
+            );
+        }
+        for writes in [Writes::Clicks, Writes::Entries] {
+            let rates = compare_writes(pair, &values, 1, writes, 80, |_, _| ()).await.unwrap();
+            assert!(rates.before > 0.0 && rates.ratio() > 0.0, "{rates:?}");
+        }
         cluster.stop().await;
     }
 }

@@ -1,9 +1,12 @@
 //! What V-EdFinance asks of its database: the statements, how often, and with which values.
 
+use serde::Serialize;
+
 use super::draws::Draws;
 
 /// What a good optimizer should make of a statement, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "expected", content = "because")]
 pub(crate) enum Expected {
     /// An index makes it faster; it is worth applying without a person.
     Index(&'static str),
@@ -285,7 +288,7 @@ pub(crate) static STATEMENTS: &[Statement] = &[
     },
 ];
 
-fn new_log_entry(draws: &mut Draws, values: &Values) -> String {
+pub(super) fn new_log_entry(draws: &mut Draws, values: &Values) -> String {
     format!(
         "INSERT INTO \"BehaviorLog\" (\"userId\", \"sessionId\", \"eventType\", \"payload\") \
          VALUES ('{}', '{}', '{}', '{{\"page\":\"/learn/{}\",\"durationMs\":{}}}')",
@@ -302,11 +305,8 @@ fn sign_of_life(draws: &mut Draws, values: &Values) -> String {
     format!("UPDATE \"Presence\" SET \"lastSeenAt\" = now() WHERE \"userId\" = '{user}'")
 }
 
-/// How many statements one click sends.
-pub(super) const CLICK_STATEMENTS: usize = 4;
-
 /// Returns what the application sends when somebody clicks.
-pub(super) fn click(draws: &mut Draws, values: &Values) -> [String; CLICK_STATEMENTS] {
+pub(super) fn click(draws: &mut Draws, values: &Values) -> [String; 4] {
     let (entry, sign) = (new_log_entry(draws, values), sign_of_life(draws, values));
     ["BEGIN".to_owned(), entry, sign, "COMMIT".to_owned()]
 }

@@ -12,9 +12,11 @@ use crate::text;
 
 mod action;
 mod applied;
+mod on_the_clock;
 pub(crate) mod page;
 
 pub(crate) use applied::{carried_out, undone};
+pub(crate) use on_the_clock::on_the_clock;
 use page::Page;
 
 /// The report for people.

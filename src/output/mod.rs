@@ -3,6 +3,8 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use rules::report::Report;
 
 use crate::cli::ReportFormat;
@@ -78,10 +80,8 @@ pub(crate) fn width() -> usize {
 /// Writes a result to a file or to stdout, colour codes only where they belong.
 pub(crate) fn deliver(text: &str, file: Option<&Path>) -> Result<(), Failure> {
     if let Some(path) = file {
-        save(&anstream::adapter::strip_str(text).to_string(), path).map_err(|error| {
-            Failure::new(Exit::Usage, format!("cannot write `{}`", path.display()))
-                .caused_by(&error)
-        })
+        save(&anstream::adapter::strip_str(text).to_string(), path)
+            .map_err(|error| unwritable(path, &error))
     } else {
         let mut stdout = anstream::stdout();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -94,6 +94,21 @@ pub(crate) fn deliver(text: &str, file: Option<&Path>) -> Result<(), Failure> {
     }
 }
 
+/// Tells whether a result can be written to this file, before there is one.
+pub(crate) fn check(file: &Path) -> Result<(), Failure> {
+    let tried = match file.metadata() {
+        Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        // A pipe would wait for its reader.
+        Ok(there) if !there.is_file() => Ok(()),
+        _ => beside(file).map(drop),
+    };
+    tried.map_err(|error| unwritable(file, &error))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Exit::Usage, format!("cannot write `{}`", path.display())).caused_by(error)
+}
+
 /// Writes a file whole or not at all: beside its place first, then moved there.
 fn save(text: &str, path: &Path) -> io::Result<()> {
     // A device, a pipe or a link is written through, not replaced.
@@ -101,25 +116,30 @@ fn save(text: &str, path: &Path) -> io::Result<()> {
     if path.exists() && !path.is_file() {
         return std::fs::write(&path, text);
     }
-    let folder =
-        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(&path).map_or(0o666, |old| old.permissions().mode());
-        builder.permissions(std::fs::Permissions::from_mode(mode));
-    }
-    let mut file = builder.prefix(".pgwright-").tempfile_in(folder)?;
+    let mut file = beside(&path)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     file.persist(&path)?;
     Ok(())
 }
 
+/// A new file in the folder of this one, to be moved into its place.
+fn beside(path: &Path) -> io::Result<NamedTempFile> {
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(path).map_or(0o666, |old| old.permissions().mode());
+        builder.permissions(std::fs::Permissions::from_mode(mode));
+    }
+    builder.prefix(".pgwright-").tempfile_in(folder)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::deliver;
+    use super::{check, deliver};
 
     #[test]
     fn a_file_is_replaced_whole_and_without_colour_codes() {
@@ -144,8 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_written_is_named() {
-        let failure = deliver("x", Some(std::path::Path::new("/nowhere/at/all.sql"))).unwrap_err();
-        assert!(failure.render().contains("cannot write `/nowhere/at/all.sql`"));
+    fn a_place_that_cannot_be_written_is_named_also_beforehand() {
+        let folder = tempfile::tempdir().unwrap();
+        for place in [std::path::Path::new("/nowhere/at/all.sql"), folder.path()] {
+            for failure in [deliver("x", Some(place)).unwrap_err(), check(place).unwrap_err()] {
+                assert!(failure.render().contains(&format!("cannot write `{}`", place.display())));
+            }
+        }
+        check(&folder.path().join("new.sql")).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -9,6 +9,8 @@ mod harness;
 
 mod architecture;
 mod cluster;
+mod cycle;
+mod demo;
 mod demo_data;
 mod peers;
 mod selftest;

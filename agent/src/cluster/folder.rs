@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -15,10 +15,10 @@ use super::ClusterError;
 use super::account::Account;
 
 /// Waits until its input ends, which the kernel sees to however we die; then stops the server
-/// whose folder is `$1` and removes the folder. Ten seconds after the immediate shutdown comes
+/// whose folder is `$1` and removes the folder, unless its last words were to leave them. Ten seconds after the immediate shutdown comes
 /// the kill. The look at `/proc` keeps a process that merely inherited the number unharmed.
 const GUARD: &str = r#"
-cat >/dev/null
+[ "$(cat)" = leave ] && exit 0
 folder=$1
 pid=$(head -n 1 "$folder/data/postmaster.pid" 2>/dev/null)
 runs() {
@@ -37,6 +37,8 @@ rm -rf -- "$folder" || { sleep 1; rm -rf -- "$folder"; }
 
 const PREFIX: &str = "pgwright-cluster-";
 const LOCK: &str = "owner.lock";
+/// Says that a folder outlives its owner because a person wants it.
+const LEFT: &str = "left-running";
 /// `sun_path` holds 104 bytes on the BSDs and 108 on Linux, the closing zero included.
 const SOCKET_PATH_LIMIT: usize = 103;
 /// A folder without its lock is in the making for this long, and a stray afterwards.
@@ -89,6 +91,15 @@ impl Folder {
         }
     }
 
+    /// Tells the guard, and later starts, to leave the server and the folder alone.
+    pub(super) fn leave(&mut self) -> io::Result<()> {
+        File::create(self.path.join(LEFT))?;
+        match &mut self.guard.stdin {
+            Some(input) => input.write_all(b"leave"),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
     /// Tells the guard to stop the server and remove the folder, and does not wait for it.
     pub(super) fn give_up(&mut self) {
         drop(self.guard.stdin.take());
@@ -134,7 +145,7 @@ pub(super) fn remove_strays(beside: &Folder) {
 
 fn is_stray(path: &Path, owner: u32) -> bool {
     let Ok(metadata) = fs::symlink_metadata(path) else { return false };
-    if !metadata.is_dir() || metadata.uid() != owner {
+    if !metadata.is_dir() || metadata.uid() != owner || path.join(LEFT).exists() {
         return false;
     }
     match File::open(path.join(LOCK)) {
@@ -226,6 +237,8 @@ mod tests {
         lock.unlock().unwrap();
         assert!(is_stray(folder.path(), owner));
         assert!(!is_stray(folder.path(), owner + 1), "another user's");
+        File::create(folder.path().join("left-running")).unwrap();
+        assert!(!is_stray(folder.path(), owner), "a person wants it");
     }
 
     #[test]

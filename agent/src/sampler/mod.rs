@@ -80,7 +80,6 @@ async fn look(reader: &Reader<'_>, options: &SampleOptions) -> Result<Snapshot, 
         limit: options.limit,
         min_calls: options.min_calls,
         min_mean_ms: options.min_mean_ms,
-        text_size: facts.query_size,
     };
     let workload = workload::read(reader, &facts, options, &thresholds).await?;
     let mut catalog = catalog::read(reader).await?;
@@ -152,7 +151,6 @@ struct Facts {
     may_read_control: bool,
     may_read_files: bool,
     schemas: BTreeSet<String>,
-    query_size: usize,
     preloaded: Option<String>,
     pgss_loaded: bool,
     pgss_version: Option<String>,

@@ -19,7 +19,6 @@ SELECT
     -- Found out later.
     '{}'::text[] AS search_path,
     ARRAY(SELECT s.nspname::text FROM pg_catalog.pg_namespace AS s) AS schemas,
-    (SELECT s.setting::bigint FROM pg_catalog.pg_settings AS s WHERE s.name = 'track_activity_query_size') AS query_size,
     -- NULL when this role may not see it.
     (SELECT s.setting FROM pg_catalog.pg_settings AS s WHERE s.name = 'shared_preload_libraries') AS preloaded,
     -- The setting exists only where the library was loaded at the server's start.

@@ -174,7 +174,29 @@ fn table_facts(table: &Table) -> Vec<Fact> {
 
 /// Share of the rows changed since the last ANALYZE; `None` when the table has no statistics at all.
 pub(super) fn stale_share(table: &Table) -> Option<f64> {
-    let known = table.counters.analyzed_at.is_some()
-        || table.columns.iter().any(|column| column.stats.is_some());
-    known.then(|| table.counters.modified_since_analyze as f64 / table.rows.unwrap_or(0.0).max(1.0))
+    let counters = &table.counters;
+    let known =
+        counters.analyzed_at.is_some() || table.columns.iter().any(|column| column.stats.is_some());
+    known.then(|| {
+        if loaded_then_analyzed(table) {
+            0.0
+        } else {
+            counters.modified_since_analyze as f64 / table.rows.unwrap_or(0.0).max(1.0)
+        }
+    })
+}
+
+/// Whether the rows counted as changed since the last ANALYZE were there when it ran. A session reports its
+/// inserts up to a second late (`PGSTAT_MIN_INTERVAL`, pgstat.c), so after a load that is analyzed at once they
+/// count as newer. Then ANALYZE has set `reltuples` to as many rows as were ever inserted.
+fn loaded_then_analyzed(table: &Table) -> bool {
+    let counters = &table.counters;
+    let only_inserts = counters.modified_since_analyze <= counters.inserted
+        && counters.updated + counters.deleted == 0;
+    let inserted = counters.inserted as f64;
+    let all_counted =
+        table.rows.is_some_and(|rows| rows > 0.0 && (rows - inserted).abs() <= 0.05 * inserted);
+    let analyzed_last =
+        counters.analyzed_at.is_some() && counters.analyzed_at >= counters.vacuumed_at;
+    only_inserts && all_counted && analyzed_last
 }

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Chosen, HELPED_BELOW, Missing, Selection, Selector, Trust};
+use crate::evidence::INSERT_SLOWDOWN_MAX;
 use crate::index::IndexDefinition;
 use crate::whatif::{Cache, Configuration, Question};
+use crate::write_cost::{burden, insert_slowdown};
 
 /// No statement may cost more than this multiple of its cost before.
 const HARMED_ABOVE: f64 = 1.1;
@@ -12,6 +14,10 @@ const HARMED_ABOVE: f64 = 1.1;
 const WIDER_HALVES: f64 = 0.5;
 /// … or save this much more of the cost before.
 const WIDER_SAVES: f64 = 0.15;
+/// Halving what is left for single values counts from this share of their cost before.
+const WIDER_SAVES_LEAST: f64 = 0.02;
+/// Weight of the bindings for which it must.
+const WIDER_SHARE: f64 = 0.25;
 /// Indexes on one table at most, old and new together (planning time and lock slots grow with each).
 const INDEXES_PER_TABLE_MAX: usize = 15;
 
@@ -149,28 +155,58 @@ impl Greedy<'_, '_> {
         }
     }
 
-    /// Whether the wider index is worth its width to some statement, and no worse than the narrower one where
-    /// little is cached.
+    /// Whether the wider index is worth its width to some statement, on average or for a good part of its values,
+    /// and no worse than the narrower one where little is cached.
     fn wider_pays(&self, wide: usize, narrow: usize, missing: &mut BTreeSet<Question>) -> bool {
         let mut pays = false;
         for statement in (0..self.of.tables.len()).filter(|&s| self.of.touches(s, wide)) {
-            let mut cost = |candidate: &[usize], cache| {
-                self.cost(statement, &candidate.iter().copied().collect(), cache, missing)
-            };
-            let normal = (
-                cost(&[], Cache::AsSet),
-                cost(&[wide], Cache::AsSet),
-                cost(&[narrow], Cache::AsSet),
+            let mut mean =
+                |candidate: usize, cache| self.cost(statement, &[candidate].into(), cache, missing);
+            let (normal, tiny) = (
+                (mean(wide, Cache::AsSet), mean(narrow, Cache::AsSet)),
+                (mean(wide, Cache::Tiny), mean(narrow, Cache::Tiny)),
             );
-            let tiny = (cost(&[wide], Cache::Tiny), cost(&[narrow], Cache::Tiny));
-            if let (
-                (Some(before), Some(wide), Some(narrow)),
-                (Some(tiny_wide), Some(tiny_narrow)),
-            ) = (normal, tiny)
+            if let ((Some(wide), Some(narrow)), (Some(tiny_wide), Some(tiny_narrow))) =
+                (normal, tiny)
             {
-                let saves = wide <= narrow * WIDER_HALVES || narrow - wide >= before * WIDER_SAVES;
-                pays |= saves && tiny_wide <= tiny_narrow;
+                pays |= wide <= narrow * WIDER_HALVES && tiny_wide <= tiny_narrow;
             }
+            let analyzed = &self.of.task.cx.workload[statement];
+            let mut share = 0.0;
+            for (binding, weight) in
+                analyzed.bindings.iter().map(|binding| binding.weight).enumerate()
+            {
+                let mut cost = |candidates: &[usize], cache| {
+                    let configuration = candidates.iter().copied().collect();
+                    self.of.binding_cost(
+                        statement,
+                        binding,
+                        &configuration,
+                        cache,
+                        self.trust,
+                        missing,
+                    )
+                };
+                let normal = (
+                    cost(&[], Cache::AsSet),
+                    cost(&[wide], Cache::AsSet),
+                    cost(&[narrow], Cache::AsSet),
+                );
+                let tiny = (cost(&[wide], Cache::Tiny), cost(&[narrow], Cache::Tiny));
+                if let (
+                    (Some(before), Some(wide), Some(narrow)),
+                    (Some(tiny_wide), Some(tiny_narrow)),
+                ) = (normal, tiny)
+                {
+                    let saved = narrow - wide;
+                    let halves =
+                        wide <= narrow * WIDER_HALVES && saved >= before * WIDER_SAVES_LEAST;
+                    if (halves || saved >= before * WIDER_SAVES) && tiny_wide <= tiny_narrow {
+                        share += weight;
+                    }
+                }
+            }
+            pays |= share >= WIDER_SHARE;
         }
         pays
     }
@@ -274,6 +310,7 @@ impl Greedy<'_, '_> {
                 return Err(format!("the table would have over {INDEXES_PER_TABLE_MAX} indexes"));
             }
         }
+        self.spares_inserts(&next, candidate_move)?;
         let (mut gain, mut helped) = (0.0, false);
         for statement in (0..self.of.tables.len())
             .filter(|&s| candidate_move.iter().any(|&c| self.of.touches(s, c)))
@@ -311,6 +348,29 @@ impl Greedy<'_, '_> {
             });
         }
         Ok(net)
+    }
+
+    /// Refuses what would slow the tables' inserts down by more than a person has agreed to.
+    fn spares_inserts(
+        &self,
+        next: &Configuration,
+        candidate_move: &Configuration,
+    ) -> Result<(), String> {
+        if self.trust == Trust::All {
+            return Ok(());
+        }
+        let task = &self.of.task;
+        for table in candidate_move.iter().map(|&c| task.candidates[c].change.table()) {
+            let burden = burden(&task.cx, task.candidates, next, table);
+            let share = insert_slowdown(&task.cx, table, burden).unwrap_or(0.0);
+            if share > INSERT_SLOWDOWN_MAX {
+                return Err(format!(
+                    "inserts into the table would take {:.0} % longer",
+                    share * 100.0
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Milliseconds per day that a move saves by the more careful of both caches; `None` when it saves nothing.
@@ -400,8 +460,8 @@ impl Greedy<'_, '_> {
         Ok(())
     }
 
-    /// Prices a final configuration under both caches and shares each statement's gain out equally among the
-    /// indexes judged under it that its plans use.
+    /// Prices a final configuration under both caches and shares each statement's gain out among the indexes
+    /// judged under it that its plans use: in proportion to what would be lost without each.
     fn settle(
         &self,
         configuration: &Configuration,
@@ -423,11 +483,22 @@ impl Greedy<'_, '_> {
                     .iter()
                     .any(|chosen| chosen.candidate == *c && chosen.under == *configuration)
             };
+            let gain = self.of.weights[statement] * (already - ratio).max(0.0);
             let used: Vec<usize> =
                 self.of.used(statement, configuration).into_iter().filter(judged).collect();
+            let mut losses = Vec::new();
             for &candidate in &used {
-                let gain = self.of.weights[statement] * (already - ratio).max(0.0);
-                *gains.entry(candidate).or_insert(0.0) += gain / used.len() as f64;
+                let mut without = configuration.clone();
+                without.remove(&candidate);
+                // Asked for as well, though only evidence rests on it.
+                self.cost(statement, &without, Cache::Tiny, &mut missing);
+                let gone = self.cost(statement, &without, Cache::AsSet, &mut missing);
+                losses.push((candidate, (gone.unwrap_or(cost) - cost).max(0.0)));
+            }
+            let all: f64 = losses.iter().map(|(_, loss)| loss).sum();
+            for (candidate, loss) in losses {
+                let share = if all > 0.0 { loss / all } else { 1.0 / used.len() as f64 };
+                *gains.entry(candidate).or_insert(0.0) += gain * share;
             }
         }
         for chosen in selection.chosen.iter_mut().filter(|chosen| chosen.under == *configuration) {
