@@ -57,7 +57,7 @@ fn snapshot(statements: usize) -> Snapshot {
             "kept_share": 1.0, "left_out": {}, "copied_rows": {}, "notes": []
         }
     }))
-    .expect("a snapshot")
+    .unwrap()
 }
 
 fn plan(cost: f64) -> Plan {
@@ -65,7 +65,7 @@ fn plan(cost: f64) -> Plan {
         "Node Type": "Seq Scan", "Relation Name": "t", "Alias": "t", "Startup Cost": 0.0, "Total Cost": cost,
         "Plan Rows": 1, "Plan Width": 4
     }}]);
-    planparse::from_json(&json).expect("a plan").plan
+    planparse::from_json(&json).unwrap().plan
 }
 
 /// A statement that compares these columns and costs 1,000 as things are.
