@@ -183,6 +183,23 @@ fn a_foreign_key_that_the_choice_refused_is_not_shown_again() {
 }
 
 #[test]
+fn a_foreign_key_that_the_choice_has_no_use_for_is_shown_with_the_reason() {
+    let statements =
+        ["SELECT * FROM u JOIN t ON t.u_id = u.id", "SELECT id FROM t WHERE u_id > $1"];
+    let case = referencing(0, &statements);
+    let harms = |q: &rules::whatif::Question| match (q.configuration.is_empty(), q.statement) {
+        (true, _) => seq_scan(1000.0, 10.0),
+        (false, 0) => index_scan(10.0),
+        (false, _) => index_scan(2000.0),
+    };
+    let found = case.outcome(&harms);
+    assert_eq!(lines(&found.actions), ["index t(u_id)"]);
+    assert_eq!(found.actions[0].reach, Reach::Advise);
+    let said = facts(&found.actions[0]);
+    assert!(said.iter().any(|fact| fact.contains("would cost 100 % more")), "{said:?}");
+}
+
+#[test]
 fn a_foreign_key_that_a_chosen_index_covers_is_not_shown_beside_it() {
     let mut case = referencing(0, &["SELECT * FROM t WHERE u_id = $1 AND b = $2"]);
     case.candidates.push(btree(&case.snapshot, &["u_id", "b"], &[0]));
