@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::context::{Analyzed, Context};
 use crate::index::{IndexDefinition, Key, Term};
 use crate::snapshot::{Column, Table, TableKind};
-use crate::statement::{JoinPair, Operand, Predicate, PredicateClass, RelationId, Target};
+use crate::statement::{
+    JoinPair, Operand, Predicate, PredicateClass, Relation, RelationId, Target,
+};
 
 /// Keys of a B-tree candidate at most; wider ones serve fewer statements and cost writers more.
 const WIDTH_MAX: usize = 4;
@@ -32,7 +34,8 @@ pub fn unindexable(table: &Table) -> Option<String> {
         return Some("it is excluded (--schema, --exclude-table)".to_owned());
     }
     tiny(table).then(|| {
-        format!("the table is tiny ({} rows in {} blocks)", table.rows.unwrap_or(0.0), table.pages)
+        let rows = table.rows.map_or(String::new(), |rows| format!("{rows} rows in "));
+        format!("the table is tiny ({rows}{} blocks)", table.pages)
     })
 }
 
@@ -193,6 +196,12 @@ pub fn candidates(
     }
     if !roles.group.is_empty() && roles.group.len() <= 3 {
         add(join(&[&fixed, &plain(&roles.group)]));
+        // The server can aggregate from the index alone when it holds all that the statement reads.
+        let range = &plain(&roles.ranges[..roles.ranges.len().min(1)]);
+        let whole = tidy(join(&[&equal, range, &plain(&roles.group)]));
+        if holds_all(&analyzed.analysis.relations[relation], &whole) {
+            add(whole);
+        }
     }
     found.into_iter().map(|keys| IndexDefinition::btree(table, keys)).collect()
 }
@@ -253,6 +262,13 @@ fn roles(analyzed: &Analyzed, relation: RelationId, terms: &dyn Fn(&Target) -> V
         roles.group = block.group_by.iter().flat_map(|(_, target)| terms(target)).collect();
     }
     roles
+}
+
+/// Whether the keys hold every column of the relation that the statement reads.
+fn holds_all(relation: &Relation, keys: &[Key]) -> bool {
+    relation.read.as_ref().is_some_and(|read| {
+        read.iter().all(|column| keys.iter().any(|key| key.as_column() == Some(column)))
+    })
 }
 
 enum Role {

@@ -1,11 +1,12 @@
 //! The choice over the whole workload: which candidates together save most, under budget, harming nobody.
 //!
 //! Greedy with compound moves. Prices come from outside through [`Step::Ask`]: the algorithm is written as a
-//! plain function of the prices known so far and runs anew from the start whenever it lacked some, so its state
-//! is the set of answers and nothing else. A solver can take its place behind [`Selector`].
+//! plain function of the prices known so far and runs anew whenever it lacked some, from the last move that was
+//! decided, so its state is the set of answers and nothing else. A solver can take its place behind [`Selector`].
 
 mod greedy;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use planparse::Plan;
@@ -78,14 +79,20 @@ pub struct Selector<'a> {
     task: Task<'a>,
     tables: Vec<BTreeSet<u32>>,
     weights: Vec<f64>,
+    /// Table -> tables that some statement reads together with it, itself among them.
+    neighbours: BTreeMap<u32, BTreeSet<u32>>,
     prices: BTreeMap<Question, Answer>,
+    /// The moves, once all their prices were known.
+    moves: RefCell<BTreeMap<Trust, Vec<Configuration>>>,
+    /// What was decided already: kept so that every step goes on where the last one lacked a price.
+    picks: RefCell<greedy::Picks>,
 }
 
 /// Prices that the algorithm lacked.
 struct Missing(BTreeSet<Question>);
 
 /// Which plans count as a gain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Trust {
     /// Only those without a shape in which the planner's promises break.
     Proven,
@@ -96,14 +103,29 @@ enum Trust {
 impl<'a> Selector<'a> {
     /// Begins a selection.
     pub fn new(task: Task<'a>) -> Self {
-        let tables = task
+        let tables: Vec<BTreeSet<u32>> = task
             .cx
             .workload
             .iter()
             .map(|s| s.analysis.relations.iter().map(|r| r.table).collect())
             .collect();
         let weights = task.cx.workload.iter().map(|s| ms_per_day(task.cx.snapshot, s)).collect();
-        Self { task, tables, weights, prices: BTreeMap::new() }
+        let mut neighbours: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+        for together in &tables {
+            let together: &BTreeSet<u32> = together;
+            for &table in together {
+                neighbours.entry(table).or_default().extend(together);
+            }
+        }
+        Self {
+            task,
+            tables,
+            weights,
+            neighbours,
+            prices: BTreeMap::new(),
+            moves: RefCell::default(),
+            picks: RefCell::default(),
+        }
     }
 
     /// The next step, given all prices fed so far.
@@ -144,6 +166,11 @@ impl<'a> Selector<'a> {
 
     fn relevant(&self, statement: usize, configuration: &Configuration) -> Configuration {
         configuration.iter().copied().filter(|&c| self.touches(statement, c)).collect()
+    }
+
+    fn neighbours(&self, table: u32) -> &BTreeSet<u32> {
+        static NONE: BTreeSet<u32> = BTreeSet::new();
+        self.neighbours.get(&table).unwrap_or(&NONE)
     }
 
     /// Whether an index can matter to a statement at all: it reads the table and asks for the leading key.

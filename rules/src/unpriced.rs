@@ -77,8 +77,9 @@ fn refused<'a>(
     refusals.find(|r| r.table == table && r.what == what).map(|r| r.reason.as_str())
 }
 
-/// Share of a statement's cost that the candidate would save, judged by the sequential scan that it replaces;
-/// `None` when the plan has none, it keeps too many rows, or what was chosen helps the statement already.
+/// Share of a statement's cost that the candidate would save, judged by the sequential scans that it replaces,
+/// on average over the bindings; one that keeps too many rows goes on as it is. `None` when hardly anything is
+/// saved, or what was chosen helps the statement already.
 fn gain(assembly: &Assembly<'_>, statement: usize, table: u32) -> Option<f64> {
     let analyzed = &assembly.cx.workload[statement];
     let owner = assembly.table(table);
@@ -88,16 +89,17 @@ fn gain(assembly: &Assembly<'_>, statement: usize, table: u32) -> Option<f64> {
     if after < before * 0.5 {
         return None;
     }
-    let shares: Vec<(f64, f64)> = analyzed
-        .plans
-        .iter()
-        .flatten()
-        .filter_map(|plan| {
-            sequential_share(plan, (&owner.schema, &owner.name), owner.rows.unwrap_or(1.0))
-        })
-        .collect();
-    let (share, kept) = *shares.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    Some(share * (1.0 - kept * FETCH_FACTOR)).filter(|&gain| gain > GAIN_MIN)
+    let (mut saved, mut cost) = (0.0, 0.0);
+    for (binding, plan) in analyzed.bindings.iter().zip(&analyzed.plans) {
+        let Some(plan) = plan else { continue };
+        let weighed = binding.weight * plan.total_cost();
+        cost += weighed;
+        let rows = owner.rows.unwrap_or(1.0);
+        if let Some((share, kept)) = sequential_share(plan, (&owner.schema, &owner.name), rows) {
+            saved += weighed * share * (1.0 - kept * FETCH_FACTOR).max(0.0);
+        }
+    }
+    (cost > 0.0).then(|| saved / cost).filter(|&gain| gain > GAIN_MIN)
 }
 
 fn action(

@@ -11,7 +11,8 @@ use crate::snapshot::{Column, Function, Snapshot, Table, Volatility};
 use crate::statement::{Expression, PathStep, PredicateClass, RelationId, Target, json_path};
 
 declare_rule! {
-    /// A comparison with an expression over a column, such as `lower(email)` or `metadata ->> 'theme'`.
+    /// A comparison with, or an order by, an expression over columns, such as `lower(email)`,
+    /// `metadata ->> 'theme'` or `coalesce(rerun_of, id)`.
     ///
     /// # Why
     /// An index on the column alone does not serve the expression: every row is read and computed, on every call.
@@ -33,7 +34,7 @@ declare_rule! {
     /// `DROP INDEX CONCURRENTLY`; the ANALYZE that follows the build needs none.
     pub(super) UnindexedExpression {
         id: "unindexed_expression",
-        summary: "comparison with an expression that no index serves",
+        summary: "comparison with, or order by, an expression that no index serves",
         reach: Reach::Act,
         since: "0.1.0",
     }
@@ -50,21 +51,35 @@ impl Rule for UnindexedExpression {
         let popularity = btree::popularity(cx);
         let mut findings = Findings::default();
         for (position, analyzed) in cx.workload.iter().enumerate() {
-            let analysis = &analyzed.analysis;
             let mut seen: Vec<(RelationId, &Expression)> = Vec::new();
-            for predicate in &analysis.predicates {
-                let Target::Expression(expression) = &predicate.target else { continue };
-                if comparable(predicate.class) && !seen.contains(&(predicate.relation, expression))
-                {
-                    seen.push((predicate.relation, expression));
-                    let case =
-                        Case { cx, position, analyzed, relation: predicate.relation, expression };
+            for (relation, expression) in compared(analyzed).chain(ordered(analyzed)) {
+                if !seen.contains(&(relation, expression)) {
+                    seen.push((relation, expression));
+                    let case = Case { cx, position, analyzed, relation, expression };
                     findings.merge(case.look_at(&popularity));
                 }
             }
         }
         findings
     }
+}
+
+fn compared(analyzed: &Analyzed) -> impl Iterator<Item = (RelationId, &Expression)> {
+    let predicates = analyzed.analysis.predicates.iter().filter(|p| comparable(p.class));
+    predicates.filter_map(|predicate| match &predicate.target {
+        Target::Expression(expression) => Some((predicate.relation, expression)),
+        Target::Column(_) => None,
+    })
+}
+
+/// Expressions that a LIMIT takes the first rows by; without one the whole table is read in any case.
+fn ordered(analyzed: &Analyzed) -> impl Iterator<Item = (RelationId, &Expression)> {
+    let blocks = analyzed.analysis.blocks.iter();
+    let cut = blocks.filter(|block| block.limit.is_some() && !block.aggregates);
+    cut.flat_map(|block| &block.order_by).filter_map(|key| match &key.target {
+        Target::Expression(expression) => Some((key.relation, expression)),
+        Target::Column(_) => None,
+    })
 }
 
 fn comparable(class: PredicateClass) -> bool {

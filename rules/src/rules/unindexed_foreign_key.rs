@@ -22,9 +22,10 @@ declare_rule! {
     /// statements that join along the key are priced like any other.
     ///
     /// # Silent when
-    /// An index covers the key (a partial one does not); the referencing table is tiny, foreign, excluded, an
-    /// extension's, or a partition (the partitioned table is looked at instead). It is only shown without counted
-    /// deletes, unless a statement gains by it; and on a partitioned table, or one that another role owns.
+    /// An index covers the key (a partial one only where it leaves out NULLs alone, which reference nothing); the
+    /// referencing table is tiny, foreign, excluded, an extension's, or a partition (the partitioned table is looked
+    /// at instead). It is only shown without counted deletes, unless a statement gains by it; and on a partitioned
+    /// table, or one that another role owns.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.
@@ -59,8 +60,16 @@ fn serves(index: &Index, key: &Constraint) -> bool {
     let method = index.method == "btree" || (index.method == "hash" && key.columns.len() == 1);
     (index.valid && index.ready && index.live)
         && method
-        && index.predicate.is_none()
+        && index.predicate.as_ref().is_none_or(|predicate| not_null_only(predicate, key))
         && key.columns.iter().all(|column| first.contains(&Some(column)))
+}
+
+/// Whether a partial index leaves out only rows that reference nothing.
+fn not_null_only(predicate: &str, key: &Constraint) -> bool {
+    key.columns.iter().any(|column| {
+        let quoted = crate::quote::ident(column);
+        predicate.trim_matches(['(', ')']) == format!("{quoted} IS NOT NULL")
+    })
 }
 
 fn look_at(cx: &Context<'_>, table: &Table, key: &Constraint) -> Findings {

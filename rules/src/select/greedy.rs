@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Chosen, HELPED_BELOW, Missing, Selection, Selector, Trust};
+use crate::candidate::Refusal;
 use crate::evidence::INSERT_SLOWDOWN_MAX;
 use crate::index::IndexDefinition;
 use crate::whatif::{Cache, Configuration, Question};
@@ -20,6 +21,20 @@ const WIDER_SAVES_LEAST: f64 = 0.02;
 const WIDER_SHARE: f64 = 0.25;
 /// Indexes on one table at most, old and new together (planning time and lock slots grow with each).
 const INDEXES_PER_TABLE_MAX: usize = 15;
+
+/// One decided move: accepted with its gain, or refused for want of one; and what was refused beside it.
+#[derive(Clone, Debug)]
+pub(super) struct Pick {
+    accepted: Configuration,
+    gain: Option<f64>,
+    reasons: BTreeMap<usize, String>,
+}
+
+/// Decided moves by the way and the start that they were decided on.
+pub(super) type Picks = BTreeMap<(Trust, bool, Configuration), Vec<Pick>>;
+
+/// What moves are worth, by their place and what is chosen nearby.
+type Values = BTreeMap<(usize, Configuration), Result<f64, String>>;
 
 /// One way through the candidates.
 #[derive(Clone, Copy)]
@@ -59,9 +74,39 @@ fn both_stages(of: &Selector<'_>, by_density: bool) -> Result<Selection, Missing
                 && of.refusal(c.candidate, String::new()).table == refusal.table
         })
     });
+    selection.refusals.extend(saves_too_little(of, &selection));
     selection.refusals.sort();
     selection.refusals.dedup();
     Ok(selection)
+}
+
+/// Where nothing was chosen for a statement and nothing refused yet: the best that was tried, and how little
+/// it saves.
+fn saves_too_little(of: &Selector<'_>, selection: &Selection) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for statement in 0..of.tables.len() {
+        let serves = |c: &usize| of.task.candidates[*c].serves.contains(&statement);
+        let id = &of.task.cx.workload[statement].of(of.task.cx.snapshot).id;
+        if selection.chosen.iter().any(|chosen| serves(&chosen.candidate))
+            || selection.refusals.iter().any(|refusal| refusal.statements.contains(id))
+        {
+            continue;
+        }
+        let cost = |configuration: &Configuration| of.cost(statement, configuration, Cache::AsSet);
+        let Some(before) = cost(&Configuration::new()) else { continue };
+        let tried = of.priceable().into_iter().filter(serves);
+        let saved = |c: usize| Some((1.0 - cost(&[c].into())? / before.max(f64::MIN_POSITIVE), c));
+        let best = tried.filter_map(saved).reduce(|a, b| if b.0 > a.0 { b } else { a });
+        if let Some((saved, candidate)) = best {
+            let reason = format!(
+                "would save {:.0} % of the cost; under {:.0} % does not count",
+                saved.max(0.0) * 100.0,
+                (1.0 - HELPED_BELOW) * 100.0
+            );
+            refusals.push(of.refusal(candidate, reason));
+        }
+    }
+    refusals
 }
 
 impl Greedy<'_, '_> {
@@ -134,14 +179,20 @@ impl Greedy<'_, '_> {
             moves.iter().filter(|m| m.len() == 1).filter_map(|m| m.first().copied()).collect();
         let mut missing = BTreeSet::new();
         let mut dominated = BTreeSet::new();
-        for &wide in &singles {
-            for &narrow in &singles {
-                if wide != narrow && narrower(self.of.definition(narrow), self.of.definition(wide))
-                {
-                    let pays = self.wider_pays(wide, narrow, &mut missing);
-                    if !pays {
-                        dominated.insert(wide);
-                    }
+        let mut by_table: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for &single in &singles {
+            by_table
+                .entry(self.of.task.candidates[single].change.table())
+                .or_default()
+                .push(single);
+        }
+        for singles in by_table.values() {
+            for (&wide, &narrow) in
+                singles.iter().flat_map(|wide| singles.iter().map(move |narrow| (wide, narrow)))
+            {
+                let comparable = narrower(self.of.definition(narrow), self.of.definition(wide));
+                if comparable && !self.wider_pays(wide, narrow, &mut missing) {
+                    dominated.insert(wide);
                 }
             }
         }
@@ -233,44 +284,33 @@ impl Greedy<'_, '_> {
         mut current: Configuration,
         selection: &mut Selection,
     ) -> Result<Configuration, Missing> {
-        let moves = self.moves()?;
+        let known = self.of.moves.borrow().get(&self.trust).cloned();
+        let moves = match known {
+            Some(moves) => moves,
+            None => self.moves()?,
+        };
+        self.of.moves.borrow_mut().insert(self.trust, moves.clone());
         let settled = selection.chosen.len();
-        let mut refused: BTreeSet<&Configuration> = BTreeSet::new();
+        let mut refused: BTreeSet<Configuration> = BTreeSet::new();
         let mut reasons: BTreeMap<usize, String> = BTreeMap::new();
+        let start = current.clone();
+        let known =
+            self.of.picks.borrow().get(&(self.trust, self.by_density, start.clone())).cloned();
+        let mut picks = known.unwrap_or_default();
+        // What was decided with all prices known stays decided: later answers only add prices.
+        for pick in &picks {
+            reasons.extend(pick.reasons.clone());
+            self.follow(pick, &mut current, selection, &mut refused);
+        }
+        let mut values = Values::default();
         loop {
-            let mut missing = BTreeSet::new();
-            let mut best: Option<(f64, &Configuration)> = None;
-            for candidate_move in
-                moves.iter().filter(|m| !m.is_subset(&current) && !refused.contains(m))
-            {
-                match self.value(&current, candidate_move, &mut missing) {
-                    Ok(value) if value > 0.0 => {
-                        let bytes =
-                            self.of.bytes(candidate_move.difference(&current)).max(1) as f64;
-                        let rank = if self.by_density { value / bytes } else { value };
-                        if best.is_none_or(|(known, _)| rank > known * (1.0 + 1e-9)) {
-                            best = Some((rank, candidate_move));
-                        }
-                    }
-                    Ok(_) => {}
-                    Err(reason) => {
-                        for &candidate in candidate_move {
-                            reasons.entry(candidate).or_insert_with(|| reason.clone());
-                        }
-                    }
-                }
-            }
-            if !missing.is_empty() {
-                return Err(Missing(missing));
-            }
-            let Some((_, accepted)) = best else { break };
-            if let Some(gain) = self.careful_gain(&current, accepted)? {
-                self.accept(&mut current, selection, accepted, gain);
-            } else {
-                refused.insert(accepted);
-                let reason = "with a cold cache (effective_cache_size 8MB) it does not pay";
-                reasons.extend(accepted.iter().map(|&candidate| (candidate, reason.to_owned())));
-            }
+            let (against, pick) = self.pick(&moves, &current, &refused, &mut values)?;
+            reasons.extend(against);
+            let Some(pick) = pick else { break };
+            self.follow(&pick, &mut current, selection, &mut refused);
+            picks.push(pick);
+            let key = (self.trust, self.by_density, start.clone());
+            self.of.picks.borrow_mut().insert(key, picks.clone());
         }
         self.prune(&mut current, selection, settled)?;
         for (candidate, reason) in
@@ -282,6 +322,91 @@ impl Greedy<'_, '_> {
             chosen.under.clone_from(&current);
         }
         Ok(current)
+    }
+
+    /// The best move from here, with what was learned on the way; `None` when none pays any more.
+    fn pick(
+        &self,
+        moves: &[Configuration],
+        current: &Configuration,
+        refused: &BTreeSet<Configuration>,
+        values: &mut Values,
+    ) -> Result<(BTreeMap<usize, String>, Option<Pick>), Missing> {
+        let mut missing = BTreeSet::new();
+        let mut reasons = BTreeMap::new();
+        let mut best: Option<(f64, &Configuration)> = None;
+        for (place, candidate_move) in moves.iter().enumerate() {
+            if candidate_move.is_subset(current) || refused.contains(candidate_move) {
+                continue;
+            }
+            // Only what was chosen on the same tables can change a move's worth.
+            let nearby = self.nearby(current, candidate_move);
+            let known = values.get(&(place, nearby.clone())).cloned();
+            let value = known.unwrap_or_else(|| {
+                let mut lacking = BTreeSet::new();
+                let value = self.value(current, candidate_move, &mut lacking);
+                if lacking.is_empty() {
+                    values.insert((place, nearby), value.clone());
+                }
+                missing.extend(lacking);
+                value
+            });
+            match value {
+                Ok(value) if value > 0.0 => {
+                    let bytes = self.of.bytes(candidate_move.difference(current)).max(1) as f64;
+                    let rank = if self.by_density { value / bytes } else { value };
+                    if best.is_none_or(|(known, _)| rank > known * (1.0 + 1e-9)) {
+                        best = Some((rank, candidate_move));
+                    }
+                }
+                Ok(_) => {}
+                Err(reason) => {
+                    reasons.extend(
+                        candidate_move.iter().map(|&candidate| (candidate, reason.clone())),
+                    );
+                }
+            }
+        }
+        if !missing.is_empty() {
+            return Err(Missing(missing));
+        }
+        let Some((_, accepted)) = best else { return Ok((reasons, None)) };
+        let gain = self.careful_gain(current, accepted)?;
+        if gain.is_none() {
+            let reason = "with a cold cache (effective_cache_size 8MB) it does not pay";
+            reasons.extend(accepted.iter().map(|&candidate| (candidate, reason.to_owned())));
+        }
+        let pick = Pick { accepted: accepted.clone(), gain, reasons: reasons.clone() };
+        Ok((reasons, Some(pick)))
+    }
+
+    /// What of a configuration can matter to a move: under a budget all of it, else what is on tables that some
+    /// statement reads together with the move's.
+    fn nearby(&self, current: &Configuration, candidate_move: &Configuration) -> Configuration {
+        if self.of.task.storage_budget.is_some() {
+            return current.clone();
+        }
+        let table = |&c: &usize| self.of.task.candidates[c].change.table();
+        let tables: BTreeSet<u32> = candidate_move
+            .iter()
+            .flat_map(|c| self.of.neighbours(table(c)).iter().copied())
+            .collect();
+        current.iter().copied().filter(|c| tables.contains(&table(c))).collect()
+    }
+
+    fn follow(
+        &self,
+        pick: &Pick,
+        current: &mut Configuration,
+        selection: &mut Selection,
+        refused: &mut BTreeSet<Configuration>,
+    ) {
+        match pick.gain {
+            Some(gain) => self.accept(current, selection, &pick.accepted, gain),
+            None => {
+                refused.insert(pick.accepted.clone());
+            }
+        }
     }
 
     /// Milliseconds per day that a move nets, or why it is refused.

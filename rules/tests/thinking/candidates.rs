@@ -209,3 +209,12 @@ fn groups_follow_the_equality() {
     let four = table(&["SELECT count(*) FROM t GROUP BY a, b, c, d"]);
     assert_eq!(keys_of(&four, 0), Vec::<String>::new(), "too many to be worth it");
 }
+
+#[test]
+fn an_aggregate_gets_an_index_that_holds_all_it_reads() {
+    let of = |text: &str| keys_of(&table(&[text]), 0);
+    let found = of("SELECT b, count(*) FROM t WHERE a > 1 GROUP BY b");
+    assert_eq!(found, ["a", "b", "a, b"]);
+    let found = of("SELECT b, max(c) FROM t WHERE a > 1 GROUP BY b");
+    assert_eq!(found, ["a", "b"], "c would have to be read from the table");
+}

@@ -106,6 +106,19 @@ fn fires_together_with_the_other_columns_of_the_statement() {
 }
 
 #[test]
+fn fires_where_a_limit_takes_the_first_rows_by_an_expression() {
+    let of = |rest: &str| look(RULE, &people("", &[&format!("SELECT * FROM people {rest}")]));
+    let wanted = ["btree ((lower(email))) on people: act"];
+    assert_eq!(of("ORDER BY lower(email) LIMIT 10").proposed(), wanted);
+    assert_eq!(of("ORDER BY lower(email) DESC LIMIT 10").proposed(), wanted, "read backwards");
+    let filtered = of("WHERE age = 3 ORDER BY lower(email) LIMIT 10").proposed();
+    assert!(filtered.contains(&"btree (age, (lower(email))) on people: act".to_owned()));
+    of("ORDER BY lower(email)").is_silent();
+    of("ORDER BY random() LIMIT 10").is_silent();
+    of("ORDER BY date_trunc('day', at) LIMIT 10").refuses("date_trunc() is not immutable");
+}
+
+#[test]
 fn stays_silent_on_plain_columns_and_what_no_btree_compares() {
     for condition in
         ["email = $1", "lower(email) LIKE '%x'", "lower(email) <> 'x'", "lower(email) IS NULL"]

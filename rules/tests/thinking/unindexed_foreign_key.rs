@@ -112,6 +112,21 @@ fn stays_silent_where_an_index_covers_the_key() {
     assert_eq!(covered("user_id", |i| i.keys[0].nulls_first = true), NOTHING);
 }
 
+#[test]
+fn stays_silent_where_a_partial_index_leaves_out_nulls_alone() {
+    let partial = |predicate: &str| {
+        let predicate = predicate.to_owned();
+        covered("user_id", |i| i.predicate = Some(predicate))
+    };
+    assert_eq!(partial("(user_id IS NOT NULL)"), NOTHING);
+    assert_eq!(partial("(status IS NOT NULL)"), SHOWN, "another column");
+    assert_eq!(partial("((user_id IS NOT NULL) AND (status = 'open'::text))"), SHOWN);
+    assert_eq!(partial("(user_id IS NULL)"), SHOWN);
+    let mut snapshot = composite("index i on lines(number, shop)");
+    index_mut(&mut snapshot, "i").predicate = Some("(shop IS NOT NULL)".to_owned());
+    look(RULE, &snapshot).is_silent();
+}
+
 /// `lines` has two columns that reference two columns of `users`.
 fn composite(index: &str) -> Snapshot {
     let mut snapshot = orders(&format!(
