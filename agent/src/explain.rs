@@ -158,6 +158,8 @@ impl Explainer {
         if unknown.is_empty() {
             return Ok(());
         }
+        // Outside of the statement's search path, where somebody's operators could stand in for PostgreSQL's own.
+        self.leave().await?;
         // A domain is read as the type below it.
         let sql = "SELECT t.oid, b.typname::text, b.typtype::text, b.typcategory::text, \
                    (SELECT e.typname::text FROM pg_catalog.pg_type e WHERE e.oid = b.typelem AND b.typcategory = 'A'), \

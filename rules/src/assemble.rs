@@ -7,7 +7,7 @@ use crate::change_plan::{
     Action, ChangePlan, Help, Impact, Operation, TableRef, action_key, index_name,
 };
 use crate::context::Context;
-use crate::evidence::{Fact, confidence};
+use crate::evidence::{Fact, INDEXES_PER_TABLE_MAX, VETO_CAP, confidence};
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
 use crate::reach::Reach;
@@ -17,7 +17,7 @@ use crate::statement::Limit;
 use crate::unpriced;
 use crate::whatif::{Cache, Configuration};
 use crate::workload::mean_ms;
-use crate::write_cost::{burden, insert_slowdown, write_cost};
+use crate::write_cost::{burden, index_count, insert_slowdown, write_cost};
 
 /// Mean time in milliseconds under which a statement counts as fast already.
 const FAST_MS: f64 = 0.2;
@@ -115,6 +115,10 @@ impl Assembly<'_> {
             facts.push(Fact::EndsHot { share: chosen.write.ends_hot });
         }
         facts.extend(self.slows_inserts(candidate, configuration));
+        facts.extend(self.crowds(candidate, configuration));
+        if !chosen.proven && !helped.is_empty() && facts.iter().all(|fact| fact.cap() > VETO_CAP) {
+            facts.push(Fact::BesideDoubtful);
+        }
         let impact = Impact {
             ms_per_day: Some(round(chosen.gain_ms_per_day)),
             bytes: Some(chosen.bytes as i64),
@@ -142,6 +146,13 @@ impl Assembly<'_> {
         let share =
             insert_slowdown(&self.cx, oid, burden(&self.cx, self.candidates, configuration, oid))?;
         (share > 0.01).then(|| Fact::SlowsInserts { share: round(share) })
+    }
+
+    /// Whether the table would have very many indexes.
+    fn crowds(&self, candidate: &Candidate, configuration: &Configuration) -> Option<Fact> {
+        let table = candidate.change.table();
+        let indexes = index_count(&self.cx, self.candidates, configuration, table);
+        (indexes > INDEXES_PER_TABLE_MAX).then_some(Fact::ManyIndexes { indexes })
     }
 
     pub(crate) fn create(

@@ -34,8 +34,7 @@ pub fn unindexable(table: &Table) -> Option<String> {
         return Some("it is excluded (--schema, --exclude-table)".to_owned());
     }
     tiny(table).then(|| {
-        let rows = table.rows.map_or(String::new(), |rows| format!("{rows} rows in "));
-        format!("the table is tiny ({rows}{} blocks)", table.pages)
+        format!("the table is tiny ({} rows in {} blocks)", table.rows.unwrap_or(0.0), table.pages)
     })
 }
 

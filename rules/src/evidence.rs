@@ -100,6 +100,13 @@ pub enum Fact {
         /// Share of an INSERT's time at the client.
         share: f64,
     },
+    /// Its gain was priced beside other new indexes that wait for a person.
+    BesideDoubtful,
+    /// The table would have very many indexes.
+    ManyIndexes {
+        /// Old and new ones together.
+        indexes: usize,
+    },
     /// The rows found by the statement on average agree, or not, with what the planner expects.
     RowsAgree {
         /// max(estimated/observed, observed/estimated).
@@ -151,6 +158,10 @@ pub const VETO_CAP: f64 = 0.85;
 /// Share by which new indexes together may slow a table's INSERT statements down before a person is asked.
 pub const INSERT_SLOWDOWN_MAX: f64 = 0.1;
 
+/// Indexes on one table, old and new together, from which on a person is asked: planning time and lock slots
+/// grow with each (a backend has 16 cheap ones, `FP_LOCK_SLOTS_PER_BACKEND` of proc.h).
+pub const INDEXES_PER_TABLE_MAX: usize = 15;
+
 /// What an unpriced candidate reaches at most.
 pub const UNPRICED_CAP: f64 = 0.6;
 
@@ -192,7 +203,7 @@ impl Fact {
                 }
             }
             Self::EndsHot { share } => -1.5 * share,
-            Self::SlowsInserts { .. } => 0.0,
+            Self::SlowsInserts { .. } | Self::ManyIndexes { .. } => 0.0,
             Self::RowsAgree { factor } if *factor > 10.0 => -0.8,
             Self::RowsAgree { .. } => 0.1,
             Self::ParentChanges { per_day } => {
@@ -210,6 +221,7 @@ impl Fact {
             Self::Unpriced { .. }
             | Self::OrderedLimitBesideFilter
             | Self::NestedLoopOverJoin
+            | Self::BesideDoubtful
             | Self::NotAlone { .. } => 0.0,
         }
     }
@@ -219,6 +231,7 @@ impl Fact {
         match self {
             Self::OrderedLimitBesideFilter | Self::NestedLoopOverJoin => VETO_CAP,
             Self::SlowsInserts { share } if *share > INSERT_SLOWDOWN_MAX => VETO_CAP,
+            Self::ManyIndexes { .. } | Self::BesideDoubtful => VETO_CAP,
             // On the wrong constant the index helps nobody.
             Self::GuessedConstant { probability } => *probability,
             Self::Unpriced { .. } => UNPRICED_CAP,
@@ -334,6 +347,12 @@ impl std::fmt::Display for Fact {
                     percent(*share)
                 )
             }
+            Self::BesideDoubtful => {
+                f.write_str("it pays only beside other new indexes that wait for a person")
+            }
+            Self::ManyIndexes { indexes } => {
+                write!(f, "the table would have {indexes} indexes; planning takes longer with each")
+            }
             Self::RowsAgree { factor } if *factor > 10.0 => {
                 write!(
                     f,
@@ -430,6 +449,10 @@ mod tests {
             Fact::OrderedLimitBesideFilter,
         ];
         assert!((confidence(&facts).value - VETO_CAP).abs() < 1e-9);
+        for veto in [Fact::BesideDoubtful, Fact::ManyIndexes { indexes: 20 }] {
+            let facts: Vec<_> = facts[..4].iter().cloned().chain([veto]).collect();
+            assert!((confidence(&facts).value - VETO_CAP).abs() < 1e-9);
+        }
     }
 
     #[test]

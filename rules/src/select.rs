@@ -58,6 +58,8 @@ pub struct Chosen {
     /// What exists besides where it is judged: for the proven choices only the proven ones, so that a
     /// doubtful index, which may never be made, takes no credit from them.
     pub under: Configuration,
+    /// Whether it pays beside proven choices alone.
+    pub proven: bool,
 }
 
 /// The outcome.

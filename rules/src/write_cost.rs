@@ -83,6 +83,17 @@ pub fn burden(
     configuration.iter().filter(on_table).map(entry).sum()
 }
 
+/// Indexes that a table would have with those of a configuration.
+pub fn index_count(
+    cx: &Context<'_>,
+    candidates: &[Candidate],
+    configuration: &Configuration,
+    table: u32,
+) -> usize {
+    let new = configuration.iter().filter(|&&c| candidates[c].change.table() == table).count();
+    cx.snapshot.table(table).map_or(0, |table| table.indexes.len()) + new
+}
+
 /// Share by which one more entry of this many microseconds slows the table's INSERT statements down, measured
 /// at the client; `None` when the workload inserts nothing or nobody measured it.
 pub fn insert_slowdown(cx: &Context<'_>, table: u32, entry_us: f64) -> Option<f64> {

@@ -25,7 +25,7 @@ pub(crate) async fn run(call: &Call, args: &LogArgs) -> Result<Exit, Failure> {
     let which = args.id.map_or(journal::Which::All, journal::Which::Id);
     let entries = journal::list(&session, which)
         .await
-        .map_err(|error| Failure::of(Exit::Connection, &error))?;
+        .map_err(|error| super::optimize::applying(&error.into()))?;
     session.close().await;
     if let (Some(id), true) = (args.id, entries.is_empty()) {
         return Err(Failure::new(Exit::Usage, format!("the journal has no action {id}"))

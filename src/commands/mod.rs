@@ -65,7 +65,7 @@ fn call(cli: &Cli) -> Result<Call, Failure> {
 }
 
 fn carry_out(cli: &Cli, call: &Call) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Internal, "cannot start").caused_by(&error))?;

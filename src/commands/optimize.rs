@@ -167,6 +167,13 @@ pub(super) fn applying(error: &ApplyError) -> Failure {
         applier::ErrorKind::Interrupted => Exit::Interrupted,
     };
     let failure = Failure::of(exit, error);
+    if let ApplyError::Journal(JournalError::Create(source)) = error
+        && source.sqlstate() == Some("P0001")
+    {
+        return failure.hint(
+            "an event trigger or the like forbids it: have schema pgwright and its journal made while that is disabled",
+        );
+    }
     // Where nothing was begun, the journal has nothing to tell.
     let begun = match error {
         ApplyError::Server { source, .. } => source.connect_cause().is_none(),

@@ -5,32 +5,63 @@
 
 use std::time::{Duration, Instant};
 
+use agent::cluster::Cluster;
 use agent::postgres::{PgError, RawJson, Session};
 use serde::Serialize;
 
+use super::connect;
 use super::draws::Draws;
 use super::workload::{self, Expected, STATEMENTS, Statement, Values};
 
-/// A statement that looks more than this much slower is measured again: most such looks are noise.
-const SUSPECT: f64 = 1.1;
-/// How often that is done.
+/// Times differ when they do by this factor, and by this many milliseconds: below that lies the planner's look at
+/// one more index (measured: 0.01 to 0.03 ms for a statement that it does not serve).
+const DIFFERENT: f64 = 1.1;
+const DIFFERENT_MS: f64 = 0.05;
+/// A statement whose time is in doubt is measured again so often: with so many calls, but for no longer than this
+/// on either side together.
 const TRIES: usize = 3;
-/// How often a suspect is called each time, at most, and for how long on either side together.
 const CALLS_AGAIN: usize = 400;
-const TIME_AGAIN: Duration = Duration::from_secs(3);
-/// How many writes are measured together: few, so that both databases take turns often; enough for one look at
-/// the clock to be no part of it.
+const TIME_AGAIN: Duration = Duration::from_secs(2);
+/// Writes are measured in so many sittings, each with sessions of its own and of so many spells on either
+/// database, in which they take turns, of so many writes: enough for one look at the clock to be no part of it.
+const SITTINGS: usize = 16;
+const SPELLS: usize = 20;
 const WRITES_TOGETHER: usize = 10;
+/// No further sitting begins after that, on a slow disk.
+const TIME_FOR_WRITES: Duration = Duration::from_secs(8);
 /// How many calls of each statement are explained.
 const EXPLAINED: u32 = 3;
 
-/// A session with the database as it was and one with the database as it is.
+/// The two databases.
 #[derive(Clone, Copy)]
-pub(crate) struct Pair<'a> {
-    /// On the copy that nothing was applied to.
-    pub(crate) before: &'a Session,
-    /// On the database that everything was applied to.
-    pub(crate) after: &'a Session,
+pub(crate) struct Sides<'a> {
+    /// The server of both.
+    pub(crate) cluster: &'a Cluster,
+    /// The copy that nothing was applied to.
+    pub(crate) before: &'a str,
+    /// The database that everything was applied to.
+    pub(crate) after: &'a str,
+}
+
+/// A session with each. Where the system places its processes can make one twice as fast as another for as long
+/// as it lives; therefore no measurement rests on one pair.
+struct Pair {
+    before: Session,
+    after: Session,
+}
+
+impl Sides<'_> {
+    async fn open(self) -> Result<Pair, PgError> {
+        let before = connect(self.cluster, self.before).await?;
+        Ok(Pair { before, after: connect(self.cluster, self.after).await? })
+    }
+}
+
+impl Pair {
+    async fn close(self) {
+        self.before.close().await;
+        self.after.close().await;
+    }
 }
 
 /// What one statement of the workload took on the clock, from sending it to the end of its answer.
@@ -85,12 +116,14 @@ pub(crate) struct Explained {
 pub(crate) enum Writes {
     /// What the application sends when somebody clicks: a transaction with a log entry and a sign of life.
     Clicks,
-    /// Log entries alone, each its own transaction: the worst case for new indexes on that table.
+    /// Log entries alone, each its own transaction.
     Entries,
+    /// The same without waiting for the disk: the worst case for new indexes on that table.
+    EntriesUnflushed,
 }
 
-/// Statements per second on both, by the median of many short spells in which they take turns: a checkpoint or
-/// another busy program falls into some of them.
+/// Statements per second on both: in the middling spell of the best sitting. A checkpoint, another busy program or
+/// an unlucky place of a process slows spells and sittings down; nothing speeds them up.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Rates {
     /// As it was.
@@ -105,6 +138,16 @@ impl Comparison {
         self.before.p25_ms / self.after.p25_ms
     }
 
+    /// Whether it is faster than it was, by more than noise.
+    pub(crate) fn is_faster(&self) -> bool {
+        is_less(self.after.p25_ms, self.before.p25_ms)
+    }
+
+    /// Whether it is slower than it was, by more than noise.
+    pub(crate) fn is_slower(&self) -> bool {
+        is_less(self.before.p25_ms, self.after.p25_ms)
+    }
+
     /// Milliseconds of one round that were spent on it, by the median call.
     pub(crate) fn round_before(&self) -> f64 {
         f64::from(self.per_round) * self.before.median_ms
@@ -116,6 +159,17 @@ impl Comparison {
     }
 }
 
+impl Explained {
+    fn is_same(&self) -> bool {
+        let near = |one: f64, other: f64| (one - other).abs() <= 0.1 * one.max(other);
+        near(self.pages_before, self.pages_after) && near(self.cost_before, self.cost_after)
+    }
+}
+
+fn is_less(ms: f64, than_ms: f64) -> bool {
+    ms * DIFFERENT < than_ms && ms + DIFFERENT_MS < than_ms
+}
+
 impl Rates {
     /// The rate as it is in terms of the rate as it was.
     pub(crate) fn ratio(self) -> f64 {
@@ -124,9 +178,9 @@ impl Rates {
 }
 
 /// Plays the application for so many rounds on both and returns one comparison a statement, in the order of
-/// [`STATEMENTS`]. `progress` is told how many of how many calls are done.
+/// [`STATEMENTS`]. `progress` is told how many of how many rounds are done.
 pub(crate) async fn compare(
-    pair: Pair<'_>,
+    sides: Sides<'_>,
     values: &Values,
     seed: u64,
     rounds: u32,
@@ -134,22 +188,30 @@ pub(crate) async fn compare(
 ) -> Result<Vec<Comparison>, PgError> {
     let mut draws = Draws::new(seed);
     // First, because it also brings both databases into the caches.
+    let pair = sides.open().await?;
     let mut explained = Vec::new();
     for statement in STATEMENTS {
-        explained.push(explain(pair, statement, &mut draws, values).await?);
+        explained.push(explain(&pair, statement, &mut draws, values).await?);
     }
-    let order: Vec<usize> = (0..rounds).flat_map(|_| workload::round(&mut draws)).collect();
+    pair.close().await;
     let mut clocks = vec![Clock::default(); STATEMENTS.len()];
-    for (done, &place) in order.iter().enumerate() {
-        progress(done, order.len());
-        clocks[place].call(pair, &STATEMENTS[place].call(&mut draws, values)).await?;
+    for round in 0..rounds {
+        let pair = sides.open().await?;
+        let order = workload::round(&mut draws);
+        for (done, &place) in order.iter().enumerate() {
+            progress(round as usize * order.len() + done, rounds as usize * order.len());
+            clocks[place].part(&pair, &[STATEMENTS[place].call(&mut draws, values)]).await?;
+        }
+        pair.close().await;
     }
     for _ in 0..TRIES {
-        for (statement, clock) in STATEMENTS.iter().zip(&mut clocks) {
-            if clock.is_suspect() {
-                clock.again(pair, statement, &mut draws, values).await?;
+        let pair = sides.open().await?;
+        for ((statement, clock), explained) in STATEMENTS.iter().zip(&mut clocks).zip(&explained) {
+            if clock.is_doubtful(explained.as_ref()) {
+                clock.again(&pair, statement, &mut draws, values).await?;
             }
         }
+        pair.close().await;
     }
     let seen = STATEMENTS.iter().zip(clocks).zip(explained);
     Ok(seen
@@ -164,34 +226,48 @@ pub(crate) async fn compare(
         .collect())
 }
 
-/// Writes so many clicks or entries on both and returns the rates.
+/// Writes on both and returns the rates. `progress` is told how many of how many sittings are over.
 pub(crate) async fn compare_writes(
-    pair: Pair<'_>,
+    sides: Sides<'_>,
     values: &Values,
     seed: u64,
     writes: Writes,
-    count: usize,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Rates, PgError> {
     let mut draws = Draws::new(seed);
-    let mut clock = Clock::default();
-    let mut statements = 0;
-    for done in (0..count).step_by(WRITES_TOGETHER) {
-        progress(done, count);
-        let texts: Vec<String> =
-            (0..WRITES_TOGETHER).flat_map(|_| writes.one(&mut draws, values)).collect();
-        statements = texts.len();
-        clock.part(pair, &texts).await?;
+    let (mut before, mut after) = (0.0_f64, 0.0_f64);
+    let since = Instant::now();
+    for sitting in 0..SITTINGS {
+        if since.elapsed() > TIME_FOR_WRITES {
+            break;
+        }
+        progress(sitting, SITTINGS);
+        let pair = sides.open().await?;
+        if writes == Writes::EntriesUnflushed {
+            for session in [&pair.before, &pair.after] {
+                session.batch("SET synchronous_commit = off").await?;
+            }
+        }
+        let mut clock = Clock::default();
+        let mut statements = 0;
+        for _ in 0..SPELLS {
+            let texts: Vec<String> =
+                (0..WRITES_TOGETHER).flat_map(|_| writes.one(&mut draws, values)).collect();
+            statements = texts.len();
+            clock.part(&pair, &texts).await?;
+        }
+        pair.close().await;
+        let rate = |times| statements as f64 * 1000.0 / Timing::of(times).median_ms;
+        (before, after) = (before.max(rate(clock.before)), after.max(rate(clock.after)));
     }
-    let rate = |times| statements as f64 * 1000.0 / Timing::of(times).median_ms;
-    Ok(Rates { before: rate(clock.before), after: rate(clock.after) })
+    Ok(Rates { before, after })
 }
 
 impl Writes {
     fn one(self, draws: &mut Draws, values: &Values) -> Vec<String> {
         match self {
             Self::Clicks => workload::click(draws, values).to_vec(),
-            Self::Entries => vec![workload::new_log_entry(draws, values)],
+            Self::Entries | Self::EntriesUnflushed => vec![workload::new_log_entry(draws, values)],
         }
     }
 }
@@ -204,20 +280,16 @@ struct Clock {
 }
 
 impl Clock {
-    async fn call(&mut self, pair: Pair<'_>, sql: &str) -> Result<(), PgError> {
-        self.part(pair, std::slice::from_ref(&sql)).await
-    }
-
     /// Sends the same statements to both; who comes first alternates.
-    async fn part(&mut self, pair: Pair<'_>, texts: &[impl AsRef<str>]) -> Result<(), PgError> {
-        let sides = [(pair.before, &mut self.before), (pair.after, &mut self.after)];
+    async fn part(&mut self, pair: &Pair, texts: &[String]) -> Result<(), PgError> {
+        let sides = [(&pair.before, &mut self.before), (&pair.after, &mut self.after)];
         let swap = sides[0].1.len() % 2 == 1;
         let [one, two] = sides;
         for (session, times) in if swap { [two, one] } else { [one, two] } {
             let mut sum = 0.0;
             for sql in texts {
                 let start = Instant::now();
-                session.play(sql.as_ref()).await?;
+                session.play(sql).await?;
                 sum += start.elapsed().as_secs_f64() * 1000.0;
             }
             times.push(sum);
@@ -225,21 +297,24 @@ impl Clock {
         Ok(())
     }
 
-    fn is_suspect(&self) -> bool {
+    /// Whether it looks slower, or faster though it reads the same pages in the same way.
+    fn is_doubtful(&self, explained: Option<&Explained>) -> bool {
         let p25 = |times: &Vec<f64>| Timing::of(times.clone()).p25_ms;
-        p25(&self.after) > SUSPECT * p25(&self.before)
+        let (before, after) = (p25(&self.before), p25(&self.after));
+        let same = explained.is_none_or(Explained::is_same);
+        is_less(before, after) || (same && is_less(after, before))
     }
 
     async fn again(
         &mut self,
-        pair: Pair<'_>,
+        pair: &Pair,
         statement: &Statement,
         draws: &mut Draws,
         values: &Values,
     ) -> Result<(), PgError> {
         let since = Instant::now();
         for _ in 0..CALLS_AGAIN {
-            self.call(pair, &statement.call(draws, values)).await?;
+            self.part(pair, &[statement.call(draws, values)]).await?;
             if since.elapsed() > TIME_AGAIN {
                 break;
             }
@@ -268,7 +343,7 @@ impl Timing {
 
 /// Explains a few calls of a statement that only reads; the demo's server is our own, so they may run.
 async fn explain(
-    pair: Pair<'_>,
+    pair: &Pair,
     statement: &Statement,
     draws: &mut Draws,
     values: &Values,
@@ -281,10 +356,10 @@ async fn explain(
         if !sql.starts_with("SELECT") {
             return Ok(None);
         }
-        let (cost, pages) = cost_and_pages(pair.before, &sql).await?;
+        let (cost, pages) = cost_and_pages(&pair.before, &sql).await?;
         seen.cost_before += cost * share;
         seen.pages_before += pages * share;
-        let (cost, pages) = cost_and_pages(pair.after, &sql).await?;
+        let (cost, pages) = cost_and_pages(&pair.after, &sql).await?;
         seen.cost_after += cost * share;
         seen.pages_after += pages * share;
     }

@@ -14,7 +14,7 @@ use agent::cluster::{Cluster, ClusterOptions};
 use agent::conninfo::ConnInfo;
 use agent::postgres::{Limits, Meter, PgError, Purpose, Session};
 
-pub(crate) use self::compare::{Comparison, Pair, Rates, Writes, compare, compare_writes};
+pub(crate) use self::compare::{Comparison, Rates, Sides, Writes, compare, compare_writes};
 #[cfg(test)]
 pub(crate) use self::compare::{Explained, Timing};
 pub(crate) use self::workload::{Expected, STATEMENTS, Values};
@@ -48,10 +48,16 @@ impl Scale {
     }
 }
 
-/// Returns how the demo's server is set up: as usual, but with what pgwright needs.
+/// Returns how the demo's server is set up: as usual, but with what pgwright needs. A commit waits for the disk, as
+/// it does in production; without that, writing would be measured too cheap and indexes too dear.
 pub(crate) fn cluster_options() -> ClusterOptions {
-    let settings =
-        [("shared_buffers", "256MB"), ("max_wal_size", "4GB"), ("track_io_timing", "on")];
+    let settings = [
+        ("shared_buffers", "256MB"),
+        ("max_wal_size", "4GB"),
+        ("track_io_timing", "on"),
+        ("fsync", "on"),
+        ("full_page_writes", "on"),
+    ];
     ClusterOptions {
         settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         preload: vec!["pg_stat_statements".to_owned()],
@@ -191,7 +197,7 @@ mod tests {
     use agent::cluster::{Binaries, Cluster};
 
     use super::{
-        Pair, STATEMENTS, Scale, Writes, cluster_options, compare, compare_writes, connect, load,
+        STATEMENTS, Scale, Sides, Writes, cluster_options, compare, compare_writes, connect, load,
         pool, read_values, run,
     };
 
@@ -201,7 +207,10 @@ mod tests {
             assert!(std::env::var_os("CI").is_none(), "no PostgreSQL server programs found");
             return;
         };
-        let cluster = Cluster::start(&binaries, cluster_options()).await.unwrap();
+        let mut options = cluster_options();
+        // Whose disk is how fast is not what is tested here.
+        options.settings.push(("fsync".to_owned(), "off".to_owned()));
+        let cluster = Cluster::start(&binaries, options).await.unwrap();
         let session = connect(&cluster, "postgres").await.unwrap();
         load(&session, Scale::Small).await.unwrap();
         let values = read_values(&session).await.unwrap();
@@ -217,12 +226,11 @@ mod tests {
         let idle = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle' AND query LIKE '%''theme'' = ''dark''%'";
         let idle: i64 = session.query_one(idle, &[]).await.unwrap().get(0);
         assert_eq!((pool.len(), idle), (STATEMENTS.len(), 1));
-        let other = connect(&cluster, "postgres").await.unwrap();
-        let pair = Pair { before: &session, after: &other };
-        let compared = compare(pair, &values, 1, 2, |_, _| ()).await.unwrap();
+        let sides = Sides { cluster: &cluster, before: "postgres", after: "postgres" };
+        let compared = compare(sides, &values, 1, 1, |_, _| ()).await.unwrap();
         for (seen, statement) in compared.iter().zip(STATEMENTS) {
             assert_eq!(seen.name, statement.name);
-            assert!(seen.before.calls >= (2 * statement.times * statement.burst) as usize);
+            assert!(seen.before.calls >= (statement.times * statement.burst) as usize);
             assert_eq!(seen.before.calls, seen.after.calls);
             assert!(seen.before.p25_ms > 0.0 && seen.factor().is_finite(), "{seen:?}");
             // It is the same database.
@@ -231,8 +239,8 @@ mod tests {
                 "{seen:?}"
             );
         }
-        for writes in [Writes::Clicks, Writes::Entries] {
-            let rates = compare_writes(pair, &values, 1, writes, 80, |_, _| ()).await.unwrap();
+        for writes in [Writes::Clicks, Writes::Entries, Writes::EntriesUnflushed] {
+            let rates = compare_writes(sides, &values, 1, writes, |_, _| ()).await.unwrap();
             assert!(rates.before > 0.0 && rates.ratio() > 0.0, "{rates:?}");
         }
         cluster.stop().await;

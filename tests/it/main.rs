@@ -8,6 +8,7 @@
 mod harness;
 
 mod architecture;
+mod bad_input;
 mod cluster;
 mod cycle;
 mod demo;

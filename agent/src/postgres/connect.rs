@@ -275,6 +275,9 @@ impl Wanted<'_> {
             ("DateStyle", "ISO".to_owned()),
             ("IntervalStyle", "postgres".to_owned()),
             ("extra_float_digits", "1".to_owned()),
+            // A role's own settings must not change what we make, or how the server prints it.
+            ("quote_all_identifiers", "off".to_owned()),
+            ("default_tablespace", String::new()),
             ("TimeZone", "UTC".to_owned()),
         ];
         match self.purpose {

@@ -38,7 +38,7 @@ pub(super) fn read(
                 told.or_else(|| otherwise.get(usize::from(number) - 1).cloned().flatten()),
             )
         };
-        let values: Vec<(bool, Option<String>)> = (1..).zip(types).map(of).collect();
+        let values: Vec<(bool, Option<String>)> = (1..=u16::MAX).zip(types).map(of).collect();
         let told = values.iter().any(|(told, _)| *told);
         let values: Vec<Option<String>> = values.into_iter().map(|(_, value)| value).collect();
         if told && !sets.contains(&values) {

@@ -40,6 +40,8 @@ pub(super) struct Binder<'s> {
     pub(super) types: &'s [ParameterType],
     /// Share that ranges let pass, by scenario.
     widths: [f64; 3],
+    /// Parameters that are compared in the same way with the same, in order; an IN list has thousands.
+    alike: BTreeMap<&'s Comparison, Vec<u16>>,
     /// Keys and values of JSON comparisons, by scenario: they are chosen together.
     pub(super) json: [BTreeMap<u16, Valued>; 3],
 }
@@ -52,8 +54,24 @@ impl<'s> Binder<'s> {
         snapshot: &'s Snapshot,
         types: &'s [ParameterType],
     ) -> Self {
-        let mut binder =
-            Self { analysis, statement, snapshot, types, widths: WIDTHS, json: Default::default() };
+        let mut alike: BTreeMap<&Comparison, Vec<u16>> = BTreeMap::new();
+        for (number, parameter) in &analysis.parameters {
+            for comparison in &parameter.compared {
+                let numbers = alike.entry(comparison).or_default();
+                if numbers.last() != Some(number) {
+                    numbers.push(*number);
+                }
+            }
+        }
+        let mut binder = Self {
+            analysis,
+            statement,
+            snapshot,
+            types,
+            widths: WIDTHS,
+            alike,
+            json: Default::default(),
+        };
         binder.json = binder.json_choices();
         if let Some(width) = binder.observed_width() {
             binder.widths = [(width * 3.0).min(0.95), width, width / 3.0];
@@ -64,7 +82,7 @@ impl<'s> Binder<'s> {
     /// A full set of values.
     pub(super) fn draft(&self, scenario: Scenario) -> Draft {
         let mut share = 1.0;
-        let values = (1..).zip(self.types).map(|(number, parameter)| {
+        let values = (1..=u16::MAX).zip(self.types).map(|(number, parameter)| {
             let (value, lets_pass) = self.parameter(number, parameter, scenario);
             share *= lets_pass;
             value
@@ -271,20 +289,12 @@ impl<'s> Binder<'s> {
 
     /// How many parameters before this one are compared in the same way with the same.
     fn earlier(&self, number: u16, comparison: &Comparison) -> usize {
-        self.analysis
-            .parameters
-            .range(..number)
-            .filter(|(_, other)| other.compared.contains(comparison))
-            .count()
+        let alike = self.alike.get(comparison).map_or(&[][..], Vec::as_slice);
+        alike.partition_point(|other| *other < number)
     }
 
     fn alike(&self, comparison: &Comparison) -> usize {
-        self.analysis
-            .parameters
-            .values()
-            .filter(|other| other.compared.contains(comparison))
-            .count()
-            .clamp(1, 50)
+        self.alike.get(comparison).map_or(1, Vec::len).clamp(1, 50)
     }
 
     /// The end of a range. Both ends of one are as far apart as the scenario's width; ranges of time end where the

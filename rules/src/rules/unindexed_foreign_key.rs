@@ -6,7 +6,7 @@ use crate::evidence::Fact;
 use crate::index::{IndexDefinition, Key};
 use crate::reach::Reach;
 use crate::rule::{Rule, declare_rule};
-use crate::snapshot::{Constraint, ConstraintKind, Index, Table};
+use crate::snapshot::{Constraint, ConstraintKind, Index, Table, TableKind};
 use crate::workload::deletes_per_day;
 
 declare_rule! {
@@ -24,8 +24,8 @@ declare_rule! {
     /// # Silent when
     /// An index covers the key (a partial one only where it leaves out NULLs alone, which reference nothing); the
     /// referencing table is tiny, foreign, excluded, an extension's, or a partition (the partitioned table is looked
-    /// at instead). It is only shown without counted deletes, unless a statement gains by it; and on a partitioned
-    /// table, or one that another role owns.
+    /// at instead), or it is empty and neither deletes nor joins are known. It is only shown without counted deletes,
+    /// unless a statement gains by it; and on a partitioned table, or one that another role owns.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.
@@ -99,6 +99,9 @@ fn look_at(cx: &Context<'_>, table: &Table, key: &Constraint) -> Findings {
     candidate.own_gain_ms_per_day = per_day * scan_ms(table);
     candidate.facts.push(Fact::ParentChanges { per_day });
     if per_day == 0.0 && candidate.serves.is_empty() {
+        if table.rows.is_none() && table.pages == 0 && table.kind != TableKind::Partitioned {
+            return findings;
+        }
         candidate.reach = Reach::Advise;
     }
     findings.candidates.push(candidate);

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Chosen, HELPED_BELOW, Missing, Selection, Selector, Trust};
 use crate::candidate::Refusal;
-use crate::evidence::INSERT_SLOWDOWN_MAX;
+use crate::evidence::{INDEXES_PER_TABLE_MAX, INSERT_SLOWDOWN_MAX};
 use crate::index::IndexDefinition;
 use crate::whatif::{Cache, Configuration, Question};
-use crate::write_cost::{burden, insert_slowdown};
+use crate::write_cost::{burden, index_count, insert_slowdown};
 
 /// No statement may cost more than this multiple of its cost before.
 const HARMED_ABOVE: f64 = 1.1;
@@ -19,8 +19,8 @@ const WIDER_SAVES: f64 = 0.15;
 const WIDER_SAVES_LEAST: f64 = 0.02;
 /// Weight of the bindings for which it must.
 const WIDER_SHARE: f64 = 0.25;
-/// Indexes on one table at most, old and new together (planning time and lock slots grow with each).
-const INDEXES_PER_TABLE_MAX: usize = 15;
+/// What only the planner promises must at least halve the cost that the proven choices leave.
+const PROMISED_BELOW: f64 = 0.5;
 
 /// One decided move: accepted with its gain, or refused for want of one; and what was refused beside it.
 #[derive(Clone, Debug)]
@@ -98,11 +98,12 @@ fn saves_too_little(of: &Selector<'_>, selection: &Selection) -> Vec<Refusal> {
         let saved = |c: usize| Some((1.0 - cost(&[c].into())? / before.max(f64::MIN_POSITIVE), c));
         let best = tried.filter_map(saved).reduce(|a, b| if b.0 > a.0 { b } else { a });
         if let Some((saved, candidate)) = best {
-            let reason = format!(
-                "would save {:.0} % of the cost; under {:.0} % does not count",
-                saved.max(0.0) * 100.0,
-                (1.0 - HELPED_BELOW) * 100.0
-            );
+            let reason = if saved < 1.0 - HELPED_BELOW {
+                let (saved, least) = (saved.max(0.0) * 100.0, (1.0 - HELPED_BELOW) * 100.0);
+                format!("would save {saved:.0} % of the cost; under {least:.0} % does not count")
+            } else {
+                "a narrower index, or another that was chosen, does nearly as much".to_owned()
+            };
             refusals.push(of.refusal(candidate, reason));
         }
     }
@@ -424,18 +425,12 @@ impl Greedy<'_, '_> {
                 "does not fit the storage budget of {budget} bytes beside what saves more"
             ));
         }
-        for &candidate in candidate_move {
-            let table = self.of.task.candidates[candidate].change.table();
-            let existing = self.of.task.cx.snapshot.table(table).map_or(0, |t| t.indexes.len());
-            let new = next
-                .iter()
-                .filter(|&&c| self.of.task.candidates[c].change.table() == table)
-                .count();
-            if existing + new > INDEXES_PER_TABLE_MAX {
-                return Err(format!("the table would have over {INDEXES_PER_TABLE_MAX} indexes"));
-            }
-        }
+        self.not_crowded(&next, candidate_move)?;
         self.spares_inserts(&next, candidate_move)?;
+        let helped_below = match self.trust {
+            Trust::Proven => HELPED_BELOW,
+            Trust::All => PROMISED_BELOW,
+        };
         let (mut gain, mut helped) = (0.0, false);
         for statement in (0..self.of.tables.len())
             .filter(|&s| candidate_move.iter().any(|&c| self.of.touches(s, c)))
@@ -454,7 +449,7 @@ impl Greedy<'_, '_> {
                     (then / before - 1.0) * 100.0
                 ));
             }
-            helped |= then <= now * HELPED_BELOW;
+            helped |= then <= now * helped_below;
             gain += self.of.weights[statement] * (now - then) / before.max(f64::MIN_POSITIVE);
         }
         let fresh = || candidate_move.difference(current).copied();
@@ -473,6 +468,22 @@ impl Greedy<'_, '_> {
             });
         }
         Ok(net)
+    }
+
+    /// Refuses what would give a table more indexes than a person has agreed to.
+    fn not_crowded(
+        &self,
+        next: &Configuration,
+        candidate_move: &Configuration,
+    ) -> Result<(), String> {
+        let task = &self.of.task;
+        for table in candidate_move.iter().map(|&c| task.candidates[c].change.table()) {
+            let indexes = index_count(&task.cx, task.candidates, next, table);
+            if self.trust == Trust::Proven && indexes > INDEXES_PER_TABLE_MAX {
+                return Err(format!("the table would have over {INDEXES_PER_TABLE_MAX} indexes"));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses what would slow the tables' inserts down by more than a person has agreed to.
@@ -542,12 +553,14 @@ impl Greedy<'_, '_> {
                 write: self.of.write(candidate),
                 bytes: self.of.bytes(std::iter::once(&candidate)),
                 under: Configuration::new(),
+                proven: self.trust == Trust::Proven,
             });
         }
         current.extend(fresh);
     }
 
-    /// Takes back what later choices made idle: an index without which nobody's cost rises noticeably.
+    /// Takes back what later choices made idle: an index without which nobody's cost rises noticeably. Beside
+    /// an index that begins with the same keys it must save a good part of the cost as things are.
     fn prune(
         &self,
         current: &mut Configuration,
@@ -560,6 +573,10 @@ impl Greedy<'_, '_> {
             let mut without = current.clone();
             without.remove(&candidate);
             let mut missing = BTreeSet::new();
+            let wider = without.iter().any(|&c| {
+                narrower(self.of.definition(candidate), self.of.definition(c))
+                    && self.of.definition(c).covers(self.of.definition(candidate))
+            });
             let mut needed = self.of.task.candidates[candidate].own_gain_ms_per_day > 0.0
                 && !without
                     .iter()
@@ -568,7 +585,10 @@ impl Greedy<'_, '_> {
                 let with = self.cost(statement, current, Cache::AsSet, &mut missing);
                 let gone = self.cost(statement, &without, Cache::AsSet, &mut missing);
                 if let (Some(with), Some(gone)) = (with, gone) {
-                    needed |= with <= gone * HELPED_BELOW;
+                    let before =
+                        self.cost(statement, &Configuration::new(), Cache::AsSet, &mut missing);
+                    needed |= with <= gone * HELPED_BELOW
+                        && (!wider || gone - with >= before.unwrap_or(gone) * WIDER_SAVES);
                 }
             }
             if !missing.is_empty() {

@@ -292,7 +292,7 @@ pub struct Parameter {
 }
 
 /// One comparison of a parameter with a column or expression.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Comparison {
     /// The relation.
     pub relation: RelationId,

@@ -7,7 +7,7 @@ use rules::candidate::{Candidate, Change};
 use rules::change_plan::{Impact, lint};
 use rules::evidence::{Fact, VETO_CAP};
 use rules::reach::Reach;
-use rules::snapshot::Snapshot;
+use rules::snapshot::{Index, Snapshot};
 use rules::testing::{plan_of, table_mut};
 use rules::whatif::Question;
 use serde_json::{Value, json};
@@ -326,6 +326,18 @@ fn a_doubtful_index_takes_no_room_from_a_proven_one() {
         slowdowns(&case, &answer),
         [("index t(a)".to_owned(), Some(0.15)), ("index t(b)".to_owned(), Some(0.075))]
     );
+}
+
+#[test]
+fn a_sixteenth_index_waits_for_a_person() {
+    let mut case = single();
+    let table = table_mut(&mut case.snapshot, "t");
+    let extra = table.indexes[1].clone();
+    table.indexes.extend((0..12).map(|n| Index { oid: 500 + n, ..extra.clone() }));
+    let crowded = case.outcome(&indexed(10.0)).actions.remove(0).confidence.value;
+    assert!((crowded - VETO_CAP).abs() < 1e-9);
+    table_mut(&mut case.snapshot, "t").indexes.pop();
+    assert!(case.outcome(&indexed(10.0)).actions[0].confidence.value >= 0.9);
 }
 
 #[test]

@@ -182,6 +182,25 @@ fn stays_silent_on_partitions_and_excluded_tables() {
 }
 
 #[test]
+fn stays_silent_on_an_empty_table_unless_deletes_or_joins_are_known() {
+    let empty = |mut snapshot: Snapshot| {
+        let table = table_mut(&mut snapshot, "orders");
+        (table.rows, table.pages) = (None, 0);
+        snapshot
+    };
+    look(RULE, &empty(orders(""))).is_silent();
+    let acts = ["btree (user_id) on orders: act"];
+    assert_eq!(look(RULE, &empty(with_deletes(orders(""), 5))).proposed(), acts);
+    let mut joined = empty(orders(""));
+    let text = "SELECT * FROM users u JOIN orders o ON o.user_id = u.id";
+    joined.statements.push(rules::testing::statement(text));
+    assert_eq!(look(RULE, &joined).proposed(), acts);
+    let mut partitioned = empty(orders(""));
+    table_mut(&mut partitioned, "orders").kind = TableKind::Partitioned;
+    assert_eq!(look(RULE, &partitioned).proposed(), SHOWN);
+}
+
+#[test]
 fn refuses_tiny_foreign_and_extension_tables_with_the_reason() {
     let mut snapshot = with_deletes(orders(""), 5);
     let table = table_mut(&mut snapshot, "orders");

@@ -168,12 +168,15 @@ fn held_back(document: &Document<'_>, action: &ActionReport) -> Option<String> {
     Some(reasons.join("; "))
 }
 
+/// As many columns of a statement as a person reads; the JSON form has even megabytes whole.
+const WHOLE: usize = 4000;
+
 fn helped(page: &mut Page, document: &Document<'_>, help: &Help, first: bool) {
     let statement =
         document.report.statements.iter().find(|statement| statement.id == help.statement);
     let shown = statement
         .map_or_else(|| text::line(&help.statement), |statement| text::line(&statement.text));
-    let room = if document.verbose { usize::MAX } else { document.width.saturating_sub(INNER) };
+    let room = if document.verbose { WHOLE } else { document.width.saturating_sub(INNER) };
     inner(page, FAINT, if first { "helps" } else { "" }, &text::cut(&shown, room));
     let mut figures = format!(
         "cost {} → {BOLD}{}{BOLD:#}, {}",

@@ -93,7 +93,7 @@ impl<'t> Edits<'t> {
             .copied()
             .filter(|first| !same.literals.contains_key(first))
             .collect();
-        let dense: BTreeMap<u16, u16> = kept.into_iter().zip(1..).collect();
+        let dense: BTreeMap<u16, u16> = kept.into_iter().zip(1..=u16::MAX).collect();
         let numbers =
             same.first.iter().filter_map(|(old, first)| Some((*old, *dense.get(first)?))).collect();
         let literals = same
