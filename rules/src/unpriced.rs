@@ -34,10 +34,7 @@ pub fn actions(assembly: &Assembly<'_>, chosen: &Configuration) -> (Vec<Action>,
             continue;
         }
         let foreign_key = candidate.rules.contains(&"unindexed_foreign_key");
-        let refused = refused(assembly, candidate, definition);
-        // What deletes would gain was weighed by the choice already.
-        let weighed = refused.is_some() && candidate.own_gain_ms_per_day > 0.0;
-        if priced && (!foreign_key || weighed) {
+        if priced && (!foreign_key || refused(assembly, candidate, definition)) {
             continue;
         }
         let gains: Vec<(usize, f64)> = if priced {
@@ -53,7 +50,7 @@ pub fn actions(assembly: &Assembly<'_>, chosen: &Configuration) -> (Vec<Action>,
             continue;
         }
         settled.extend(gains.iter().map(|(s, _)| (*s, *table)));
-        actions.push(action(assembly, candidate, *table, definition, &gains, refused));
+        actions.push(action(assembly, candidate, *table, definition, &gains));
     }
     (actions, refusals)
 }
@@ -65,16 +62,11 @@ fn covered(assembly: &Assembly<'_>, chosen: &Configuration, definition: &IndexDe
     })
 }
 
-/// Why the choice refused it, where it did.
-fn refused<'a>(
-    assembly: &Assembly<'a>,
-    candidate: &Candidate,
-    definition: &IndexDefinition,
-) -> Option<&'a str> {
+/// Whether the choice refused it, with a reason.
+fn refused(assembly: &Assembly<'_>, candidate: &Candidate, definition: &IndexDefinition) -> bool {
     let table = assembly.table(candidate.change.table()).qualified();
     let what = format!("index ({})", definition.brief());
-    let mut refusals = assembly.selection.refusals.iter();
-    refusals.find(|r| r.table == table && r.what == what).map(|r| r.reason.as_str())
+    assembly.selection.refusals.iter().any(|r| r.table == table && r.what == what)
 }
 
 /// Share of a statement's cost that the candidate would save, judged by the sequential scans that it replaces,
@@ -108,17 +100,13 @@ fn action(
     table: u32,
     definition: &IndexDefinition,
     gains: &[(usize, f64)],
-    refused: Option<&str>,
 ) -> Action {
     let owner = assembly.table(table);
     let write = write_cost(&assembly.cx, owner, definition);
     let mut facts = candidate.facts.clone();
     let reason = match &candidate.unpriceable {
         Some(reason) => reason.clone(),
-        None if gains.is_empty() => refused.map_or_else(
-            || "no statement of the workload shows it".to_owned(),
-            |reason| format!("not chosen for what it does to the workload ({reason})"),
-        ),
+        None if gains.is_empty() => "no statement of the workload shows it".to_owned(),
         None => "no what-if planner at hand (HypoPG is not installed)".to_owned(),
     };
     facts.push(Fact::Unpriced { reason });

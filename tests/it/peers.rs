@@ -278,10 +278,15 @@ const FOUR_WAY: &str = "SELECT b.title, a.name, p.name, r.body FROM book b JOIN 
 async fn index_advisors_cases() {
     let Some(db) = database_with_hypopg().await else { return };
     db.sql(BOOKS).await;
-    // Exactly the three foreign keys, on empty tables that were never analyzed.
+    // On empty tables that were never analyzed. index_advisor names all three foreign keys; beside one of book's
+    // two keys the other saves too little by the planner's own figures, so one of them is enough.
     let all = ["public.book (author_id)", "public.book (publisher_id)", "public.review (book_id)"];
-    assert_eq!(proposed(&db, FOUR_WAY, &[]).await.0, all);
-    assert_eq!(proposed(&db, &FOUR_WAY.replace("$1", "1").replace("$2", "2"), &[]).await.0, all);
+    for statement in [FOUR_WAY.to_owned(), FOUR_WAY.replace("$1", "1").replace("$2", "2")] {
+        let found = proposed(&db, &statement, &[]).await.0;
+        assert!(found.iter().all(|index| all.contains(&index.as_str())), "{found:?}");
+        assert!(found.iter().any(|index| index == all[2]), "{found:?}");
+        assert!(found.iter().any(|index| index == all[0] || index == all[1]), "{found:?}");
+    }
 
     let Some(db) = database_with_hypopg().await else { return };
     db.sql("CREATE TABLE book (id int, name text, data json)").await;

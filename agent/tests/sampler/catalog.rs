@@ -306,9 +306,9 @@ async fn excluded_tables_stay_visible_but_are_not_to_be_indexed() {
         ..SampleOptions::default()
     };
     let seen = db.try_sample(None, &options).await.unwrap();
-    let may: Vec<(&str, bool)> =
-        seen.tables.iter().map(|table| (table.name.as_str(), table.may_index)).collect();
-    assert_eq!(may, [("one", true), ("two", false), ("other", false)]);
+    let excluded: Vec<(&str, bool)> =
+        seen.tables.iter().map(|table| (table.name.as_str(), table.excluded)).collect();
+    assert_eq!(excluded, [("one", false), ("two", true), ("other", true)]);
     let notes = seen.intake.notes.join("\n");
     assert!(notes.contains("--schema nowhere: there is no table in such a schema"), "{notes}");
     assert!(notes.contains("--exclude-table three: there is no such table"), "{notes}");

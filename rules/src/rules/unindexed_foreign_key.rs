@@ -24,8 +24,9 @@ declare_rule! {
     /// # Silent when
     /// An index covers the key (a partial one only where it leaves out NULLs alone, which reference nothing); the
     /// referencing table is tiny, foreign, excluded, an extension's, or a partition (the partitioned table is looked
-    /// at instead), or it is empty and neither deletes nor joins are known. It is only shown without counted deletes,
-    /// unless a statement gains by it; and on a partitioned table, or one that another role owns.
+    /// at instead), or it is empty and neither deletes nor joins are known. Without counted deletes it is only shown, or
+    /// refused where statements that join along it gain too little; on a partitioned table, or one that another role
+    /// owns, it is only shown.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.
