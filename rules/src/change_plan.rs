@@ -266,7 +266,8 @@ pub fn lint(plan: &ChangePlan) -> Vec<String> {
                 || index.primary
                 || index.exclusion
                 || index.replica_identity
-                || index.clustered;
+                || index.clustered
+                || index.extension_dependent;
             if action.reach == Reach::Act
                 && (keeps || index.constraint.is_some() || !index.required_by.is_empty())
             {

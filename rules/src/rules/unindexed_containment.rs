@@ -24,9 +24,9 @@ declare_rule! {
     ///
     /// # Silent when
     /// No GIN operator class of PostgreSQL itself serves the operator on this type (`<@` on jsonb, ranges, geometry);
-    /// a GIN index whose operator class serves the operators exists; the plan keeps more than a tenth of the table's
-    /// rows; or the table is tiny, foreign, excluded or an extension's. On a partitioned table, or one that another
-    /// role owns, it is only shown.
+    /// a GIN index whose operator class serves the operators exists; the plans keep so many of the table's rows (a twelfth
+    /// or more), or read it so cheaply, that under a tenth of their cost would be saved; or the table is tiny, foreign,
+    /// excluded or an extension's. On a partitioned table, or one that another role owns, it is only shown.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.

@@ -26,9 +26,9 @@ declare_rule! {
     /// # Silent when
     /// Something in the expression is not immutable (what depends on the time zone, say), could raise an error on a
     /// later row (text to number, arithmetic), or is not part of PostgreSQL itself; its values could outgrow a B-tree
-    /// page; a constant in it is not known; an index on the expression exists; more than a fifth of the rows match and
-    /// no LIMIT cuts them; the table is tiny, foreign, excluded or an extension's. On a partitioned table, or one that
-    /// another role owns, it is only shown.
+    /// page; a constant in it is neither known nor guessed with 30 % or more; an index on the expression exists; more
+    /// than a fifth of the rows match and no LIMIT cuts them; the table is tiny, foreign, excluded or an extension's.
+    /// On a partitioned table, or one that another role owns, it is only shown.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; the ANALYZE that follows the build needs none.
@@ -40,7 +40,7 @@ declare_rule! {
     }
 }
 
-/// Probability under which a guessed constant is not worth a line in the report.
+/// Probability under which a guessed constant is not worth an index.
 const PROBABILITY_MIN: f64 = 0.3;
 
 /// Share of the rows from which an index on the expression is not worth its while without a LIMIT.
@@ -116,13 +116,13 @@ impl Case<'_> {
             statement,
             snapshot,
         );
-        if known.is_empty() {
-            let reason = "its constant is not known: no running session was seen with it, and no sampled document \
-                          tells"
-                .to_owned();
-            findings.refusals.push(self.refusal(table, &self.expression.sql, reason));
+        let likely = || known.iter().filter(|known| known.probability >= PROBABILITY_MIN);
+        if likely().next().is_none() {
+            let reason = "its constant is not known: no running session was seen with it, and sampled documents do \
+                          not tell";
+            findings.refusals.push(self.refusal(table, &self.expression.sql, reason.to_owned()));
         }
-        for concrete in known.iter().filter(|concrete| concrete.probability >= PROBABILITY_MIN) {
+        for concrete in likely() {
             findings.merge(self.with_constants(table, concrete, popularity));
         }
         findings

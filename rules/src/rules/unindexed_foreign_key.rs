@@ -22,10 +22,11 @@ declare_rule! {
     /// statements that join along the key are priced like any other.
     ///
     /// # Silent when
-    /// An index covers the key (a partial one does not); the referencing table is tiny, foreign, excluded, an
-    /// extension's, or a partition (the partitioned table is looked at instead). It is only shown without counted
-    /// deletes, unless a statement gains by it; and on a partitioned table, or one that another role owns.
-    /// Without deletes and without joins, an empty table's key is not shown.
+    /// An index covers the key (a partial one only where it leaves out NULLs alone, which reference nothing); the
+    /// referencing table is tiny, foreign, excluded, an extension's, or a partition (the partitioned table is looked
+    /// at instead), or it is empty and neither deletes nor joins are known. Without counted deletes it is only shown, or
+    /// refused where statements that join along it gain too little; on a partitioned table, or one that another role
+    /// owns, it is only shown.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.

@@ -2,7 +2,7 @@
 
 use rules::btree::{candidates, popularity};
 use rules::context::Context;
-use rules::index::Term;
+use rules::index::{IndexDefinition, Term};
 use rules::snapshot::Snapshot;
 use rules::statement::Target;
 use rules::testing::{set_stats, stats, workload};
@@ -27,7 +27,7 @@ fn keys_of(snapshot: &Snapshot, relation: usize) -> Vec<String> {
     };
     candidates(&cx, &workload[0], relation, &popularity(&cx), &columns)
         .iter()
-        .map(|definition| definition.brief())
+        .map(IndexDefinition::brief)
         .collect()
 }
 
@@ -208,4 +208,13 @@ fn groups_follow_the_equality() {
     assert_eq!(keys_of(&snapshot, 0), ["a", "a, b, c"]);
     let four = table(&["SELECT count(*) FROM t GROUP BY a, b, c, d"]);
     assert_eq!(keys_of(&four, 0), Vec::<String>::new(), "too many to be worth it");
+}
+
+#[test]
+fn an_aggregate_gets_an_index_that_holds_all_it_reads() {
+    let of = |text: &str| keys_of(&table(&[text]), 0);
+    let found = of("SELECT b, count(*) FROM t WHERE a > 1 GROUP BY b");
+    assert_eq!(found, ["a", "b", "a, b"]);
+    let found = of("SELECT b, max(c) FROM t WHERE a > 1 GROUP BY b");
+    assert_eq!(found, ["a", "b"], "c would have to be read from the table");
 }

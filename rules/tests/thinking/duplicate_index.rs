@@ -1,7 +1,7 @@
 use rules::snapshot::{Index, Snapshot, TableKind};
 use rules::testing::{index_mut, table_mut};
 
-use crate::seen::{Seen, database, look};
+use crate::seen::{Changes, Seen, database, look};
 
 fn twins() -> Snapshot {
     database(
@@ -45,7 +45,7 @@ fn fires_whatever_the_order_in_which_they_are_listed() {
 
 #[test]
 fn stays_silent_where_anything_in_the_definitions_differs() {
-    let changes: [(&str, fn(&mut Index)); 15] = [
+    let changes: Changes<15> = [
         ("method", |i| i.method = "hash".to_owned()),
         ("another column", |i| i.keys[1].column = Some("id".to_owned())),
         ("an expression", |i| {

@@ -54,6 +54,8 @@ fn each_of_these_alone_keeps_strong_evidence_under_the_gate() {
         Fact::GuessedConstant { probability: 0.3 },
         Fact::ExpressionShare { share: 0.5 },
         Fact::SlowsInserts { share: 0.2 },
+        Fact::BesideDoubtful,
+        Fact::ManyIndexes { indexes: 16 },
         Fact::Unpriced { reason: "no HypoPG".to_owned() },
         Fact::NeededFor { what: "a constraint".to_owned() },
     ] {
@@ -153,6 +155,8 @@ fn fact() -> impl Strategy<Value = Fact> {
         proptest::sample::select(vec![
             Fact::OrderedLimitBesideFilter,
             Fact::NestedLoopOverJoin,
+            Fact::BesideDoubtful,
+            Fact::ManyIndexes { indexes: 16 },
             Fact::NeverAnalyzed,
             Fact::RowSecurity,
             Fact::SeenConstant,

@@ -1,7 +1,7 @@
 use rules::snapshot::{Index, Snapshot, TableKind};
 use rules::testing::{index_mut, table_mut};
 
-use crate::seen::{database, look};
+use crate::seen::{Changes, database, look};
 
 fn prefix() -> Snapshot {
     database(
@@ -52,7 +52,7 @@ fn fires_where_the_longer_one_is_unique_or_holds_the_included_column() {
 
 #[test]
 fn stays_silent_where_the_shorter_one_is_more_than_a_plain_index() {
-    let marks: [(&str, fn(&mut Index)); 9] = [
+    let marks: Changes<9> = [
         ("unique", |i| i.unique = true),
         ("primary", |i| i.primary = true),
         ("exclusion", |i| i.exclusion = true),
@@ -83,7 +83,7 @@ fn stays_silent_where_the_expression_is_the_beginning_of_both() {
 
 #[test]
 fn stays_silent_where_the_longer_one_does_not_serve_all() {
-    let changes: [(&str, fn(&mut Index)); 8] = [
+    let changes: Changes<8> = [
         ("method", |i| i.method = "gist".to_owned()),
         ("direction", |i| i.keys[0].descending = true),
         ("place of NULLs", |i| i.keys[0].nulls_first = true),

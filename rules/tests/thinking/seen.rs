@@ -3,7 +3,7 @@
 use rules::candidate::{Candidate, Change, Findings};
 use rules::context::Context;
 use rules::evidence::Fact;
-use rules::snapshot::Snapshot;
+use rules::snapshot::{Index, Snapshot};
 use rules::testing;
 
 /// A database (see [`testing::snapshot`]) that runs these statements.
@@ -12,6 +12,9 @@ pub(crate) fn database(lines: &str, statements: &[&str]) -> Snapshot {
     snapshot.statements = statements.iter().map(|text| testing::statement(text)).collect();
     snapshot
 }
+
+/// Ways to change an index, each with its name.
+pub(crate) type Changes<const N: usize> = [(&'static str, fn(&mut Index)); N];
 
 /// What a rule found.
 pub(crate) struct Seen {

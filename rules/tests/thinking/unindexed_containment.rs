@@ -1,7 +1,7 @@
 use rules::snapshot::{Index, Snapshot, TableKind};
 use rules::testing::{index_mut, table_mut};
 
-use crate::seen::{Seen, database, look};
+use crate::seen::{Changes, Seen, database, look};
 
 const RULE: &str = "unindexed_containment";
 
@@ -128,7 +128,7 @@ fn refuses_where_a_gin_index_serves_already() {
 
 #[test]
 fn fires_where_the_gin_index_that_exists_serves_not_all_of_it() {
-    let changes: [(&str, fn(&mut Index)); 4] = [
+    let changes: Changes<4> = [
         ("path operators only", |i| {
             "jsonb_path_ops".clone_into(&mut i.keys[0].opclass);
             i.keys[0].opclass_default = false;

@@ -1,5 +1,6 @@
 use rules::evidence::Fact;
-use rules::snapshot::{Snapshot, TableKind, Volatility};
+use rules::snapshot::Volatility::{Immutable, Stable};
+use rules::snapshot::{Snapshot, TableKind};
 use rules::testing::{function, index_mut, set_stats, stats, table_mut};
 
 use crate::seen::{Seen, database, look};
@@ -11,7 +12,6 @@ fn people(index: &str, statements: &[&str]) -> Snapshot {
                  price money, created timestamp, at timestamptz, born date, tags _text) 100000";
     let mut snapshot = database(&format!("{lines}\n{index}"), statements);
     let (plain, zoned) = ("timestamp without time zone", "timestamp with time zone");
-    use Volatility::{Immutable, Stable};
     snapshot.functions = vec![
         function("abs", &["integer"], Immutable),
         function("array_length", &["text[]", "integer"], Immutable),
@@ -106,6 +106,19 @@ fn fires_together_with_the_other_columns_of_the_statement() {
 }
 
 #[test]
+fn fires_where_a_limit_takes_the_first_rows_by_an_expression() {
+    let of = |rest: &str| look(RULE, &people("", &[&format!("SELECT * FROM people {rest}")]));
+    let wanted = ["btree ((lower(email))) on people: act"];
+    assert_eq!(of("ORDER BY lower(email) LIMIT 10").proposed(), wanted);
+    assert_eq!(of("ORDER BY lower(email) DESC LIMIT 10").proposed(), wanted, "read backwards");
+    let filtered = of("WHERE age = 3 ORDER BY lower(email) LIMIT 10").proposed();
+    assert!(filtered.contains(&"btree (age, (lower(email))) on people: act".to_owned()));
+    of("ORDER BY lower(email)").is_silent();
+    of("ORDER BY random() LIMIT 10").is_silent();
+    of("ORDER BY date_trunc('day', at) LIMIT 10").refuses("date_trunc() is not immutable");
+}
+
+#[test]
 fn stays_silent_on_plain_columns_and_what_no_btree_compares() {
     for condition in
         ["email = $1", "lower(email) LIKE '%x'", "lower(email) <> 'x'", "lower(email) IS NULL"]
@@ -168,7 +181,7 @@ fn refuses_functions_that_are_not_part_of_postgresql() {
     seen("slug(email) = $1").refuses("slug() is not PostgreSQL's own");
     seen("nobody_knows(email) = $1").refuses("no built-in nobody_knows() is known");
     let mut snapshot = people("", &["SELECT * FROM people WHERE lower(email) = $1"]);
-    snapshot.functions.push(function("public.lower", &["text"], Volatility::Immutable));
+    snapshot.functions.push(function("public.lower", &["text"], Immutable));
     look(RULE, &snapshot).refuses("lower() is not PostgreSQL's own");
 }
 
@@ -259,6 +272,15 @@ fn guesses_a_constant_that_normalization_took_away_and_says_so() {
         |candidate: &&rules::candidate::Candidate| candidate.facts.contains(&Fact::SeenConstant);
     let known: Vec<_> = found.findings.candidates.iter().filter(seen).collect();
     assert_eq!(crate::seen::line(known[0]), "btree ((metadata ->> 'theme')) on people: act");
+}
+
+#[test]
+fn refuses_a_constant_that_could_be_any_of_many() {
+    let mut snapshot = people("", &["SELECT * FROM people WHERE metadata->>$1 = $2"]);
+    let document = r#"{"a": "1", "b": "2", "c": "3", "d": "4", "e": "5"}"#;
+    set_stats(&mut snapshot, "people.metadata", stats(-0.1, &[(document, 0.1)], &[]));
+    finds_one_percent(&mut snapshot);
+    look(RULE, &snapshot).refuses("its constant is not known");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use rules::snapshot::{ConstraintKind, Index, Snapshot, TableKind};
+use rules::snapshot::{Index, Snapshot, TableKind};
 use rules::testing::{index_mut, set_stats, stats, table_mut};
 
 use crate::seen::{database, look};
@@ -112,16 +112,30 @@ fn stays_silent_where_an_index_covers_the_key() {
     assert_eq!(covered("user_id", |i| i.keys[0].nulls_first = true), NOTHING);
 }
 
+#[test]
+fn stays_silent_where_a_partial_index_leaves_out_nulls_alone() {
+    let partial = |predicate: &str| {
+        let predicate = predicate.to_owned();
+        covered("user_id", |i| i.predicate = Some(predicate))
+    };
+    assert_eq!(partial("(user_id IS NOT NULL)"), NOTHING);
+    assert_eq!(partial("(status IS NOT NULL)"), SHOWN, "another column");
+    assert_eq!(partial("((user_id IS NOT NULL) AND (status = 'open'::text))"), SHOWN);
+    assert_eq!(partial("(user_id IS NULL)"), SHOWN);
+    let mut snapshot = composite("index i on lines(number, shop)");
+    index_mut(&mut snapshot, "i").predicate = Some("(shop IS NOT NULL)".to_owned());
+    look(RULE, &snapshot).is_silent();
+}
+
 /// `lines` has two columns that reference two columns of `users`.
 fn composite(index: &str) -> Snapshot {
     let mut snapshot = orders(&format!(
         "lines(id int8 pk, shop int8, number int8, price numeric) 500000\n{index}"
     ));
-    let parent = snapshot.table_named("public", "orders").unwrap().oid;
-    let mut key = snapshot.table_named("public", "orders").unwrap().constraints[0].clone();
-    key.kind = ConstraintKind::Foreign;
-    key.name = "lines_fkey".to_owned();
-    (key.columns, key.references) = (vec!["number".to_owned(), "shop".to_owned()], Some(parent));
+    let parent = table_mut(&mut snapshot, "orders");
+    let mut key = parent.constraints[0].clone();
+    key.references = Some(parent.oid);
+    key.columns = vec!["number".to_owned(), "shop".to_owned()];
     table_mut(&mut snapshot, "lines").constraints.push(key);
     table_mut(&mut snapshot, "orders").constraints.clear();
     snapshot
@@ -165,6 +179,25 @@ fn stays_silent_on_partitions_and_excluded_tables() {
     let mut snapshot = orders("");
     table_mut(&mut snapshot, "orders").excluded = true;
     look(RULE, &snapshot).is_silent();
+}
+
+#[test]
+fn stays_silent_on_an_empty_table_unless_deletes_or_joins_are_known() {
+    let empty = |mut snapshot: Snapshot| {
+        let table = table_mut(&mut snapshot, "orders");
+        (table.rows, table.pages) = (None, 0);
+        snapshot
+    };
+    look(RULE, &empty(orders(""))).is_silent();
+    let acts = ["btree (user_id) on orders: act"];
+    assert_eq!(look(RULE, &empty(with_deletes(orders(""), 5))).proposed(), acts);
+    let mut joined = empty(orders(""));
+    let text = "SELECT * FROM users u JOIN orders o ON o.user_id = u.id";
+    joined.statements.push(rules::testing::statement(text));
+    assert_eq!(look(RULE, &joined).proposed(), acts);
+    let mut partitioned = empty(orders(""));
+    table_mut(&mut partitioned, "orders").kind = TableKind::Partitioned;
+    assert_eq!(look(RULE, &partitioned).proposed(), SHOWN);
 }
 
 #[test]

@@ -2,7 +2,7 @@ use rules::evidence::Fact;
 use rules::snapshot::{Index, Snapshot, Table, TableKind};
 use rules::testing::{index_mut, set_stats, stats, table_mut};
 
-use crate::seen::{Seen, database, look};
+use crate::seen::{Changes, Seen, database, look};
 
 const RULE: &str = "unserved_predicate";
 
@@ -49,7 +49,7 @@ fn fires_on_filters_joins_and_orders() {
 
 #[test]
 fn fires_where_the_index_that_exists_is_of_another_kind() {
-    let changes: [(&str, fn(&mut Index)); 9] = [
+    let changes: Changes<9> = [
         ("invalid", |i| i.valid = false),
         ("not ready", |i| i.ready = false),
         ("being dropped", |i| i.live = false),
