@@ -2,7 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// What the relay does beside passing everything on.
 #[derive(Clone, Copy)]
@@ -11,6 +13,8 @@ pub(super) enum Manner {
     Replaces(&'static str, &'static str),
     /// Breaks the connection when the client says this.
     BreaksAt(&'static str),
+    /// Keeps from the server what the client says from here on, and raises the flag.
+    HoldsAt(&'static str, &'static AtomicBool),
     /// Takes connections and never answers.
     Silent,
 }
@@ -44,12 +48,22 @@ fn serve(mut client: TcpStream, port: u16, manner: Manner) -> Option<()> {
         });
     });
     pass(client, server, |bytes| match manner {
-        Manner::BreaksAt(word) => {
-            !bytes.windows(word.len()).any(|window| window == word.as_bytes())
+        Manner::BreaksAt(word) => !says(bytes, word),
+        Manner::HoldsAt(word, held) => {
+            if says(bytes, word) {
+                held.store(true, Ordering::Release);
+                // The server's end closes both connections meanwhile.
+                thread::sleep(Duration::from_mins(1));
+            }
+            true
         }
         _ => true,
     });
     Some(())
+}
+
+fn says(bytes: &[u8], word: &str) -> bool {
+    bytes.windows(word.len()).any(|window| window == word.as_bytes())
 }
 
 fn replace(bytes: &mut [u8], old: &[u8], new: &[u8]) {
