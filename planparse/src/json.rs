@@ -10,7 +10,7 @@ use std::mem;
 use serde_json::{Map, Value};
 
 use crate::raw::{self, Fields, RawNode, RawPlan};
-use crate::{ParseError, Problem};
+use crate::{Format, ParseError, Problem};
 
 /// The deepest nesting of brackets that are not of plan nodes; the limit of `serde_json`, so that they can be dropped and printed safely.
 const MAX_VALUE_DEPTH: usize = 100;
@@ -88,7 +88,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(text: &'a str) -> Self {
-        let current = RawPlan::default();
+        let current = RawPlan::new(Format::Json, 1);
         Self {
             text,
             at: 0,
@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
         let key = self.key.take();
         let frame = match self.stack.last() {
             None | Some((Frame::Results, _)) => {
-                self.current = RawPlan::default();
+                self.current = RawPlan::new(Format::Json, self.line_of(self.at));
                 Frame::Result
             }
             Some((Frame::Result, _))
@@ -257,7 +257,7 @@ impl<'a> Reader<'a> {
     }
 
     fn close_result(&mut self) {
-        let plan = mem::take(&mut self.current);
+        let plan = mem::replace(&mut self.current, RawPlan::new(Format::Json, 1));
         if plan.nodes.is_empty() {
             let keys = plan.fields.iter().map(|(key, _)| key.as_str());
             self.found.get_or_insert_with(|| raw::describe_object(keys));
@@ -305,12 +305,17 @@ impl<'a> Reader<'a> {
             self.value_depth -= 1;
             self.attach(key, Value::Array(elements));
         }
-        self.lines.0 += self.text[self.lines.1..start].matches('\n').count();
-        self.lines.1 = start;
-        let line = 1 + self.lines.0;
+        let line = self.line_of(start);
         self.stack.push((Frame::Bare { line, fields: Fields::new() }, None));
         self.key = Some(string);
         self.colon()
+    }
+
+    /// Returns the line of a place that is not before one asked for earlier.
+    fn line_of(&mut self, at: usize) -> usize {
+        self.lines.0 += self.text[self.lines.1..at].matches('\n').count();
+        self.lines.1 = at;
+        1 + self.lines.0
     }
 
     fn colon(&mut self) -> Result<Expect, ParseError> {

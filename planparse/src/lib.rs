@@ -29,6 +29,7 @@ mod operator;
 mod plan;
 mod problem;
 mod raw;
+mod reading;
 mod summary;
 #[cfg(test)]
 mod testing;
@@ -42,17 +43,9 @@ pub use operator::{Actual, Buffers, Operator, Wal, Worker};
 pub use petgraph;
 pub use plan::{Jit, Plan, Relation, Serialization, Trigger};
 pub use problem::{ParseError, Problem};
+pub use reading::{Format, Note, Parsed, Reading, read};
 pub use summary::summary;
 pub use tree::{Link, OperatorId};
-
-/// One EXPLAIN result that was read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parsed {
-    /// The plan.
-    pub plan: Plan,
-    /// What was printed but not understood, and what was repaired; empty for the output of `PostgreSQL` 10 to 18.
-    pub problems: Vec<Problem>,
-}
 
 /// Reads one or several results of `EXPLAIN (FORMAT JSON)`, in the order in which they stand in `text`.
 ///

@@ -86,7 +86,7 @@ pub(crate) fn lower(raw: RawPlan) -> Parsed {
     }
     link_ctes(&mut tree, &mut problems);
     let plan = lower_result(tree, raw.fields, &mut problems);
-    Parsed { plan, problems }
+    Parsed { plan, format: raw.format, line: raw.line, problems }
 }
 
 fn lower_result(tree: Tree, fields: Fields, problems: &mut Vec<Problem>) -> Plan {

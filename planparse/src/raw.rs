@@ -5,14 +5,18 @@
 
 use serde_json::Value;
 
-use crate::{ParseError, Problem};
+use crate::{Format, ParseError, Problem};
 
 /// Keys and values in the order in which they were printed; a key may stand there twice (`Workers`, up to version 12).
 pub(crate) type Fields = Vec<(String, Value)>;
 
 /// One EXPLAIN result.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RawPlan {
+    /// In which form it was printed.
+    pub(crate) format: Format,
+    /// The line on which it begins, from 1.
+    pub(crate) line: usize,
     /// What stands beside `Plan`.
     pub(crate) fields: Fields,
     /// The nodes in pre-order: the root first, children in printed order.
@@ -31,6 +35,11 @@ pub(crate) struct RawNode {
 }
 
 impl RawPlan {
+    /// Returns a plan without nodes.
+    pub(crate) fn new(format: Format, line: usize) -> Self {
+        Self { format, line, fields: Fields::new(), nodes: Vec::new(), problems: Vec::new() }
+    }
+
     /// Tells whether there is a root node that says what it is.
     pub(crate) fn has_root(&self) -> bool {
         self.nodes.first().is_some_and(|root| root.fields.iter().any(|(key, _)| key == "Node Type"))
@@ -68,7 +77,7 @@ pub(crate) fn from_value(value: &Value) -> Result<RawPlan, ParseError> {
     let beside = object.iter().filter(|(key, _)| key.as_str() != "Plan");
     let mut plan = RawPlan {
         fields: beside.map(|(key, value)| (key.clone(), value.clone())).collect(),
-        ..RawPlan::default()
+        ..RawPlan::new(Format::Json, 1)
     };
     let mut open = vec![(None, root)];
     while let Some((parent, object)) = open.pop() {
