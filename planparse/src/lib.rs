@@ -19,6 +19,7 @@
 mod attribution;
 mod costs;
 mod display;
+mod findings;
 mod json;
 mod keys;
 mod kind;
@@ -37,6 +38,7 @@ mod times;
 mod tree;
 
 pub use display::tree;
+pub use findings::{Finding, Meta, PATTERNS, Pattern, Stake, findings};
 pub use kind::OperatorKind;
 pub use metrics::Metrics;
 pub use operator::{Actual, Buffers, Operator, Wal, Worker};

@@ -1,0 +1,165 @@
+use super::context::{FEW_ROWS, Text, Unit, percent, rows};
+use super::pattern::{Pattern, declare_pattern};
+use super::{Context, Finding};
+use crate::display::{decimal, shown};
+use crate::{Operator, OperatorId, OperatorKind};
+
+/// Of ten rows read, at most one is kept: an index that finds rows one by one is worth its random reads from
+/// about there on (`random_page_cost` 4 against `seq_page_cost` 1, and a few rows to the page).
+const DISCARDED_SHARE: f64 = 0.9;
+
+/// Where nothing was run: cost per row returned. The widest rows fill a page each, which costs 1 (`seq_page_cost`)
+/// and a few hundredths for the row and its filter; so most pages give no row at all.
+const COST_PER_ROW: f64 = 5.0;
+
+declare_pattern! {
+    /// A sequential scan that reads a table and discards most of its rows by a filter.
+    ///
+    /// # Why
+    /// Every row is read and compared for the few that are wanted; the time grows with the table, not with the result.
+    ///
+    /// # Fires when
+    /// The filter discards 90 % of the rows or more, and 1,000 or more over all loops and workers. In a plan that was not
+    /// run: when the scan costs 5 or more for each row that it is expected to return, which is more than one page a row.
+    ///
+    /// # Silent when
+    /// Fewer rows are discarded; the filter asks a SubPlan, which no index on this table serves; the scan was never run.
+    ///
+    /// # What to do
+    /// Index the columns of the filter; an expression or a pattern with a leading `%` takes an index of its own kind.
+    DiscardingScan {
+        id: "discarding_scan",
+        summary: "sequential scan that discards most of its rows",
+    }
+}
+
+impl Pattern for DiscardingScan {
+    fn find(&self, cx: &Context<'_>) -> Vec<Finding> {
+        cx.operators().filter_map(|(id, operator, _)| of(self, cx, id, operator)).collect()
+    }
+}
+
+fn of(
+    pattern: &DiscardingScan,
+    cx: &Context<'_>,
+    id: OperatorId,
+    operator: &Operator,
+) -> Option<Finding> {
+    let filter = operator.filter.as_deref()?;
+    if operator.kind != OperatorKind::SeqScan || filter.contains("SubPlan ") {
+        return None;
+    }
+    let name = cx.name(id);
+    let what = match operator.actual {
+        Some(actual) => {
+            let discarded = operator.rows_removed_by_filter? * actual.loops;
+            let read = discarded + cx.metrics(id).rows?;
+            if discarded < FEW_ROWS || discarded < DISCARDED_SHARE * read {
+                return None;
+            }
+            let again = match actual.loops {
+                // Workers share one reading.
+                loops if loops > 1.0 && !operator.parallel_aware => {
+                    format!(" in {} loops", decimal(loops, 0))
+                }
+                _ => String::new(),
+            };
+            format!(
+                "{name} reads {}{again} and discards {} of them by {}.",
+                rows(read),
+                percent(discarded / read),
+                shown(filter)
+            )
+        }
+        None if cx.unit == Unit::Cost
+            && operator.total_cost >= COST_PER_ROW * operator.rows.max(1.0) =>
+        {
+            format!(
+                "{name} reads the whole table for {} by {}.",
+                rows(operator.rows.max(1.0)),
+                shown(filter)
+            )
+        }
+        None => return None,
+    };
+    let advice = advice(filter, operator.relation.as_deref());
+    let why = "Every row is read and compared, whatever comes of it.".to_owned();
+    cx.finding(pattern.meta(), Some(id), cx.own(id), Text { what, why, advice })
+}
+
+/// What would serve the condition, as far as its printed form tells.
+pub(super) fn advice(filter: &str, relation: Option<&str>) -> String {
+    let table = relation.map(|relation| format!(" of {}", shown(relation))).unwrap_or_default();
+    if filter.contains("~~* '") || filter.contains("~~ '%") {
+        return format!(
+            "Create a trigram index (GIN with gin_trgm_ops) on the column{table} that is searched for a pattern."
+        );
+    }
+    format!(
+        "Create an index on the columns{table} that the filter compares, or on the expression where it compares one; \
+         `pgwright optimize` proves which."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{but, exact, fires, silent};
+    use crate::testing::node;
+
+    #[test]
+    fn fires_on_few_of_many() {
+        let keys = json!({"Relation Name": "orders", "Filter": "(customer = 7)", "Rows Removed by Filter": 9990});
+        let scan = node("Seq Scan", "Outer", exact(80.0, 10.0, 1.0, keys), &[]);
+        let finding = fires("discarding_scan", &scan);
+        assert_eq!(
+            finding.what,
+            "Seq Scan on orders reads 10,000 rows and discards 99.9 % of them by (customer = 7)."
+        );
+        assert!(
+            finding.why.ends_with("At stake is 100 % of the time: 80.0 ms of 80.0 ms."),
+            "{}",
+            finding.why
+        );
+        assert!(finding.advice.contains("of orders"));
+        silent("discarding_scan", &but(&scan, "Rows Removed by Filter", json!(80)));
+        silent("discarding_scan", &but(&scan, "Actual Rows", json!(2000)));
+        silent("discarding_scan", &but(&scan, "Actual Total Time", json!(0.9)));
+        silent("discarding_scan", &but(&scan, "Actual Loops", json!(0)));
+        silent("discarding_scan", &but(&scan, "Filter", json!("(NOT (SubPlan 1))")));
+    }
+
+    #[test]
+    fn loops_count_but_workers_share_one_reading() {
+        let keys =
+            json!({"Filter": "(a ~~* '%x%'::text)", "Rows Removed by Filter": 500, "Alias": "t"});
+        let scan = node("Seq Scan", "Inner", exact(1.0, 1.0, 100.0, keys), &[]);
+        let outer = node("Result", "Outer", exact(1.0, 100.0, 1.0, json!({})), &[]);
+        let join = node(
+            "Nested Loop",
+            "Outer",
+            exact(110.0, 100.0, 1.0, json!({})),
+            &[outer.clone(), scan.clone()],
+        );
+        let finding = fires("discarding_scan", &join);
+        assert!(finding.what.contains("50,100 rows in 100 loops"), "{}", finding.what);
+        assert!(finding.advice.contains("trigram"));
+        let parallel = but(&scan, "Parallel Aware", json!(true));
+        let join =
+            node("Nested Loop", "Outer", exact(110.0, 100.0, 1.0, json!({})), &[outer, parallel]);
+        assert!(!fires("discarding_scan", &join).what.contains("loops"));
+    }
+
+    #[test]
+    fn a_plan_that_was_not_run_is_judged_by_cost_per_row() {
+        let scan =
+            json!({"Filter": "(a = 1)", "Total Cost": 20_000.0, "Plan Rows": 10, "Alias": "t"});
+        let scan = node("Seq Scan", "Outer", scan, &[]);
+        let finding = fires("discarding_scan", &scan);
+        assert_eq!(finding.what, "Seq Scan on t reads the whole table for 10 rows by (a = 1).");
+        assert_eq!(finding.stake.cost, Some(20_000.0));
+        silent("discarding_scan", &but(&scan, "Plan Rows", json!(100_000)));
+        silent("discarding_scan", &but(&scan, "Total Cost", json!(90.0)));
+    }
+}
