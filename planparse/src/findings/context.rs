@@ -121,6 +121,16 @@ impl<'a> Context<'a> {
         children.filter(|child| self.is_input(*child)).collect()
     }
 
+    /// Whether an operator reads the server's own catalog, on which no user can create an index.
+    pub(super) fn reads_catalog(&self, id: OperatorId) -> bool {
+        let operator = self.operator(id);
+        let relation = operator.relation.as_deref().unwrap_or_default();
+        match operator.schema.as_deref() {
+            Some(schema) => matches!(schema, "pg_catalog" | "pg_toast"),
+            None => relation.starts_with("pg_"),
+        }
+    }
+
     /// Whether the statement changes or locks no row that EXPLAIN shows.
     pub(super) fn reads_only(&self) -> bool {
         let writes = |operator: &Operator| {

@@ -45,10 +45,10 @@ fn of(pattern: &DearTrigger, cx: &Context<'_>, trigger: &Trigger) -> Option<Find
     }
     let call = total / trigger.calls.max(1.0);
     let what = format!(
-        "{} takes {} in {} calls, {} each.",
+        "{} takes {} in {}, {} each.",
         trigger_label(trigger),
         milliseconds(total),
-        decimal(trigger.calls, 0),
+        calls(trigger.calls),
         milliseconds(call)
     );
     let why = "Triggers run after the plan, row by row; no operator shows their time.".to_owned();
@@ -77,6 +77,11 @@ fn of(pattern: &DearTrigger, cx: &Context<'_>, trigger: &Trigger) -> Option<Find
         (None, _) => "See what its function does for each row; a trigger for each statement, with transition tables, does it once.".to_owned(),
     };
     cx.finding(pattern.meta(), None, total, Text { what, why, advice })
+}
+
+fn calls(number: f64) -> String {
+    let number = decimal(number, 0);
+    if number == "1" { "1 call".to_owned() } else { format!("{number} calls") }
 }
 
 #[cfg(test)]

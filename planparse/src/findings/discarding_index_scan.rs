@@ -20,7 +20,7 @@ declare_pattern! {
     /// bitmap heap scan keeps, or more.
     ///
     /// # Silent when
-    /// Fewer rows are discarded; the filter asks a SubPlan; the scan walks an index for the sake of its order, which is
+    /// Fewer rows are discarded; the filter asks a SubPlan; the table is of the server's own catalog; the scan walks an index for the sake of its order, which is
     /// `ordered_walk`; the bitmap went lossy, which is `lossy_bitmap`; the plan was not run and it is no bitmap
     /// scan, since nothing then tells what the index finds.
     ///
@@ -54,7 +54,8 @@ fn of(
     );
     let lossy = operator.lossy_heap_blocks.unwrap_or(0) > 0;
     let filter = operator.filter.as_deref();
-    if !indexed || filter.is_some_and(|filter| filter.contains("SubPlan ")) {
+    if !indexed || cx.reads_catalog(id) || filter.is_some_and(|filter| filter.contains("SubPlan "))
+    {
         return None;
     }
     let recheck = operator.rows_removed_by_index_recheck.filter(|_| !lossy).unwrap_or(0.0);

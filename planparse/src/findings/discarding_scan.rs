@@ -23,7 +23,8 @@ declare_pattern! {
     /// run: when the scan costs 5 or more for each row that it is expected to return, which is more than one page a row.
     ///
     /// # Silent when
-    /// Fewer rows are discarded; the filter asks a SubPlan, which no index on this table serves; the scan was never run.
+    /// Fewer rows are discarded; the filter asks a SubPlan or the row's place (`ctid`), which no index serves; the table is of
+    /// the server's own catalog; the scan was never run.
     ///
     /// # What to do
     /// Index the columns of the filter; an expression or a pattern with a leading `%` takes an index of its own kind.
@@ -46,7 +47,8 @@ fn of(
     operator: &Operator,
 ) -> Option<Finding> {
     let filter = operator.filter.as_deref()?;
-    if operator.kind != OperatorKind::SeqScan || filter.contains("SubPlan ") {
+    let unserved = filter.contains("SubPlan ") || filter.contains("ctid") || cx.reads_catalog(id);
+    if operator.kind != OperatorKind::SeqScan || unserved {
         return None;
     }
     let name = cx.name(id);
@@ -128,6 +130,8 @@ mod tests {
         silent("discarding_scan", &but(&scan, "Actual Total Time", json!(0.9)));
         silent("discarding_scan", &but(&scan, "Actual Loops", json!(0)));
         silent("discarding_scan", &but(&scan, "Filter", json!("(NOT (SubPlan 1))")));
+        silent("discarding_scan", &but(&scan, "Filter", json!("(ctid < '(10,0)'::tid)")));
+        silent("discarding_scan", &but(&scan, "Relation Name", json!("pg_attribute")));
     }
 
     #[test]

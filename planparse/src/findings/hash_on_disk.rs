@@ -1,7 +1,7 @@
 use super::context::{ESTIMATE_ERROR, Text};
 use super::pattern::{Pattern, declare_pattern};
 use super::{Context, Finding, memory};
-use crate::display::decimal;
+use crate::display::{decimal, kilobytes};
 use crate::{Operator, OperatorId, OperatorKind};
 
 declare_pattern! {
@@ -44,8 +44,16 @@ fn of(
     }
     let planned = operator.original_hash_batches.filter(|planned| *planned < batches);
     let planned = planned.map(|planned| format!(", {planned} planned")).unwrap_or_default();
-    let what =
-        format!("{} is built in {} batches{planned}.", cx.name(id), decimal(batches as f64, 0));
+    let join = cx.plan.parent(id);
+    let spilled = |id| cx.metrics(id).spilled_kb.unwrap_or(0);
+    let size = Some(spilled(id).saturating_add(join.map_or(0, spilled))).filter(|kb| *kb > 0);
+    let size =
+        size.map(|kb| format!(", with {} of temporary files", kilobytes(kb))).unwrap_or_default();
+    let what = format!(
+        "{} is built in {} batches{planned}{size}.",
+        cx.name(id),
+        decimal(batches as f64, 0)
+    );
     // A shared hash table may take what all of its processes may, so that each has its own rows to bear.
     let hold = memory::hash_setting(cx.plan, memory::to_hash(actual.rows, operator.width));
     let more = actual.rows >= ESTIMATE_ERROR * operator.rows.max(1.0);
@@ -61,8 +69,8 @@ fn of(
     let advice = advice.replacen("work_mem", "A work_mem", usize::from(!more));
     let why =
         "Rows of both sides of the join are written to temporary files and read back.".to_owned();
-    let join = cx.plan.parent(id).map_or(0.0, |join| cx.own(join));
-    cx.finding(pattern.meta(), Some(id), cx.own(id) + join, Text { what, why, advice })
+    let at_stake = cx.own(id) + join.map_or(0.0, |join| cx.own(join));
+    cx.finding(pattern.meta(), Some(id), at_stake, Text { what, why, advice })
 }
 
 #[cfg(test)]

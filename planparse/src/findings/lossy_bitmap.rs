@@ -17,7 +17,7 @@ declare_pattern! {
     /// 10 % or more of the blocks of a Bitmap Heap Scan are lossy.
     ///
     /// # Silent when
-    /// Fewer are; the statement was not run.
+    /// Fewer are; all are, as with BRIN, which knows no rows; the statement was not run.
     ///
     /// # What to do
     /// Raise `work_mem` to 64 bytes for each block (`tbm_calculate_entries()` in `tidbitmap.c`), or let an index find fewer rows.
@@ -41,7 +41,10 @@ fn of(
 ) -> Option<Finding> {
     // Of a parallel scan, up to version 17, these are the leader's only.
     let lossy = operator.lossy_heap_blocks.filter(|blocks| *blocks > 0)? as f64;
-    let blocks = lossy + operator.exact_heap_blocks.unwrap_or(0) as f64;
+    // An index that knows blocks only (BRIN) is lossy throughout, however much memory there is; a bitmap that outgrew
+    // it keeps about half of its entries exact.
+    let exact = operator.exact_heap_blocks.filter(|blocks| *blocks > 0)? as f64;
+    let blocks = lossy + exact;
     if lossy < LOSSY_SHARE * blocks {
         return None;
     }
@@ -83,5 +86,6 @@ mod tests {
         assert!(finding.advice.starts_with("A work_mem of 7.0 MB or more"), "{}", finding.advice);
         silent(ID, &but(&scan, "Lossy Heap Blocks", json!(100)));
         silent(ID, &but(&scan, "Lossy Heap Blocks", json!(0)));
+        silent(ID, &but(&scan, "Exact Heap Blocks", json!(0)));
     }
 }

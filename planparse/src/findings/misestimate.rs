@@ -18,14 +18,14 @@ declare_pattern! {
     ///
     /// # Fires when
     /// Estimated and actual rows per loop differ by ten times or more, on 1,000 rows or more over all loops, and no input of the
-    /// operator is wrong in the same direction. At stake are the operators chosen by the wrong number: itself, those above
-    /// it as far as they are wrong in the same direction and one more, and what a nested loop above repeats. At
-    /// most three are told, the dearest.
+    /// operator is wrong in the same direction. At stake are the operators chosen by the wrong number: the scan of a table itself,
+    /// and joins, sorts, hashes and aggregates above it as far as they are wrong in the same direction and one more,
+    /// with what a nested loop repeats. At most three are told, the dearest.
     ///
     /// # Silent when
     /// An operator was stopped early (by a LIMIT, a semi-join, a merge join at its end) and gave fewer rows than
     /// expected; the inner side of a merge join gave more, since rows that it goes back to are counted again; it is a
-    /// function scan, which is `function_estimate`; the statement was not run.
+    /// function scan, which is `function_estimate`; nothing stands above a join or aggregate that was chosen by its rows; the statement was not run.
     ///
     /// # What to do
     /// ANALYZE; where several columns of one table are compared, extended statistics; where an expression is, statistics
@@ -41,7 +41,7 @@ impl Pattern for Misestimate {
         let origins = origins(cx);
         let begins: BTreeSet<OperatorId> = cx
             .operators()
-            .filter(|(id, ..)| is_wrong(cx, *id))
+            .filter(|(id, operator, _)| !in_bitmap(operator.kind) && is_wrong(cx, *id))
             .map(|(id, ..)| through_ctes(cx, &origins, id))
             .filter(|id| !is_function(cx, *id))
             .collect();
@@ -84,7 +84,8 @@ fn origins(cx: &Context<'_>) -> Vec<OperatorId> {
     let mut worst = vec![1.0; origins.len()];
     for place in (0..origins.len()).rev() {
         let id = OperatorId::from(place);
-        let Some(above) = cx.plan.parent(id).filter(|_| cx.is_input(id)) else { continue };
+        let data = cx.is_input(id) && !in_bitmap(cx.operator(id).kind);
+        let Some(above) = cx.plan.parent(id).filter(|_| data) else { continue };
         let (Some(here), Some(there)) = (errors[place], errors[above.index()]) else { continue };
         let times = here.max(1.0 / here);
         if (here > 1.0) == (there > 1.0) && times > worst[above.index()] {
@@ -112,22 +113,46 @@ pub(super) fn is_function(cx: &Context<'_>, id: OperatorId) -> bool {
     matches!(cx.operator(id).kind, OperatorKind::FunctionScan | OperatorKind::TableFunctionScan)
 }
 
+/// What builds the bitmap of a bitmap heap scan; it is told of that scan, which knows the table.
+fn in_bitmap(kind: OperatorKind) -> bool {
+    matches!(kind, OperatorKind::BitmapIndexScan | OperatorKind::BitmapAnd | OperatorKind::BitmapOr)
+}
+
 /// What the operators have that were chosen by a wrong number.
 pub(super) fn chosen_by(cx: &Context<'_>, begin: OperatorId) -> f64 {
     let more = error(cx, begin).is_none_or(|error| error > 1.0);
-    let mut sum = cx.own(begin);
+    // How a table is read is chosen by the rows that a condition is expected to leave; how a join or aggregate works,
+    // by the rows of its inputs.
+    let operator = cx.operator(begin);
+    let conditions = [&operator.filter, &operator.index_cond, &operator.recheck_cond];
+    let reads = operator.relation.is_some() && conditions.iter().any(|it| it.is_some());
+    let mut sum = if reads { cx.below(begin) } else { 0.0 };
     let mut here = begin;
     let mut wrong = true;
     while let Some(above) = cx.plan.parent(here).filter(|_| wrong && cx.is_input(here)) {
-        sum += cx.own(above);
-        if cx.operator(above).kind == OperatorKind::NestedLoop && cx.plan.outer(above) == Some(here)
-        {
+        let kind = cx.operator(above).kind;
+        if is_chosen_by_rows(kind) {
+            sum += cx.own(above);
+        }
+        if kind == OperatorKind::NestedLoop && cx.plan.outer(above) == Some(here) {
             sum += cx.plan.inner(above).map_or(0.0, |inner| cx.below(inner));
         }
         wrong = error(cx, above).is_some_and(|error| (error > 1.0) == more);
         here = above;
     }
     sum
+}
+
+/// Whether it is there, and in this form, because of how many rows its inputs were expected to give.
+fn is_chosen_by_rows(kind: OperatorKind) -> bool {
+    use OperatorKind as K;
+    kind.is_join()
+        || kind.is_gather()
+        || matches!(
+            kind,
+            K::Sort | K::IncrementalSort | K::Hash | K::Aggregate | K::Group | K::Unique
+        )
+        || matches!(kind, K::SetOp | K::Materialize | K::Memoize)
 }
 
 /// `Seq Scan on t returns 200 times more rows than estimated: 20,000 instead of 100`, per loop.
