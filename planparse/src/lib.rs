@@ -18,6 +18,7 @@
 
 mod attribution;
 mod costs;
+mod diff;
 mod display;
 mod findings;
 mod json;
@@ -37,6 +38,7 @@ mod testing;
 mod times;
 mod tree;
 
+pub use diff::{Change, Diff, Figures, JoinChange, OperatorChange, ScanChange, diff};
 pub use display::tree;
 pub use findings::{Finding, Meta, PATTERNS, Pattern, Stake, findings};
 pub use kind::OperatorKind;
