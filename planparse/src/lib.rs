@@ -39,7 +39,7 @@ mod times;
 mod tree;
 
 pub use diff::{Change, Diff, Figures, JoinChange, OperatorChange, ScanChange, diff};
-pub use display::tree;
+pub use display::{details, label, tree};
 pub use findings::{Finding, Meta, PATTERNS, Pattern, Stake, findings};
 pub use kind::OperatorKind;
 pub use metrics::Metrics;
