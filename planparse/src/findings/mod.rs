@@ -82,7 +82,7 @@ pub struct Finding {
 /// it was run with BUFFERS, else the planner's cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Stake {
-    /// Part of the whole, above 0 and up to 1. Findings are ranked by it.
+    /// Part of the whole, above 0 and up to 1. Findings are ranked by it, in steps of a tenth.
     pub share: f64,
     /// Milliseconds on the clock.
     pub ms: Option<f64>,
@@ -92,7 +92,8 @@ pub struct Stake {
     pub cost: Option<f64>,
 }
 
-/// Returns what is wrong with a plan, the dearest first.
+/// Returns what is wrong with a plan, the dearest first; of those within the same tenth of the whole, in the order of
+/// [`PATTERNS`] and then of the plan.
 ///
 /// A plan that was run with timing is judged by time, one that was run with BUFFERS but without timing by blocks, any
 /// other by the planner's cost. What takes less than 1 % of the whole is not worth a person's time, nor is what takes
@@ -112,8 +113,9 @@ pub struct Stake {
 pub fn findings(plan: &Plan) -> Vec<Finding> {
     let cx = Context::new(plan);
     let mut found: Vec<Finding> = PATTERNS.iter().flat_map(|pattern| pattern.find(&cx)).collect();
-    // Stable: of equals, the first of the reference page.
-    found.sort_by(|a, b| b.stake.share.total_cmp(&a.stake.share));
+    // A pattern that was seen comes before one of about the same weight that is only inferred, as the page has them.
+    let tenth = |finding: &Finding| (finding.stake.share * 10.0).floor().min(9.0);
+    found.sort_by(|a, b| tenth(b).total_cmp(&tenth(a)));
     found
 }
 
