@@ -17,8 +17,10 @@
 //! ```
 
 mod attribution;
+mod builder;
 mod costs;
 mod display;
+mod input;
 mod json;
 mod keys;
 mod kind;
@@ -31,10 +33,13 @@ mod problem;
 mod raw;
 mod reading;
 mod summary;
+mod text;
 #[cfg(test)]
 mod testing;
 mod times;
 mod tree;
+mod xml;
+mod yaml;
 
 pub use display::tree;
 pub use kind::OperatorKind;
