@@ -54,6 +54,8 @@ const KEPT_KEYS: &[(&str, Kept)] = &[
     ("Table Function Call", Kept::Text),
     ("Table Function Name", Kept::Text),
     ("Target Tables", Kept::Any),
+    ("Task Count", Kept::Number),
+    ("Tasks Shown", Kept::Text),
     ("Tuples Deleted", Kept::Number),
     ("Tuples Inserted", Kept::Number),
     ("Tuples Skipped", Kept::Number),
@@ -177,6 +179,10 @@ pub(crate) fn lower(raw: RawPlan<'_>) -> Parsed {
                 }
                 taken
             });
+            // Up to version 13 the input of a ModifyTable was a member, even where it was the only one.
+            let first = !has_outer[parent.index()];
+            let only = tree.operator(parent).kind == OperatorKind::ModifyTable && first;
+            let link = if only && link == Link::Member { Link::Outer } else { link };
             has_outer[parent.index()] |= link == Link::Outer;
             (parent, link)
         });
@@ -201,7 +207,7 @@ fn lower_result(tree: Tree, fields: Fields<'_>, problems: &mut Vec<Problem>) -> 
         execution_ms: keys.number("Execution Time").or_else(|| keys.number("Total Runtime")),
         settings: keys.take("Settings", "an object of texts", text_map).unwrap_or_default(),
         query_text: keys.text("Query Text"),
-        query_identifier: keys.take("Query Identifier", "a whole number", Value::as_i64),
+        query_identifier: keys.take("Query Identifier", "a whole number", whole),
         triggers: Vec::new(),
         jit: None,
         planning_buffers: None,
@@ -237,6 +243,11 @@ fn lower_result(tree: Tree, fields: Fields<'_>, problems: &mut Vec<Problem>) -> 
     });
     plan.jit = jit.map(|fields| lower_jit(fields, problems));
     plan
+}
+
+/// Reads a whole number, also one that stands as a text.
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 fn lower_trigger(fields: serde_json::Map<String, Value>, problems: &mut Vec<Problem>) -> Trigger {

@@ -49,7 +49,7 @@ pub(super) fn is_known(key: &str) -> bool {
 pub(super) fn split(line: &str) -> Option<(&str, &str)> {
     let at = line.find(':')?;
     let (key, value) = (line[..at].trim_end(), &line[at + 1..]);
-    let word = |c: char| c.is_alphanumeric() || " -_/.()#".contains(c);
+    let word = |c: char| c.is_alphanumeric() || " -_/.()[]#".contains(c);
     let starts = key.starts_with(|c: char| c.is_ascii_alphabetic());
     // A cast, `a::text`, is no key.
     let separate = value.is_empty() || value.starts_with([' ', '\t']);

@@ -226,7 +226,13 @@ fn read_plain(name: &str, fields: &mut Fields<'static>) -> bool {
             None => true,
         };
     }
-    let (kind_name, target) = name.split_once(" on ").map_or((name, None), |(k, t)| (k, Some(t)));
+    // Up to version 9, a subquery's alias stood there without `on`.
+    let old = name.strip_prefix("Subquery Scan ").filter(|target| !target.starts_with("on "));
+    let (kind_name, target) = match (old, name.split_once(" on ")) {
+        (Some(target), _) => ("Subquery Scan", Some(target)),
+        (None, Some((kind, target))) => (kind, Some(target)),
+        (None, None) => (name, None),
+    };
     let kind = OperatorKind::from_name(kind_name);
     if kind == OperatorKind::Unknown {
         return false;

@@ -182,6 +182,9 @@ impl Gather {
         if self.balance.quote == Some(b'\'') && !at_margin {
             pending.text.push('\n');
             pending.text.push_str(raw);
+        } else if self.balance.is_even() && !at_margin {
+            pending.text.push('\n');
+            pending.text.push_str(raw);
         } else if raw.starts_with([' ', '\t']) {
             pending.text.truncate(pending.text.trim_end().len());
             pending.text.push(' ');
@@ -234,7 +237,7 @@ fn arrow(line: &str) -> Option<&str> {
     (separate && node.starts_with(|c: char| c.is_uppercase())).then_some(node)
 }
 
-fn is_label(line: &str) -> bool {
+pub(crate) fn is_label(line: &str) -> bool {
     let named = |prefix: &str| {
         line.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
     };

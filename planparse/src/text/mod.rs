@@ -44,7 +44,7 @@ pub(crate) fn read(lines: &[Line<'_>], first: usize) -> (RawPlan<'static>, usize
 /// Tells whether a line can only be part of a plan that is open.
 pub(crate) fn belongs_to_plan(line: &str) -> bool {
     let known = |(key, _): (&str, &str)| detail::is_known(key);
-    line.starts_with("->") || detail::split(line).is_some_and(known)
+    line.starts_with("->") || lines::is_label(line) || detail::split(line).is_some_and(known)
 }
 
 struct Reader {
