@@ -235,6 +235,8 @@ impl<'a> Builder<'a> {
     pub(crate) fn value(&mut self, key: Option<Cow<'a, str>>, value: Value) {
         let key = key.unwrap_or_default();
         match self.stack.last_mut().map(|(frame, _)| frame) {
+            // What stands in the array has been described.
+            None if value.is_array() => {}
             None => {
                 self.found.get_or_insert_with(|| raw::describe(&value));
             }

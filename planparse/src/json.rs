@@ -214,9 +214,9 @@ impl<'a> Reader<'a> {
             return Ok(Cow::Borrowed(&self.text[start + 1..end]));
         }
         // A line break within a string is none of the server's, but of whoever pasted it.
-        let escaped = slice.contains(|c: char| c < ' ').then(|| {
-            slice.replace('\t', "\\t").chars().filter(|c| *c >= ' ').collect::<String>()
-        });
+        let escaped = slice
+            .contains(|c: char| c < ' ')
+            .then(|| slice.replace('\t', "\\t").chars().filter(|c| *c >= ' ').collect::<String>());
         match serde_json::from_str::<String>(escaped.as_deref().unwrap_or(slice)) {
             Ok(string) => {
                 self.at = end + 1;
@@ -230,7 +230,8 @@ impl<'a> Reader<'a> {
         let rest = &self.text[self.at..];
         let is_end = |byte: &u8| b",]} \t\r\n[{\":".contains(byte);
         let slice = &rest[..rest.bytes().position(|byte| is_end(&byte)).unwrap_or(rest.len())];
-        let Some(value) = number(slice).or_else(|| serde_json::from_str::<Value>(slice).ok()) else {
+        let Some(value) = number(slice).or_else(|| serde_json::from_str::<Value>(slice).ok())
+        else {
             return self.masked(slice, expect);
         };
         self.at += slice.len();

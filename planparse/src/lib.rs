@@ -33,9 +33,9 @@ mod problem;
 mod raw;
 mod reading;
 mod summary;
-mod text;
 #[cfg(test)]
 mod testing;
+mod text;
 mod times;
 mod tree;
 mod xml;

@@ -22,13 +22,17 @@ pub(crate) fn read(text: &str, line: usize) -> Outcome {
         let before = reader.buffer_position() as usize;
         match reader.read_event() {
             Err(error) => break Some(error.to_string()),
-            Ok(Event::Eof) => break (!document.open.is_empty()).then(|| "the end is missing".to_owned()),
+            Ok(Event::Eof) => {
+                break (!document.open.is_empty()).then(|| "the end is missing".to_owned());
+            }
             Ok(event) => {
                 let lines = &text.as_bytes()[before..reader.buffer_position() as usize];
                 document.line += lines.iter().filter(|byte| **byte == b'\n').count();
                 match document.event(&event) {
                     Err(TooDeep) => break Some("elements are nested too deeply".to_owned()),
-                    Ok(()) if document.open.is_empty() && matches!(event, Event::End(_)) => break None,
+                    Ok(()) if document.open.is_empty() && matches!(event, Event::End(_)) => {
+                        break None;
+                    }
                     Ok(()) => {}
                 }
             }
@@ -156,8 +160,11 @@ fn key_of(tag: &str) -> Cow<'static, str> {
         ("Full sort Groups", "Full-sort Groups"),
         ("Pre sorted Groups", "Pre-sorted Groups"),
     ];
-    let key = dashed.iter().fold(key, |key, (from, to)| {
-        if key.contains(from) { key.replace(from, to) } else { key }
-    });
+    let key = dashed.iter().fold(
+        key,
+        |key, (from, to)| {
+            if key.contains(from) { key.replace(from, to) } else { key }
+        },
+    );
     key.into()
 }

@@ -52,14 +52,21 @@ fn nodes_marked(text: &str) -> Option<usize> {
     if marked > 0 {
         return Some(marked);
     }
-    let broken = |line: &str| line.trim_start().starts_with(char::is_alphanumeric) && line.ends_with("loops=1)") && !line.contains("actual");
+    let broken = |line: &str| {
+        line.trim_start().starts_with(char::is_alphanumeric)
+            && line.ends_with("loops=1)")
+            && !line.contains("actual")
+    };
     if text.lines().any(broken) {
         return None;
     }
     let line = |line: &str| {
         let line = line.trim_start_matches(['|', '"', ' ', '\t', '>']);
-        let arrow = line.starts_with("->") && !line.contains("->  Task") && !line.contains("Distributed Subplan");
-        let root = !line.starts_with("->") && (line.contains("  (cost=") || line.contains(" (actual "));
+        let arrow = line.starts_with("->")
+            && !line.contains("->  Task")
+            && !line.contains("Distributed Subplan");
+        let root =
+            !line.starts_with("->") && [" (cost=", " (actual ", " (never "].iter().any(|mark| line.contains(mark));
         usize::from(arrow || root)
     };
     let marked: usize = text.lines().map(line).sum();
@@ -115,9 +122,13 @@ fn check(name: &str, parsed: &Parsed) -> Vec<String> {
         }
     }
     if let Some(buffers) = root.buffers.filter(|_| !unread_cte) {
-        let sum: u64 = own().filter_map(|metric| metric.exclusive_buffers).map(|b| b.shared_hit).sum();
+        let sum: u64 =
+            own().filter_map(|metric| metric.exclusive_buffers).map(|b| b.shared_hit).sum();
         if sum != buffers.shared_hit {
-            broken.push(format!("{name}: exclusive shared hits add up to {sum}, not {}", buffers.shared_hit));
+            broken.push(format!(
+                "{name}: exclusive shared hits add up to {sum}, not {}",
+                buffers.shared_hit
+            ));
         }
     }
     if let Some(wal) = root.wal.filter(|_| !unread_cte) {
@@ -180,10 +191,14 @@ fn every_file_of_the_corpus_is_read() {
             problems.insert(name, told);
         }
     }
-    println!("| set | format | files | no plan | plans | operators | files with notes |\n|---|---|---|---|---|---|---|");
+    println!(
+        "| set | format | files | no plan | plans | operators | files with notes |\n|---|---|---|---|---|---|---|"
+    );
     for ((set, kind), row) in &table {
         let Row { files, refused, plans, operators, with_problems } = row;
-        println!("| {set} | {kind} | {files} | {refused} | {plans} | {operators} | {with_problems} |");
+        println!(
+            "| {set} | {kind} | {files} | {refused} | {plans} | {operators} | {with_problems} |"
+        );
     }
     println!("\nNo plan: {}\n{}", refused.len(), refused.join("\n"));
     println!("\nNotes:");
@@ -210,7 +225,9 @@ fn every_file_of_the_corpus_is_read() {
 /// Leaves of a plan what every format prints and every run gives again.
 fn comparable(plan: &planparse::Plan) -> serde_json::Value {
     let mut value = serde_json::to_value(plan).expect("a plan can be written");
-    for key in ["planning_ms", "execution_ms", "planning_buffers", "jit", "serialization", "query_text"] {
+    for key in
+        ["planning_ms", "execution_ms", "planning_buffers", "jit", "serialization", "query_text"]
+    {
         value[key].take();
     }
     for key in ["planning_memory_used_kb", "planning_memory_allocated_kb"] {
@@ -221,7 +238,8 @@ fn comparable(plan: &planparse::Plan) -> serde_json::Value {
     }
     for entry in value["operators"].as_array_mut().into_iter().flatten() {
         let operator = &mut entry["operator"];
-        for key in ["buffers", "wal", "workers", "peak_memory_kb", "sort_space_kb", "disk_usage_kb"] {
+        for key in ["buffers", "wal", "workers", "peak_memory_kb", "sort_space_kb", "disk_usage_kb"]
+        {
             operator[key].take();
         }
         for key in ["startup_ms", "total_ms"] {

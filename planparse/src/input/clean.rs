@@ -9,7 +9,8 @@ use crate::text::is_rule;
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
     if text.contains("-&gt;") && !text.contains("->") {
-        let entities = [("&gt;", ">"), ("&lt;", "<"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
+        let entities =
+            [("&gt;", ">"), ("&lt;", "<"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
         for (entity, c) in entities {
             text = Cow::Owned(text.replace(entity, c));
         }
@@ -77,7 +78,10 @@ fn uncomment(text: &str) -> Option<String> {
         .find(|mark| mostly(text, 0.8, |line| line.starts_with(mark)))?;
     let bare = |line: &str| {
         let inner = line.trim_start();
-        inner.strip_prefix(mark).unwrap_or_else(|| inner.strip_prefix(mark.trim_end()).unwrap_or(line)).to_owned()
+        inner
+            .strip_prefix(mark)
+            .unwrap_or_else(|| inner.strip_prefix(mark.trim_end()).unwrap_or(line))
+            .to_owned()
     };
     Some(join(text.lines().map(bare)))
 }
@@ -119,7 +123,9 @@ fn unmark(text: &str) -> Option<String> {
             if is_rule(line) {
                 return line.to_owned();
             }
-            inner.strip_suffix('+').map_or_else(|| line.to_owned(), |line| line.trim_end().to_owned())
+            inner
+                .strip_suffix('+')
+                .map_or_else(|| line.to_owned(), |line| line.trim_end().to_owned())
         }))
     })
 }

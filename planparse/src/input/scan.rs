@@ -212,9 +212,8 @@ impl<'a> Scanner<'a> {
             let line = line.text.trim();
             line.contains("(cost=") && text::opens_plan(line)
         };
-        let other = |line: &Line<'_>| {
-            line.text.contains("duration: ") || line.text.contains("Query Text:")
-        };
+        let other =
+            |line: &Line<'_>| line.text.contains("duration: ") || line.text.contains("Query Text:");
         let ends = |line: &Line<'_>| other(line) || root(line);
         let length = rest.iter().position(ends).filter(|at| root(&rest[*at]))?;
         let mut query = first.trim_start().to_owned();

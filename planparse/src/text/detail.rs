@@ -287,7 +287,11 @@ fn sampling(value: &str, fields: &mut Fields<'static>) -> bool {
         None => (rest, None),
     };
     push(fields, "Sampling Method", method);
-    push(fields, "Sampling Parameters", list_of(parameters.strip_suffix(')').unwrap_or(parameters)));
+    push(
+        fields,
+        "Sampling Parameters",
+        list_of(parameters.strip_suffix(')').unwrap_or(parameters)),
+    );
     if let Some(seed) = seed {
         push(fields, "Repeatable Seed", seed.strip_suffix(')').unwrap_or(seed));
     }

@@ -47,7 +47,8 @@ pub(crate) fn opens_plan(line: &str) -> bool {
     }
     let header = read(line);
     let name = header.fields.first().and_then(|(_, name)| name.as_str()).unwrap_or_default();
-    header.known || (header.figures && !name.is_empty() && name.len() <= 200 && !name.contains(": "))
+    header.known
+        || (header.figures && !name.is_empty() && name.len() <= 200 && !name.contains(": "))
 }
 
 /// Tells whether more stands on a node line than a bare type, which may be any word.
@@ -345,12 +346,7 @@ pub(super) fn read_actual(actual: &str, fields: &mut Fields<'static>) {
     }
 }
 
-fn range(
-    value: &str,
-    first: &'static str,
-    last: &'static str,
-    fields: &mut Fields<'static>,
-) {
+fn range(value: &str, first: &'static str, last: &'static str, fields: &mut Fields<'static>) {
     let (from, to) = value.split_once("..").unwrap_or((value, value));
     push(fields, first, from);
     push(fields, last, to);

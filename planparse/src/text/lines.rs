@@ -138,11 +138,12 @@ impl Gather {
         match (whole, self.blank) {
             (false, false) => Next::Continues,
             (_, true) => Next::Stop,
-            _ if header::modified(line).is_some() && column > self.root => {
-                Next::New(Place::Other)
-            }
+            _ if header::modified(line).is_some() && column > self.root => Next::New(Place::Other),
             _ if footers && !pending.text.starts_with("Settings:") => Next::Stop,
-            _ if column == pending.column && pending.place == Place::Other && column > self.root => {
+            _ if column == pending.column
+                && pending.place == Place::Other
+                && column > self.root =>
+            {
                 Next::New(Place::Other)
             }
             _ if pending.place == Place::Node && column > self.root && self.is_below(column) => {
@@ -168,10 +169,13 @@ impl Gather {
         let is_root = self.pending.is_none() && self.widest == 0;
         let beside = !is_root
             && place == Place::Other
-            && (column <= self.root || detail::split(text).is_some_and(|(key, _)| is_beside(key, text)));
+            && (column <= self.root
+                || detail::split(text).is_some_and(|(key, _)| is_beside(key, text)));
         self.balance = Balance::default();
         self.balance.go_on(text);
-        self.pending.replace(Logical { column, place, beside, text: text.to_owned() }).map(Logical::trimmed)
+        self.pending
+            .replace(Logical { column, place, beside, text: text.to_owned() })
+            .map(Logical::trimmed)
     }
 
     /// Adds the rest of a broken line. A break within a text constant may be the constant's own.

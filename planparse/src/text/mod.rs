@@ -29,11 +29,7 @@ pub(crate) struct Line<'a> {
 
 /// Reads the plan whose root stands on the line `first`; returns it with the index of the first line after it.
 pub(crate) fn read(lines: &[Line<'_>], first: usize) -> (RawPlan<'static>, usize) {
-    let mut reader = Reader {
-        nodes: Nodes::default(),
-        beside: Fields::new(),
-        group: None,
-    };
+    let mut reader = Reader { nodes: Nodes::default(), beside: Fields::new(), group: None };
     let next = lines::put_together(lines, first, |line| reader.line(&line));
     let mut plan = RawPlan::new(Format::Text, lines[first].number);
     plan.nodes = reader.nodes.finish();

@@ -113,7 +113,9 @@ impl Nodes {
         if footer::read(text, &mut fields).is_none() {
             return false;
         }
-        self.parts[part].fields.extend(fields.into_iter().map(|(key, value)| (key.into_owned(), value)));
+        self.parts[part]
+            .fields
+            .extend(fields.into_iter().map(|(key, value)| (key.into_owned(), value)));
         true
     }
 
@@ -158,10 +160,11 @@ impl Nodes {
     /// `Worker 0:  actual time=0.1..0.2 rows=3 loops=1`, or `Worker 0:  Sort Method: quicksort  Memory: 25kB`.
     fn worker(&mut self, node: usize, number: u64, column: usize, value: &str) {
         let workers = &mut self.workers[node];
-        let position = workers.iter().position(|(known, _)| *known == number).unwrap_or_else(|| {
-            workers.push((number, Fields::new()));
-            workers.len() - 1
-        });
+        let position =
+            workers.iter().position(|(known, _)| *known == number).unwrap_or_else(|| {
+                workers.push((number, Fields::new()));
+                workers.len() - 1
+            });
         let fields = &mut workers[position].1;
         if let Some(actual) = value.strip_prefix("actual ") {
             header::read_actual(actual, fields);
@@ -216,18 +219,19 @@ impl Nodes {
 fn distribute(nodes: &mut [RawNode<'static>], parts: Vec<Part>) {
     for part in parts {
         let fields = &mut nodes[part.node].fields;
-        let at = fields.iter().position(|(key, _)| key == "Distributed Query").unwrap_or_else(|| {
-            let mut job = Map::new();
-            fields.retain_mut(|(key, value)| {
-                let moves = key == "Task Count" || key == "Tasks Shown";
-                if moves {
-                    job.insert(key.to_string(), value.take());
-                }
-                !moves
+        let at =
+            fields.iter().position(|(key, _)| key == "Distributed Query").unwrap_or_else(|| {
+                let mut job = Map::new();
+                fields.retain_mut(|(key, value)| {
+                    let moves = key == "Task Count" || key == "Tasks Shown";
+                    if moves {
+                        job.insert(key.to_string(), value.take());
+                    }
+                    !moves
+                });
+                fields.push(("Distributed Query".into(), json!({"Job": job})));
+                fields.len() - 1
             });
-            fields.push(("Distributed Query".into(), json!({"Job": job})));
-            fields.len() - 1
-        });
         let query = &mut fields[at].1;
         let holder = if part.list == "Tasks" { &mut query["Job"] } else { query };
         if holder[part.list].is_null() {
