@@ -16,13 +16,14 @@ pub(crate) struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    pub(crate) fn new(
-        fields: impl IntoIterator<Item = (String, Value)>,
+    pub(crate) fn new<K: Into<String>>(
+        fields: impl IntoIterator<Item = (K, Value)>,
         operator: Option<OperatorId>,
         problems: &'a mut Vec<Problem>,
     ) -> Self {
         let mut map: BTreeMap<String, Value> = BTreeMap::new();
         for (key, value) in fields {
+            let key = key.into();
             let Some(first) = map.get_mut(&key) else {
                 map.insert(key, value);
                 continue;
@@ -69,7 +70,7 @@ impl<'a> Keys<'a> {
     }
 
     pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
-        self.take(key, "a boolean", Value::as_bool)
+        self.take(key, "a boolean", flag)
     }
 
     pub(crate) fn number(&mut self, key: &str) -> Option<f64> {
@@ -93,9 +94,9 @@ impl<'a> Keys<'a> {
     }
 
     /// Returns what is left, and tells of every key of it that is not known.
-    pub(crate) fn rest(&mut self, known: &[&str]) -> BTreeMap<String, Value> {
+    pub(crate) fn rest(&mut self) -> BTreeMap<String, Value> {
         for key in self.fields.keys() {
-            if !known.contains(&key.as_str()) && !self.wrong.contains(key) {
+            if !self.wrong.contains(key) {
                 self.problems
                     .push(Problem::UnknownKey { operator: self.operator, key: key.clone() });
             }
@@ -135,6 +136,11 @@ pub(crate) fn number(value: &Value) -> Option<f64> {
         .as_f64()
         .or_else(|| value.as_str()?.trim().parse().ok())
         .filter(|number: &f64| number.is_finite())
+}
+
+/// Reads a boolean, also one that stands as a text, as all values do in XML.
+pub(crate) fn flag(value: &Value) -> Option<bool> {
+    value.as_bool().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// Reads an object of texts; other values are written out.

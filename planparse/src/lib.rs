@@ -17,10 +17,12 @@
 //! ```
 
 mod attribution;
+mod builder;
 mod costs;
 mod diff;
 mod display;
 mod findings;
+mod input;
 mod json;
 mod keys;
 mod kind;
@@ -35,8 +37,11 @@ mod reading;
 mod summary;
 #[cfg(test)]
 mod testing;
+mod text;
 mod times;
 mod tree;
+mod xml;
+mod yaml;
 
 pub use diff::{Change, Diff, Figures, JoinChange, OperatorChange, ScanChange, diff};
 pub use display::{details, label, tree};

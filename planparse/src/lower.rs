@@ -4,66 +4,165 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::keys::{Keys, number, text_map};
+use crate::keys::{Keys, flag, number, text_map};
 use crate::raw::{Fields, RawNode, RawPlan};
 use crate::tree::Tree;
 use crate::{
-    Actual, Buffers, Jit, Link, Operator, OperatorId, OperatorKind, Parsed, Plan, Problem,
+    Actual, Buffers, Format, Jit, Link, Operator, OperatorId, OperatorKind, Parsed, Plan, Problem,
     Serialization, Trigger, Wal, Worker,
 };
 
-/// Keys of `PostgreSQL` 10 to 18 that have no field of their own and stay in `other`, without being a problem.
-const KEPT_KEYS: &[&str] = &[
-    "Async Capable",
-    "Cache Evictions",
-    "Cache Hits",
-    "Cache Key",
-    "Cache Misses",
-    "Cache Mode",
-    "Cache Overflows",
-    "Conflict Arbiter Indexes",
-    "Conflict Filter",
-    "Conflict Resolution",
-    "Conflicting Tuples",
-    "Custom Plan Provider",
-    "Disabled",
-    "Foreign File",
-    "Foreign File Size",
-    "Foreign Program",
-    "Full-sort Groups",
-    "Function Call",
-    "Group Count",
-    "Grouping Sets",
-    "Hash Buckets",
-    "Index Searches",
-    "Maximum Storage",
-    "Original Hash Buckets",
-    "Params Evaluated",
-    "Planned Partitions",
-    "Pre-sorted Groups",
-    "Relations",
-    "Remote SQL",
-    "Repeatable Seed",
-    "Rows Removed by Conflict Filter",
-    "Run Condition",
-    "Sampling Method",
-    "Sampling Parameters",
-    "Single Copy",
-    "Storage",
-    "Subplans Removed",
-    "Table Function Call",
-    "Table Function Name",
-    "Target Tables",
-    "Tuples Deleted",
-    "Tuples Inserted",
-    "Tuples Skipped",
-    "Tuples Updated",
-    "Tuplestore Name",
-    "Window",
+/// Keys of `PostgreSQL` 10 to 18 and of Citus that have no field of their own and stay in `other`, without being a problem.
+const KEPT_KEYS: &[(&str, Kept)] = &[
+    ("Async Capable", Kept::Flag),
+    ("Cache Evictions", Kept::Number),
+    ("Cache Hits", Kept::Number),
+    ("Cache Key", Kept::Text),
+    ("Cache Misses", Kept::Number),
+    ("Cache Mode", Kept::Text),
+    ("Cache Overflows", Kept::Number),
+    ("Conflict Arbiter Indexes", Kept::Any),
+    ("Conflict Filter", Kept::Text),
+    ("Conflict Resolution", Kept::Text),
+    ("Conflicting Tuples", Kept::Number),
+    ("Custom Plan Provider", Kept::Text),
+    ("Disabled", Kept::Flag),
+    ("Distributed Query", Kept::Any),
+    ("Foreign File", Kept::Text),
+    ("Foreign File Size", Kept::Number),
+    ("Foreign Program", Kept::Text),
+    ("Full-sort Groups", Kept::Any),
+    ("Function Call", Kept::Text),
+    ("Grouping Sets", Kept::Any),
+    ("Hash Buckets", Kept::Number),
+    ("Index Searches", Kept::Number),
+    ("Maximum Storage", Kept::Number),
+    ("Original Hash Buckets", Kept::Number),
+    ("Params Evaluated", Kept::Any),
+    ("Planned Partitions", Kept::Number),
+    ("Pre-sorted Groups", Kept::Any),
+    ("Relations", Kept::Text),
+    ("Remote SQL", Kept::Text),
+    ("Repeatable Seed", Kept::Text),
+    ("Rows Removed by Conflict Filter", Kept::Number),
+    ("Run Condition", Kept::Text),
+    ("Sampling Method", Kept::Text),
+    ("Sampling Parameters", Kept::Any),
+    ("Single Copy", Kept::Flag),
+    ("Storage", Kept::Text),
+    ("Subplans Removed", Kept::Number),
+    ("Table Function Call", Kept::Text),
+    ("Table Function Name", Kept::Text),
+    ("Target Tables", Kept::Any),
+    ("Task Count", Kept::Number),
+    ("Tasks Shown", Kept::Text),
+    ("Tuples Deleted", Kept::Number),
+    ("Tuples Inserted", Kept::Number),
+    ("Tuples Skipped", Kept::Number),
+    ("Tuples Updated", Kept::Number),
+    ("Tuplestore Name", Kept::Text),
+    ("Window", Kept::Text),
 ];
 
+/// Keys that have a field of their own.
+const TYPED_KEYS: &[&str] = &[
+    "Actual Loops",
+    "Actual Rows",
+    "Actual Startup Time",
+    "Actual Total Time",
+    "Alias",
+    "CTE Name",
+    "Command",
+    "Disk Usage",
+    "Exact Heap Blocks",
+    "Filter",
+    "Function Name",
+    "Group Key",
+    "Hash Batches",
+    "Hash Cond",
+    "HashAgg Batches",
+    "Heap Fetches",
+    "I/O Read Time",
+    "I/O Write Time",
+    "Index Cond",
+    "Index Name",
+    "Inner Unique",
+    "Join Filter",
+    "Join Type",
+    "Local Dirtied Blocks",
+    "Local Hit Blocks",
+    "Local I/O Read Time",
+    "Local I/O Write Time",
+    "Local Read Blocks",
+    "Local Written Blocks",
+    "Lossy Heap Blocks",
+    "Merge Cond",
+    "Node Type",
+    "One-Time Filter",
+    "Operation",
+    "Order By",
+    "Original Hash Batches",
+    "Output",
+    "Parallel Aware",
+    "Parent Relationship",
+    "Partial Mode",
+    "Peak Memory Usage",
+    "Plan Rows",
+    "Plan Width",
+    "Presorted Key",
+    "Recheck Cond",
+    "Relation Name",
+    "Rows Removed by Filter",
+    "Rows Removed by Index Recheck",
+    "Rows Removed by Join Filter",
+    "Scan Direction",
+    "Schema",
+    "Shared Dirtied Blocks",
+    "Shared Hit Blocks",
+    "Shared I/O Read Time",
+    "Shared I/O Write Time",
+    "Shared Read Blocks",
+    "Shared Written Blocks",
+    "Sort Key",
+    "Sort Method",
+    "Sort Space Type",
+    "Sort Space Used",
+    "Startup Cost",
+    "Strategy",
+    "Subplan Name",
+    "TID Cond",
+    "Temp I/O Read Time",
+    "Temp I/O Write Time",
+    "Temp Read Blocks",
+    "Temp Written Blocks",
+    "Total Cost",
+    "WAL Buffers Full",
+    "WAL Bytes",
+    "WAL FPI",
+    "WAL Records",
+    "Workers",
+    "Workers Launched",
+    "Workers Planned",
+];
+
+/// What the value of a key is; XML and text print every one of them as text.
+#[derive(Clone, Copy, Debug)]
+enum Kept {
+    Text,
+    Number,
+    Flag,
+    Any,
+}
+
+/// Tells whether `PostgreSQL` prints such a key of a node.
+pub(crate) fn is_node_key(key: &str) -> bool {
+    KEPT_KEYS.binary_search_by_key(&key, |(known, _)| known).is_ok() || TYPED_KEYS.contains(&key)
+}
+
 /// Returns the plan and whatever was not understood. The raw plan has a root.
-pub(crate) fn lower(raw: RawPlan) -> Parsed {
+pub(crate) fn lower(raw: RawPlan<'_>) -> Parsed {
+    // The text form names no relationship; it follows from the node types.
+    let told = raw.format != Format::Text;
     let mut problems = raw.problems;
     let mut tree = Tree::default();
     let mut has_outer: Vec<bool> = Vec::new();
@@ -75,9 +174,15 @@ pub(crate) fn lower(raw: RawPlan) -> Parsed {
             let link = relationship.as_deref().and_then(link_from_name).unwrap_or_else(|| {
                 let above = tree.operator(parent).kind;
                 let taken = likely_link(above, has_outer[parent.index()], &operator);
-                problems.push(Problem::UnknownLink { operator: id, relationship, taken });
+                if told {
+                    problems.push(Problem::UnknownLink { operator: id, relationship, taken });
+                }
                 taken
             });
+            // Up to version 13 the input of a ModifyTable was a member, even where it was the only one.
+            let first = !has_outer[parent.index()];
+            let only = tree.operator(parent).kind == OperatorKind::ModifyTable && first;
+            let link = if only && link == Link::Member { Link::Outer } else { link };
             has_outer[parent.index()] |= link == Link::Outer;
             (parent, link)
         });
@@ -89,7 +194,7 @@ pub(crate) fn lower(raw: RawPlan) -> Parsed {
     Parsed { plan, format: raw.format, line: raw.line, problems }
 }
 
-fn lower_result(tree: Tree, fields: Fields, problems: &mut Vec<Problem>) -> Plan {
+fn lower_result(tree: Tree, fields: Fields<'_>, problems: &mut Vec<Problem>) -> Plan {
     let mut keys = Keys::new(fields, None, problems);
     let planning = keys.take("Planning", "an object", |value| value.as_object().cloned());
     let serialization = keys.take("Serialization", "an object", |value| value.as_object().cloned());
@@ -98,10 +203,11 @@ fn lower_result(tree: Tree, fields: Fields, problems: &mut Vec<Problem>) -> Plan
     let mut plan = Plan {
         tree,
         planning_ms: keys.number("Planning Time"),
+        duration_ms: keys.number("Duration"),
         execution_ms: keys.number("Execution Time").or_else(|| keys.number("Total Runtime")),
         settings: keys.take("Settings", "an object of texts", text_map).unwrap_or_default(),
         query_text: keys.text("Query Text"),
-        query_identifier: keys.take("Query Identifier", "a whole number", Value::as_i64),
+        query_identifier: keys.take("Query Identifier", "a whole number", whole),
         triggers: Vec::new(),
         jit: None,
         planning_buffers: None,
@@ -113,7 +219,7 @@ fn lower_result(tree: Tree, fields: Fields, problems: &mut Vec<Problem>) -> Plan
     if let Some(text) = keys.fields.remove("Query Parameters") {
         plan.other.insert("Query Parameters".to_owned(), text);
     }
-    plan.other.extend(keys.rest(&[]));
+    plan.other.extend(keys.rest());
     for trigger in triggers {
         plan.triggers.push(lower_trigger(trigger, problems));
     }
@@ -122,7 +228,7 @@ fn lower_result(tree: Tree, fields: Fields, problems: &mut Vec<Problem>) -> Plan
         plan.planning_buffers = lower_buffers(&mut keys);
         plan.planning_memory_used_kb = keys.count("Memory Used");
         plan.planning_memory_allocated_kb = keys.count("Memory Allocated");
-        keys.rest(&[]);
+        keys.rest();
     }
     plan.serialization = serialization.map(|fields| {
         let mut keys = Keys::new(fields, None, problems);
@@ -132,11 +238,16 @@ fn lower_result(tree: Tree, fields: Fields, problems: &mut Vec<Problem>) -> Plan
             format: keys.text("Format"),
             buffers: lower_buffers(&mut keys),
         };
-        keys.rest(&[]);
+        keys.rest();
         serialization
     });
     plan.jit = jit.map(|fields| lower_jit(fields, problems));
     plan
+}
+
+/// Reads a whole number, also one that stands as a text.
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 fn lower_trigger(fields: serde_json::Map<String, Value>, problems: &mut Vec<Problem>) -> Trigger {
@@ -148,7 +259,7 @@ fn lower_trigger(fields: serde_json::Map<String, Value>, problems: &mut Vec<Prob
         total_ms: keys.number("Time"),
         calls: keys.number("Calls").unwrap_or(0.0),
     };
-    keys.rest(&[]);
+    keys.rest();
     trigger
 }
 
@@ -170,13 +281,14 @@ fn lower_jit(fields: serde_json::Map<String, Value>, problems: &mut Vec<Problem>
         timing_ms: keys.take("Timing", "an object of times", timing).unwrap_or_default(),
     };
     // Up to version 11, the number of the leader or worker.
-    keys.rest(&["Worker Number"]);
+    keys.fields.remove("Worker Number");
+    keys.rest();
     jit
 }
 
 /// Returns the printed relationship to the parent, and the operator.
 fn lower_node(
-    node: RawNode,
+    node: RawNode<'_>,
     id: OperatorId,
     problems: &mut Vec<Problem>,
 ) -> (Option<String>, Operator) {
@@ -190,8 +302,24 @@ fn lower_node(
         let node_type = operator.node_type.clone();
         keys.problems.push(Problem::UnknownNodeType { operator: id, node_type });
     }
-    operator.other = keys.rest(KEPT_KEYS);
+    operator.other = lower_kept(&mut keys);
     (relationship, operator)
+}
+
+/// Returns the keys without a field, each value in the type that it has in JSON.
+fn lower_kept(keys: &mut Keys) -> BTreeMap<String, Value> {
+    let mut kept = BTreeMap::new();
+    for (key, kind) in KEPT_KEYS {
+        let Some(value) = keys.fields.remove(*key) else { continue };
+        let typed = match kind {
+            Kept::Number => value.as_str().and_then(|text| serde_json::from_str(text.trim()).ok()),
+            Kept::Flag => flag(&value).map(Value::Bool),
+            Kept::Text | Kept::Any => None,
+        };
+        kept.insert((*key).to_owned(), typed.unwrap_or(value));
+    }
+    kept.extend(keys.rest());
+    kept
 }
 
 fn link_from_name(name: &str) -> Option<Link> {
@@ -203,6 +331,7 @@ fn link_from_name(name: &str) -> Option<Link> {
         "InitPlan" => Link::InitPlan,
         "SubPlan" => Link::SubPlan,
         "Subquery" => Link::Subquery,
+        "Remote" => Link::Remote,
         _ => return None,
     })
 }
@@ -217,7 +346,8 @@ fn likely_link(above: OperatorKind, has_outer: bool, operator: &Operator) -> Lin
             OperatorKind::Append
             | OperatorKind::MergeAppend
             | OperatorKind::BitmapAnd
-            | OperatorKind::BitmapOr,
+            | OperatorKind::BitmapOr
+            | OperatorKind::CustomScan,
         ) => Link::Member,
         (_, OperatorKind::SubqueryScan) => Link::Subquery,
         _ if !has_outer => Link::Outer,

@@ -42,10 +42,11 @@ pub struct Metrics {
 impl Plan {
     /// Returns the milliseconds in which the operators ran, as the sum of all [`Metrics::exclusive_ms`].
     ///
-    /// That is the root's time, and that of data-modifying CTEs which nobody reads: they run after the root has finished.
+    /// What other servers ran (Citus) is not among them. That is the root's time, and that of data-modifying CTEs which nobody reads: they run after the root has finished.
     pub fn operators_ms(&self) -> Option<f64> {
         self.operator(self.root()).actual?.total_ms?;
-        Some(self.metrics().values().filter_map(|metrics| metrics.exclusive_ms).sum())
+        let own = self.metrics().into_iter().filter(|(id, _)| !self.is_remote(*id));
+        Some(own.filter_map(|(_, metrics)| metrics.exclusive_ms).sum())
     }
 }
 

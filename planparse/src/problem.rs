@@ -54,6 +54,14 @@ pub enum ParseError {
         /// What was found instead, in words.
         found: String,
     },
+    /// Text in which no plan stands.
+    #[error(
+        "found no plan in this text, which begins with `{text}`: give the unchanged output of EXPLAIN, in any format"
+    )]
+    NoPlan {
+        /// The beginning of the text.
+        text: String,
+    },
     /// More than one result where one was asked for.
     #[error("found {count} plans where one was expected: give one EXPLAIN result at a time")]
     SeveralPlans {

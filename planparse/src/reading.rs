@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ParseError, Plan, Problem, json, lower};
+use crate::{ParseError, Plan, Problem, input};
 
 /// In which form a plan was printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,7 +63,19 @@ impl fmt::Display for Note {
 /// that psql draws, or pasted into a message. What is no UTF-8 is read with replacement characters. `Err` means that no
 /// plan was found; its message says what was found and what to give instead.
 pub fn read(input: impl AsRef<[u8]>) -> Result<Reading, ParseError> {
-    let text = String::from_utf8_lossy(input.as_ref());
-    let plans = json::read(&text)?.into_iter().map(lower::lower).collect();
-    Ok(Reading { plans, notes: Vec::new() })
+    let text = input::decode(input.as_ref());
+    if text.trim().is_empty() {
+        return Err(ParseError::Empty);
+    }
+    let found = input::scan(&text);
+    if found.plans.is_empty() {
+        return Err(found.error.unwrap_or_else(|| ParseError::NoPlan { text: excerpt(&text) }));
+    }
+    Ok(Reading { plans: found.plans, notes: found.notes })
+}
+
+/// Returns the beginning of the first line that says something.
+fn excerpt(text: &str) -> String {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    line.chars().filter(|c| !c.is_control()).take(40).collect()
 }

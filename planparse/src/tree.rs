@@ -25,6 +25,9 @@ pub enum Link {
     SubPlan,
     /// The input of a Subquery Scan.
     Subquery,
+    /// The top of a plan that another server ran for this operator: a task of a distributed query (Citus). Its figures
+    /// are that server's, and not contained in those of the operator above.
+    Remote,
     /// From the `InitPlan` of a CTE to a CTE Scan that reads it. Not an edge of the tree.
     Cte,
 }

@@ -35,7 +35,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Shares are shares, sentences are whole and hold figures, the order is that of the shares.
+/// Shares are shares, sentences are whole and hold figures, the order is that of their tenths.
 fn check(name: &str, plan: &Plan, findings: &[Finding]) {
     let mut last = 9.0;
     for finding in findings {
