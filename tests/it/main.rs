@@ -13,5 +13,6 @@ mod cluster;
 mod cycle;
 mod demo;
 mod demo_data;
+mod explain;
 mod peers;
 mod selftest;

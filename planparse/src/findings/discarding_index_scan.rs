@@ -8,6 +8,10 @@ use crate::{Operator, OperatorId, OperatorKind};
 /// random read, so that this hurts sooner than in a sequential scan.
 const DISCARDED_SHARE: f64 = 0.8;
 
+/// Rows that the index finds in one run. Fewer is a look-up, such as by a unique key in a nested loop: how often it runs is
+/// what costs, not what the filter does.
+const FOUND_PER_LOOP: f64 = 10.0;
+
 declare_pattern! {
     /// An index scan of which a filter discards most rows after they were fetched from the table.
     ///
@@ -20,7 +24,7 @@ declare_pattern! {
     /// bitmap heap scan keeps, or more.
     ///
     /// # Silent when
-    /// Fewer rows are discarded; the filter asks a SubPlan; the table is of the server's own catalog; the scan walks an index for the sake of its order, which is
+    /// Fewer rows are discarded; the index finds fewer than ten rows in each loop, as a look-up by a key does; the filter asks a SubPlan; the table is of the server's own catalog; the scan walks an index for the sake of its order, which is
     /// `ordered_walk`; the bitmap went lossy, which is `lossy_bitmap`; the plan was not run and it is no bitmap
     /// scan, since nothing then tells what the index finds.
     ///
@@ -62,7 +66,11 @@ fn of(
     let filtered = operator.rows_removed_by_filter.filter(|_| filter.is_some()).unwrap_or(0.0);
     let (found, discarded) = if let Some(actual) = operator.actual {
         let discarded = (recheck + filtered) * actual.loops;
-        (discarded + cx.metrics(id).rows?, discarded)
+        let found = discarded + cx.metrics(id).rows?;
+        if found < FOUND_PER_LOOP * actual.loops {
+            return None;
+        }
+        (found, discarded)
     } else {
         filter?;
         let inputs = cx.inputs(id);
@@ -126,6 +134,15 @@ mod tests {
         silent(ID, &but(&scan, "Actual Rows", json!(4000)));
         silent(ID, &but(&scan, "Filter", json!("(hashed SubPlan 1)")));
         silent(ID, &but(&scan, "Node Type", json!("Tid Scan")));
+        let look_up = but(&but(&scan, "Actual Loops", json!(40_000)), "Actual Rows", json!(0));
+        silent(
+            ID,
+            &but(
+                &but(&look_up, "Rows Removed by Filter", json!(1)),
+                "Actual Total Time",
+                json!(0.002),
+            ),
+        );
     }
 
     #[test]

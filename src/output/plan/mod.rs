@@ -5,6 +5,8 @@ use planparse::{Finding, Metrics, Note, Operator, OperatorId, Parsed, Plan};
 use super::units;
 use crate::text;
 
+#[cfg(test)]
+mod corpus;
 pub(crate) mod diff;
 pub(crate) mod html;
 pub(crate) mod human;
