@@ -61,6 +61,7 @@ struct Element {
     name: String,
     kind: Kind,
     text: String,
+    line: usize,
 }
 
 struct Document {
@@ -98,14 +99,15 @@ impl Document {
             let list = name == "Item" || parent.name == "explain" || is_plural(&parent.name, name);
             parent.kind = if list { Kind::Array } else { Kind::Object };
             let key = (!in_array).then(|| key_of(&parent.name));
-            let line = self.line;
+            let line = parent.line;
             if list {
                 self.builder.open_array(key)?;
             } else {
                 self.builder.open_object(key, || line)?;
             }
         }
-        self.open.push(Element { name: name.to_owned(), kind: Kind::Unknown, text: String::new() });
+        let (name, line) = (name.to_owned(), self.line);
+        self.open.push(Element { name, kind: Kind::Unknown, text: String::new(), line });
         Ok(())
     }
 

@@ -65,8 +65,8 @@ fn nodes_marked(text: &str) -> Option<usize> {
         let arrow = line.starts_with("->")
             && !line.contains("->  Task")
             && !line.contains("Distributed Subplan");
-        let root =
-            !line.starts_with("->") && [" (cost=", " (actual ", " (never "].iter().any(|mark| line.contains(mark));
+        let root = !line.starts_with("->")
+            && [" (cost=", " (actual ", " (never "].iter().any(|mark| line.contains(mark));
         usize::from(arrow || root)
     };
     let marked: usize = text.lines().map(line).sum();
@@ -318,4 +318,72 @@ fn difference(one: &serde_json::Value, other: &serde_json::Value) -> String {
         }
     }
     found
+}
+
+/// A small generator of numbers, so that a failure can be had again.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        // Knuth's MMIX constants.
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % bound.max(1)
+    }
+}
+
+#[test]
+fn changed_files_of_the_corpus_are_read_or_refused_in_time() {
+    let Some(folder) = corpus() else { return };
+    let mut all = Vec::new();
+    files(&folder, &mut all);
+    all.sort();
+    let mut numbers = Numbers(1);
+    let scraps: [&[u8]; 12] = [
+        b"\n",
+        b"->  ",
+        b"\"",
+        b"{",
+        b"]",
+        b"(cost=",
+        b"  ",
+        b"\t",
+        b"Query Text: ",
+        b"<Plan>",
+        b"- ",
+        b"\xff",
+    ];
+    let mut read = 0;
+    for path in &all {
+        let mut bytes = fs::read(path).expect("the file can be read");
+        for _ in 0..4 {
+            let at = numbers.below(bytes.len());
+            match numbers.below(4) {
+                0 => bytes.truncate(at),
+                1 => {
+                    let scrap = scraps[numbers.below(scraps.len())];
+                    bytes.splice(at..at, scrap.iter().copied());
+                }
+                2 => {
+                    let end = (at + numbers.below(40)).min(bytes.len());
+                    bytes.drain(at..end);
+                }
+                _ => {
+                    if let Some(byte) = bytes.get_mut(at) {
+                        *byte = numbers.below(256) as u8;
+                    }
+                }
+            }
+            if let Ok(reading) = planparse::read(&bytes) {
+                read += 1;
+                for parsed in reading.plans {
+                    assert!(
+                        parsed.plan.metrics().values().all(|metric| metric.exclusive_cost >= 0.0)
+                    );
+                    assert!(!parsed.plan.to_string().is_empty());
+                }
+            }
+        }
+    }
+    println!("{read} of {} changed files still give a plan", 4 * all.len());
 }

@@ -124,8 +124,19 @@ impl Gather {
             return Next::Stop;
         }
         let footers = pending.beside;
+        if is_trigger(line) {
+            return Next::New(Place::Other);
+        }
+        // What was broken at the margin goes on at the very left, whatever it looks like.
+        let broken = self.at_margin() && column <= self.root.max(1) && !self.blank;
         if let Some((key, _)) = detail::split(line) {
-            if detail::is_known(key) || is_beside(key, line) {
+            if is_beside(key) || (footers && is_below_heading(key)) {
+                return Next::New(Place::Other);
+            }
+            if broken {
+                return Next::Continues;
+            }
+            if detail::is_known(key) {
                 return Next::New(Place::Other);
             }
             if is_client_time(line) {
@@ -137,6 +148,7 @@ impl Gather {
         }
         match (whole, self.blank) {
             (false, false) => Next::Continues,
+            (true, false) if broken => Next::Continues,
             (_, true) => Next::Stop,
             _ if header::modified(line).is_some() && column > self.root => Next::New(Place::Other),
             _ if footers && !pending.text.starts_with("Settings:") => Next::Stop,
@@ -170,7 +182,7 @@ impl Gather {
         let beside = !is_root
             && place == Place::Other
             && (column <= self.root
-                || detail::split(text).is_some_and(|(key, _)| is_beside(key, text)));
+                || detail::split(text).is_some_and(|(key, _)| is_beside(key)));
         self.balance = Balance::default();
         self.balance.go_on(text);
         self.pending
@@ -178,15 +190,19 @@ impl Gather {
             .map(Logical::trimmed)
     }
 
+    /// Tells whether the line before is as wide as any, so that it may have been broken there.
+    fn at_margin(&self) -> bool {
+        self.width >= 60 && self.width + 1 >= self.widest
+    }
+
     /// Adds the rest of a broken line. A break within a text constant may be the constant's own.
     fn append(&mut self, raw: &str) {
+        let at_margin = self.at_margin();
         let Some(pending) = &mut self.pending else { return };
-        let at_margin = self.width >= 60 && self.width + 1 >= self.widest;
         let start = pending.text.len();
-        if self.balance.quote == Some(b'\'') && !at_margin {
-            pending.text.push('\n');
+        if at_margin {
             pending.text.push_str(raw);
-        } else if self.balance.is_even() && !at_margin {
+        } else if self.balance.quote == Some(b'\'') || self.balance.is_even() {
             pending.text.push('\n');
             pending.text.push_str(raw);
         } else if raw.starts_with([' ', '\t']) {
@@ -253,8 +269,8 @@ fn next_is_node(lines: &[Line<'_>], index: usize) -> bool {
     after.take(3).find(|line| !line.is_empty()).is_some_and(|line| line.starts_with("->"))
 }
 
-/// Tells whether a line is one that EXPLAIN prints after the nodes.
-fn is_beside(key: &str, line: &str) -> bool {
+/// Tells whether a line with this key is one that EXPLAIN prints after the nodes.
+fn is_beside(key: &str) -> bool {
     matches!(
         key,
         "Planning Time"
@@ -269,12 +285,17 @@ fn is_beside(key: &str, line: &str) -> bool {
             | "Planning"
             | "Serialization"
             | "JIT"
-            | "Functions"
-            | "Options"
-            | "Timing"
-            | "Memory"
     ) || key.starts_with("JIT for worker ")
-        || (key.starts_with("Trigger") && line.contains("calls="))
+}
+
+/// Tells whether a line with this key stands below a heading after the nodes.
+fn is_below_heading(key: &str) -> bool {
+    matches!(key, "Functions" | "Options" | "Timing" | "Memory" | "Buffers" | "I/O Timings")
+}
+
+fn is_trigger(line: &str) -> bool {
+    line.starts_with("Trigger")
+        && ["calls=", ": time=", " for constraint "].iter().any(|mark| line.contains(mark))
 }
 
 /// `(7 rows)` in whichever language.
