@@ -76,6 +76,8 @@ fn findings(c: &mut Criterion) {
         let Some(plan) = plan else { continue };
         let name = format!("findings/{name}, {} operators", plan.operators().count());
         c.bench_function(&name, |b| b.iter(|| planparse::findings(black_box(&plan))));
+        let name = name.replace("findings/", "of these metrics/");
+        c.bench_function(&name, |b| b.iter(|| black_box(&plan).metrics()));
     }
 }
 

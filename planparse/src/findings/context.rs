@@ -162,18 +162,24 @@ impl<'a> Context<'a> {
         })
     }
 
-    fn stake(&self, at_stake: f64) -> Option<Stake> {
+    /// Whether so much at stake, in the unit, is worth a finding; asked before sentences are made that nobody reads.
+    pub(super) fn matters(&self, at_stake: f64) -> bool {
         let at_stake = at_stake.min(self.whole);
-        let share = at_stake / self.whole;
         let least = match self.unit {
             Unit::Time => MS_MIN,
             Unit::Blocks => BLOCKS_MIN,
             Unit::Cost => COST_MIN,
         };
-        // Written so that what is no number falls below.
-        if !(share.is_finite() && share >= SHARE_MIN && at_stake >= least) {
+        let share = at_stake / self.whole;
+        share.is_finite() && share >= SHARE_MIN && at_stake >= least
+    }
+
+    fn stake(&self, at_stake: f64) -> Option<Stake> {
+        if !self.matters(at_stake) {
             return None;
         }
+        let at_stake = at_stake.min(self.whole);
+        let share = at_stake / self.whole;
         let figure = |unit| (self.unit == unit).then_some(at_stake);
         Some(Stake {
             share,

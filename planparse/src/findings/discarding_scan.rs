@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
+
 use super::context::{FEW_ROWS, Text, Unit, percent, rows};
 use super::pattern::{Pattern, declare_pattern};
 use super::{Context, Finding};
 use crate::display::{decimal, shown};
-use crate::{Operator, OperatorId, OperatorKind};
+use crate::{Link, Operator, OperatorId, OperatorKind};
 
 /// Of ten rows read, at most one is kept: an index that finds rows one by one is worth its random reads from
 /// about there on (`random_page_cost` 4 against `seq_page_cost` 1, and a few rows to the page).
@@ -20,7 +22,8 @@ declare_pattern! {
     ///
     /// # Fires when
     /// The filter discards 90 % of the rows or more, and 1,000 or more over all loops and workers. In a plan that was not
-    /// run: when the scan costs 5 or more for each row that it is expected to return, which is more than one page a row.
+    /// run: when the scan costs 5 or more for each row that it is expected to return, which is more than one page a row. The
+    /// parts of an Append are told as one.
     ///
     /// # Silent when
     /// Fewer rows are discarded; the filter asks a SubPlan or the row's place (`ctid`), which no index serves; the table is of
@@ -36,57 +39,99 @@ declare_pattern! {
 
 impl Pattern for DiscardingScan {
     fn find(&self, cx: &Context<'_>) -> Vec<Finding> {
-        cx.operators().filter_map(|(id, operator, _)| of(self, cx, id, operator)).collect()
+        // The parts of a partitioned table are told as one.
+        let mut places: BTreeMap<OperatorId, Vec<Wasteful<'_>>> = BTreeMap::new();
+        for (id, operator, _) in cx.operators() {
+            if let Some(scan) = Wasteful::of(cx, id, operator) {
+                let member = cx.plan.link(id) == Some(Link::Member);
+                let place = cx.plan.parent(id).filter(|_| member).unwrap_or(id);
+                places.entry(place).or_default().push(scan);
+            }
+        }
+        let told = |(place, scans): (OperatorId, Vec<Wasteful<'_>>)| {
+            let at_stake = scans.iter().map(|scan| cx.own(scan.id)).sum();
+            let first = scans.first().filter(|_| cx.matters(at_stake))?;
+            let (what, place) = match &scans[..] {
+                [one] => (one.told(cx), one.id),
+                several => (together(cx, place, several), place),
+            };
+            let advice = advice(first.filter, cx.operator(first.id).relation.as_deref());
+            let why = "Every row is read and compared, whatever comes of it.".to_owned();
+            cx.finding(self.meta(), Some(place), at_stake, Text { what, why, advice })
+        };
+        places.into_iter().filter_map(told).collect()
     }
 }
 
-fn of(
-    pattern: &DiscardingScan,
-    cx: &Context<'_>,
+/// A scan that reads much for little.
+struct Wasteful<'a> {
     id: OperatorId,
-    operator: &Operator,
-) -> Option<Finding> {
-    let filter = operator.filter.as_deref()?;
-    let unserved = filter.contains("SubPlan ") || filter.contains("ctid") || cx.reads_catalog(id);
-    if operator.kind != OperatorKind::SeqScan || unserved {
-        return None;
+    filter: &'a str,
+    /// Rows that it reads over all loops; none where it was not run.
+    read: Option<f64>,
+    /// Rows that it keeps, or is expected to.
+    kept: f64,
+}
+
+impl<'a> Wasteful<'a> {
+    fn of(cx: &Context<'_>, id: OperatorId, operator: &'a Operator) -> Option<Self> {
+        let filter =
+            operator.filter.as_deref().filter(|_| operator.kind == OperatorKind::SeqScan)?;
+        if filter.contains("SubPlan ") || filter.contains("ctid") || cx.reads_catalog(id) {
+            return None;
+        }
+        let Some(actual) = operator.actual else {
+            let dear = operator.total_cost >= COST_PER_ROW * operator.rows.max(1.0);
+            let kept = operator.rows.max(1.0);
+            return (cx.unit == Unit::Cost && dear).then_some(Self {
+                id,
+                filter,
+                read: None,
+                kept,
+            });
+        };
+        let discarded = operator.rows_removed_by_filter? * actual.loops;
+        let kept = cx.metrics(id).rows?;
+        let read = discarded + kept;
+        let most = discarded >= FEW_ROWS && discarded >= DISCARDED_SHARE * read;
+        most.then_some(Self { id, filter, read: Some(read), kept })
     }
-    let name = cx.name(id);
-    let what = match operator.actual {
-        Some(actual) => {
-            let discarded = operator.rows_removed_by_filter? * actual.loops;
-            let read = discarded + cx.metrics(id).rows?;
-            if discarded < FEW_ROWS || discarded < DISCARDED_SHARE * read {
-                return None;
-            }
-            let again = match actual.loops {
-                // Workers share one reading.
-                loops if loops > 1.0 && !operator.parallel_aware => {
-                    format!(" in {} loops", decimal(loops, 0))
-                }
-                _ => String::new(),
-            };
-            format!(
-                "{name} reads {}{again} and discards {} of them by {}.",
-                rows(read),
-                percent(discarded / read),
-                shown(filter)
-            )
-        }
-        None if cx.unit == Unit::Cost
-            && operator.total_cost >= COST_PER_ROW * operator.rows.max(1.0) =>
-        {
-            format!(
-                "{name} reads the whole table for {} by {}.",
-                rows(operator.rows.max(1.0)),
-                shown(filter)
-            )
-        }
-        None => return None,
-    };
-    let advice = advice(filter, operator.relation.as_deref());
-    let why = "Every row is read and compared, whatever comes of it.".to_owned();
-    cx.finding(pattern.meta(), Some(id), cx.own(id), Text { what, why, advice })
+
+    fn told(&self, cx: &Context<'_>) -> String {
+        let (name, filter) = (cx.name(self.id), shown(self.filter));
+        let Some(read) = self.read else {
+            return format!("{name} reads the whole table for {} by {filter}.", rows(self.kept));
+        };
+        let operator = cx.operator(self.id);
+        // Workers share one reading.
+        let loops = operator.actual.map_or(1.0, |actual| actual.loops);
+        let again = if loops > 1.0 && !operator.parallel_aware {
+            format!(" in {} loops", decimal(loops, 0))
+        } else {
+            String::new()
+        };
+        let share = percent((read - self.kept) / read);
+        format!("{name} reads {}{again} and discards {share} of them by {filter}.", rows(read))
+    }
+}
+
+/// Several scans below one Append.
+fn together(cx: &Context<'_>, place: OperatorId, scans: &[Wasteful<'_>]) -> String {
+    let kept: f64 = scans.iter().map(|scan| scan.kept).sum();
+    let count = decimal(scans.len() as f64, 0);
+    let filter = scans.first().map(|scan| shown(scan.filter)).unwrap_or_default();
+    let name = cx.name(place);
+    match scans.iter().map(|scan| scan.read).sum::<Option<f64>>() {
+        Some(read) => format!(
+            "{count} sequential scans below {name} read {} and discard {} of them, by {filter} and the like.",
+            rows(read),
+            percent((read - kept) / read)
+        ),
+        None => format!(
+            "{count} sequential scans below {name} read whole tables for {}, by {filter} and the like.",
+            rows(kept)
+        ),
+    }
 }
 
 /// What would serve the condition, as far as its printed form tells.
@@ -153,6 +198,24 @@ mod tests {
         let join =
             node("Nested Loop", "Outer", exact(110.0, 100.0, 1.0, json!({})), &[outer, parallel]);
         assert!(!fires("discarding_scan", &join).what.contains("loops"));
+    }
+
+    #[test]
+    fn the_parts_of_a_partitioned_table_are_told_as_one() {
+        let keys =
+            json!({"Relation Name": "p", "Filter": "(a = 1)", "Rows Removed by Filter": 9990});
+        let member = node("Seq Scan", "Member", exact(5.0, 10.0, 1.0, keys), &[]);
+        let members = vec![member; 200];
+        let append = node("Append", "Outer", exact(1010.0, 2000.0, 1.0, json!({})), &members);
+        let finding = fires("discarding_scan", &append);
+        assert_eq!(
+            finding.what,
+            "200 sequential scans below Append read 2,000,000 rows and discard 99.9 % of them, by (a = 1) and the like."
+        );
+        assert_eq!(
+            (finding.stake.ms, finding.operator),
+            (Some(1000.0), Some(crate::OperatorId::ROOT))
+        );
     }
 
     #[test]

@@ -55,10 +55,14 @@ impl Pattern for LoopingJoin {
             let side =
                 |wanted| children.iter().find(|(_, link)| *link == wanted).map(|(child, _)| *child);
             let (outer, inner) = (side(Link::Outer)?, side(Link::Inner)?);
+            let at_stake = cx.own(id) + cx.below(inner);
+            if !cx.matters(at_stake) {
+                return None;
+            }
             let text = comparing(cx, id, outer, inner)
                 .or_else(|| surprising(cx, outer, inner))
                 .or_else(|| many(cx, id, inner))?;
-            cx.finding(self.meta(), Some(id), cx.own(id) + cx.below(inner), text)
+            cx.finding(self.meta(), Some(id), at_stake, text)
         };
         joins.filter_map(|(id, ..)| of(id)).collect()
     }

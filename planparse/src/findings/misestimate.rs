@@ -45,11 +45,14 @@ impl Pattern for Misestimate {
             .map(|(id, ..)| through_ctes(cx, &origins, id))
             .filter(|id| !is_function(cx, *id))
             .collect();
-        let mut found: Vec<Finding> =
-            begins.into_iter().filter_map(|id| of(self, cx, id)).collect();
-        found.sort_by(|a, b| b.stake.share.total_cmp(&a.stake.share));
+        let mut found: Vec<(OperatorId, f64)> = begins
+            .into_iter()
+            .map(|id| (id, chosen_by(cx, id)))
+            .filter(|(_, at_stake)| cx.matters(*at_stake))
+            .collect();
+        found.sort_by(|a, b| b.1.total_cmp(&a.1));
         found.truncate(MOST);
-        found
+        found.into_iter().filter_map(|(id, at_stake)| of(self, cx, id, at_stake)).collect()
     }
 }
 
@@ -170,15 +173,11 @@ pub(super) fn told(cx: &Context<'_>, id: OperatorId) -> Option<String> {
     ))
 }
 
-fn of(pattern: &Misestimate, cx: &Context<'_>, id: OperatorId) -> Option<Finding> {
+fn of(pattern: &Misestimate, cx: &Context<'_>, id: OperatorId, at_stake: f64) -> Option<Finding> {
     let what = told(cx, id)?;
     let why = "What stands above was chosen for another amount of data.".to_owned();
-    cx.finding(
-        pattern.meta(),
-        Some(id),
-        chosen_by(cx, id),
-        Text { what, why, advice: advice(cx, id) },
-    )
+    let advice = advice(cx, id);
+    cx.finding(pattern.meta(), Some(id), at_stake, Text { what, why, advice })
 }
 
 fn advice(cx: &Context<'_>, id: OperatorId) -> String {
