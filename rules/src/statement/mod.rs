@@ -14,6 +14,7 @@ pub mod index_shape;
 mod mask;
 mod parse;
 mod path;
+mod placeholders;
 mod print;
 mod query;
 mod repair;
