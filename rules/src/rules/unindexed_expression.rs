@@ -220,7 +220,7 @@ fn unfit(snapshot: &Snapshot, table: &Table, expression: &Expression) -> Option<
     let columns = expression.columns.iter().filter_map(|name| table.column(name));
     let mut texts = columns.filter(|column| !short && column.type_category == 'S');
     unfit_for_index(&expression.sql, table, snapshot)
-        .or_else(|| texts.find_map(|column| btree::unsuited(column)))
+        .or_else(|| texts.find_map(btree::unsuited))
 }
 
 /// Why the values at a path in documents make no B-tree keys.

@@ -220,7 +220,7 @@ impl<'t> Reader<'t> {
         // What stays of it is an operator: the next token begins an operand.
         self.at += 1;
         self.operand = false;
-        if self.step() { 0 } else { 1 }
+        usize::from(!self.step())
     }
 
     /// `@name`, with the sign at `start`, unless the statement has a column of that name.

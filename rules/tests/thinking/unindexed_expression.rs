@@ -79,8 +79,8 @@ fn fires_on_immutable_expressions() {
         ("md5(bio) = $1", "btree ((md5(bio)))"),
         ("(metadata->'n')::text = $1", "btree (((metadata -> 'n')::text))"),
         ("coalesce(email, '') = $1", "btree ((COALESCE(email, '')))"),
-        ("lower(email) COLLATE \"C\" = $1", "btree ((lower(email) COLLATE \"C\"))"),
-        ("email COLLATE \"C\" = $1", "btree ((email COLLATE \"C\"))"),
+        ("lower(email) COLLATE \"C\" = $1", "btree ((lower(email)) COLLATE \"C\")"),
+        ("email COLLATE \"C\" = $1", "btree ((email) COLLATE \"C\")"),
         ("email || '@x' = $1", "btree ((email || '@x'))"),
         ("lower(email || bio) = $1", "btree ((lower(email || bio)))"),
         ("date(at AT TIME ZONE 'UTC') = $1", "btree ((date(pg_catalog.timezone('UTC', at))))"),
@@ -235,6 +235,25 @@ fn refuses_where_an_index_on_the_expression_exists() {
     let key = &mut index_mut(&mut snapshot, "i").keys[0];
     key.expression = Some("((metadata ->> 'theme'::text))".to_owned());
     look(RULE, &snapshot).refuses("already covered by i");
+}
+
+#[test]
+fn a_collation_is_part_of_what_covers() {
+    let exists = |condition: &str, expression: &str, collation: Option<&str>| {
+        let statement = format!("SELECT * FROM people WHERE {condition}");
+        let mut snapshot = people("index i on people(lower(email))", &[&statement]);
+        let key = &mut index_mut(&mut snapshot, "i").keys[0];
+        key.expression = Some(expression.to_owned());
+        key.collation = collation.map(str::to_owned);
+        look(RULE, &snapshot).proposed().len()
+    };
+    let wanted = "lower(email) COLLATE \"C\" = $1";
+    assert_eq!(exists(wanted, "lower((email)::text)", Some("C")), 0);
+    assert_eq!(exists(wanted, "(lower((email)::text) COLLATE \"C\")", Some("pg_catalog.\"C\"")), 0);
+    assert_eq!(exists(wanted, "lower((email)::text)", None), 1);
+    assert_eq!(exists(wanted, "lower((email)::text)", Some("de_DE")), 1);
+    assert_eq!(exists("lower(email) = $1", "lower((email)::text)", Some("C")), 1);
+    assert_eq!(exists("lower(email) = ' COLLATE C'", "lower((email)::text)", None), 0);
 }
 
 #[test]
