@@ -126,19 +126,15 @@ impl Explainer {
             return Ok(());
         }
         self.leave().await?;
-        self.session.batch("BEGIN READ ONLY").await?;
-        self.in_transaction = true;
         let mut path: Vec<String> =
             search_path.iter().map(|schema| rules::quote::ident(schema)).collect();
         path.push("pg_temp".to_owned());
-        let path = path.join(", ");
-        self.session
-            .query(
-                "SELECT pg_catalog.set_config('search_path', $1, true), \
-                 pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', true)",
-                &[&path],
-            )
-            .await?;
+        let begin = format!(
+            "BEGIN READ ONLY; SET LOCAL search_path = {}; SET LOCAL plan_cache_mode = force_custom_plan",
+            path.join(", ")
+        );
+        self.in_transaction = true;
+        self.session.batch(&begin).await?;
         self.search_path = search_path.to_vec();
         Ok(())
     }
