@@ -353,6 +353,7 @@ fn run(
         min_confidence: plan.min_confidence,
         source: snapshot.intake.source.clone(),
         days: (snapshot.days() * 1000.0).round() / 1000.0,
+        observed_days: snapshot.observed_days().map(|days| (days * 1e6).round() / 1e6),
         seen: snapshot.intake.seen,
         kept_share: snapshot.intake.kept_share.map(|share| (share * 1000.0).round() / 1000.0),
         left_out: snapshot

@@ -144,6 +144,7 @@ pub(crate) fn empty() -> Report {
             min_confidence: 0.90,
             source: "pg_stat_statements".into(),
             days: 6.5,
+            observed_days: Some(6.5),
             seen: 45,
             kept_share: Some(0.97),
             left_out: BTreeMap::from([("utility".into(), 12), ("other_database".into(), 3)]),

@@ -21,6 +21,8 @@ pub(super) struct Lexeme {
     pub(super) token: Token,
     /// Whether it is a keyword.
     pub(super) keyword: bool,
+    /// Whether it is a keyword that can be a column's name without quotes (`key`, `value`, `first`).
+    pub(super) name: bool,
 }
 
 /// The statements of a text as syntax trees.
@@ -89,6 +91,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Lexeme>, Unanalyzable> {
             end: usize::try_from(token.end).unwrap_or(0),
             token: token.token(),
             keyword: token.keyword_kind() != pg::KeywordKind::NoKeyword,
+            name: token.keyword_kind() == pg::KeywordKind::UnreservedKeyword,
         })
         .collect())
 }

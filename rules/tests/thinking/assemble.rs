@@ -99,7 +99,10 @@ fn statistics_of_an_expression_follow_its_index_though_writers_pay_for_it() {
     let [index, after] = outcome.actions.as_slice() else { panic!() };
     assert!(index.impact.write_ms_per_day > 0.0);
     assert_eq!(after.impact, Impact::default(), "what it saves is counted with the index");
-    assert_eq!((after.reach, &after.confidence), (index.reach, &index.confidence));
+    assert_eq!((after.reach, after.confidence.value), (index.reach, index.confidence.value));
+    let [said] = facts(after).try_into().unwrap();
+    assert!(said.contains("until the table is analyzed"), "true of an ANALYZE: {said}");
+    assert!(said.contains("pgw_t_lower_email_"), "{said}");
     assert!(after.undo().is_empty());
 }
 
