@@ -5,6 +5,7 @@
 //! decided, so its state is the set of answers and nothing else. A solver can take its place behind [`Selector`].
 
 mod greedy;
+mod prices;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use crate::statement::Target;
 use crate::whatif::{Answer, Cache, Configuration, Price, Question};
 use crate::workload::ms_per_day;
 use crate::write_cost::{WriteCost, write_cost};
+use prices::Prices;
 
 /// A statement counts as helped when its cost falls at least this far (share of the cost before).
 pub const HELPED_BELOW: f64 = 0.9;
@@ -83,7 +85,7 @@ pub struct Selector<'a> {
     weights: Vec<f64>,
     /// Table -> tables that some statement reads together with it, itself among them.
     neighbours: BTreeMap<u32, BTreeSet<u32>>,
-    prices: BTreeMap<Question, Answer>,
+    prices: Prices,
     /// The moves, once all their prices were known.
     moves: RefCell<BTreeMap<Trust, Vec<Configuration>>>,
     /// What was decided already: kept so that every step goes on where the last one lacked a price.
@@ -124,7 +126,7 @@ impl<'a> Selector<'a> {
             tables,
             weights,
             neighbours,
-            prices: BTreeMap::new(),
+            prices: Prices::default(),
             moves: RefCell::default(),
             picks: RefCell::default(),
         }
@@ -140,7 +142,7 @@ impl<'a> Selector<'a> {
 
     /// Takes answers in.
     pub fn feed(&mut self, answers: impl IntoIterator<Item = (Question, Answer)>) {
-        self.prices.extend(answers);
+        answers.into_iter().for_each(|(question, answer)| self.prices.insert(question, answer));
     }
 
     /// The price of a statement's binding under a configuration, once asked.
@@ -233,6 +235,36 @@ impl<'a> Selector<'a> {
                 None
             }
         }
+    }
+
+    /// What a statement can cost at least under any part of a configuration: the planner's own word, doubtful
+    /// or not. `None` where prices are missing; zero where the planner refused.
+    fn floor(
+        &self,
+        statement: usize,
+        configuration: &Configuration,
+        missing: &mut BTreeSet<Question>,
+    ) -> Option<f64> {
+        let (mut sum, mut weight, mut complete) = (0.0, 0.0, true);
+        let analyzed = &self.task.cx.workload[statement];
+        for (binding, drawn) in analyzed.bindings.iter().enumerate() {
+            if analyzed.plans[binding].is_none() {
+                continue;
+            }
+            let configuration = configuration.clone();
+            let question = Question { statement, binding, configuration, cache: Cache::AsSet };
+            match self.prices.get(&question) {
+                Some(answer) => {
+                    sum += drawn.weight * answer.as_ref().map_or(0.0, Price::total_cost);
+                    weight += drawn.weight;
+                }
+                None => {
+                    missing.insert(question);
+                    complete = false;
+                }
+            }
+        }
+        (complete && weight > 0.0).then(|| sum / weight)
     }
 
     /// Whether the planner's promise is not to be relied upon.

@@ -9,6 +9,8 @@ use crate::index::IndexDefinition;
 use crate::whatif::{Cache, Configuration, Question};
 use crate::write_cost::{burden, index_count, insert_slowdown};
 
+/// Indexes of one question that looks for those worth asking about.
+const TOGETHER: usize = 16;
 /// No statement may cost more than this multiple of its cost before.
 const HARMED_ABOVE: f64 = 1.1;
 /// A wider index must at least halve what a narrower one leaves …
@@ -94,18 +96,32 @@ fn saves_too_little(of: &Selector<'_>, selection: &Selection) -> Vec<Refusal> {
         }
         let cost = |configuration: &Configuration| of.cost(statement, configuration, Cache::AsSet);
         let Some(before) = cost(&Configuration::new()) else { continue };
-        let tried = of.priceable().into_iter().filter(serves);
+        let tried: Configuration = of.priceable().into_iter().filter(serves).collect();
         let saved = |c: usize| Some((1.0 - cost(&[c].into())? / before.max(f64::MIN_POSITIVE), c));
-        let best = tried.filter_map(saved).reduce(|a, b| if b.0 > a.0 { b } else { a });
-        if let Some((saved, candidate)) = best {
-            let reason = if saved < 1.0 - HELPED_BELOW {
-                let (saved, least) = (saved.max(0.0) * 100.0, (1.0 - HELPED_BELOW) * 100.0);
-                format!("would save {saved:.0} % of the cost; under {least:.0} % does not count")
-            } else {
-                "a narrower index, or another that was chosen, does nearly as much".to_owned()
-            };
-            refusals.push(of.refusal(candidate, reason));
-        }
+        let best =
+            tried.iter().copied().filter_map(saved).reduce(|a, b| if b.0 > a.0 { b } else { a });
+        let least = (1.0 - HELPED_BELOW) * 100.0;
+        let (candidate, reason) = match (best, tried.first()) {
+            (Some((saved, candidate)), _) if saved < 1.0 - HELPED_BELOW => {
+                let saved = saved.max(0.0) * 100.0;
+                (
+                    candidate,
+                    format!(
+                        "would save {saved:.0} % of the cost; under {least:.0} % does not count"
+                    ),
+                )
+            }
+            (Some((_, candidate)), _) => {
+                let reason = "a narrower index, or another that was chosen, does nearly as much";
+                (candidate, reason.to_owned())
+            }
+            // Nobody asked about each alone where all together are not worth it.
+            (None, Some(&first)) => {
+                (first, format!("all candidates together save under {least:.0} % of the cost"))
+            }
+            (None, None) => continue,
+        };
+        refusals.push(of.refusal(candidate, reason));
     }
     refusals
 }
@@ -138,6 +154,7 @@ impl Greedy<'_, '_> {
             else {
                 continue;
             };
+            let Some(own) = self.promising(statement, own, before, &mut missing) else { continue };
             let mut best_single = before;
             for &candidate in &own {
                 let alone = Configuration::from([candidate]);
@@ -172,6 +189,28 @@ impl Greedy<'_, '_> {
             return Err(Missing(missing));
         }
         self.undominated(moves)
+    }
+
+    /// Those of a statement's own candidates that can help it. One question about many at once answers for all
+    /// that the planner leaves aside, and where even all together hardly help, none needs to be asked about.
+    fn promising(
+        &self,
+        statement: usize,
+        own: Configuration,
+        before: f64,
+        missing: &mut BTreeSet<Question>,
+    ) -> Option<Configuration> {
+        let others = self.of.priceable().into_iter().filter(|c| !own.contains(c));
+        let others = others.filter(|&c| self.of.touches(statement, c));
+        let mut promising = Configuration::new();
+        for together in own.iter().copied().chain(others).collect::<Vec<_>>().chunks(TOGETHER) {
+            let together: Configuration = together.iter().copied().collect();
+            let floor = self.of.floor(statement, &together, missing)?;
+            if floor <= before * HELPED_BELOW {
+                promising.extend(own.intersection(&together));
+            }
+        }
+        Some(promising)
     }
 
     /// Leaves out single indexes of which a narrower one does nearly as much.
@@ -214,14 +253,13 @@ impl Greedy<'_, '_> {
         for statement in (0..self.of.tables.len()).filter(|&s| self.of.touches(s, wide)) {
             let mut mean =
                 |candidate: usize, cache| self.cost(statement, &[candidate].into(), cache, missing);
-            let (normal, tiny) = (
-                (mean(wide, Cache::AsSet), mean(narrow, Cache::AsSet)),
-                (mean(wide, Cache::Tiny), mean(narrow, Cache::Tiny)),
-            );
-            if let ((Some(wide), Some(narrow)), (Some(tiny_wide), Some(tiny_narrow))) =
-                (normal, tiny)
+            if let (Some(wider), Some(narrower)) =
+                (mean(wide, Cache::AsSet), mean(narrow, Cache::AsSet))
+                && wider <= narrower * WIDER_HALVES
+                && let (Some(wider), Some(narrower)) =
+                    (mean(wide, Cache::Tiny), mean(narrow, Cache::Tiny))
             {
-                pays |= wide <= narrow * WIDER_HALVES && tiny_wide <= tiny_narrow;
+                pays |= wider <= narrower;
             }
             let analyzed = &self.of.task.cx.workload[statement];
             let mut share = 0.0;
@@ -239,23 +277,22 @@ impl Greedy<'_, '_> {
                         missing,
                     )
                 };
-                let normal = (
+                let (Some(before), Some(wider), Some(narrower)) = (
                     cost(&[], Cache::AsSet),
                     cost(&[wide], Cache::AsSet),
                     cost(&[narrow], Cache::AsSet),
-                );
-                let tiny = (cost(&[wide], Cache::Tiny), cost(&[narrow], Cache::Tiny));
-                if let (
-                    (Some(before), Some(wide), Some(narrow)),
-                    (Some(tiny_wide), Some(tiny_narrow)),
-                ) = (normal, tiny)
+                ) else {
+                    continue;
+                };
+                let saved = narrower - wider;
+                let halves =
+                    wider <= narrower * WIDER_HALVES && saved >= before * WIDER_SAVES_LEAST;
+                if (halves || saved >= before * WIDER_SAVES)
+                    && let (Some(wider), Some(narrower)) =
+                        (cost(&[wide], Cache::Tiny), cost(&[narrow], Cache::Tiny))
+                    && wider <= narrower
                 {
-                    let saved = narrow - wide;
-                    let halves =
-                        wide <= narrow * WIDER_HALVES && saved >= before * WIDER_SAVES_LEAST;
-                    if (halves || saved >= before * WIDER_SAVES) && tiny_wide <= tiny_narrow {
-                        share += weight;
-                    }
+                    share += weight;
                 }
             }
             pays |= share >= WIDER_SHARE;
