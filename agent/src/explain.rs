@@ -8,6 +8,7 @@
 //! rows is planned in its place, without parallel workers, as a write is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use planparse::Plan;
 use rules::bindings::ParameterType;
@@ -46,6 +47,8 @@ struct Under {
 pub struct Text<'a> {
     /// Position in the workload; the key of the prepared statement.
     pub id: usize,
+    /// What the report calls it.
+    pub label: &'a str,
     /// The repaired text.
     pub text: &'a str,
     /// The schemas in which its names resolve.
@@ -75,16 +78,19 @@ impl Explainer {
         &mut self,
         text: Text<'_>,
     ) -> Result<Result<Vec<ParameterType>, String>, PgError> {
+        let since = Instant::now();
         if let Err(reason) = is_single_plannable(text.text) {
             return Ok(Err(reason.to_string()));
         }
         let prepared = match self.parse(text, text.text).await? {
             Ok(prepared) => prepared,
-            Err(error) => return Ok(Err(reason(&error))),
+            Err(error) => return Ok(Err(refused(text, &error))),
         };
         let oids: Vec<u32> = prepared.param_types().iter().map(Type::oid).collect();
         self.prepared.insert(text.id, prepared);
         self.learn_types(&oids).await?;
+        let (parameters, ms) = (oids.len(), millis(since));
+        tracing::debug!(statement = text.label, parameters, ms, "prepared");
         Ok(Ok(oids.iter().map(|oid| self.types[oid].clone()).collect()))
     }
 
@@ -131,6 +137,7 @@ impl Explainer {
         }
         self.prepared.insert(text.id, prepared);
         self.stood_in.insert(text.id);
+        tracing::debug!(statement = text.label, "a SELECT of the same rows stands in");
         Ok(true)
     }
 
@@ -141,6 +148,7 @@ impl Explainer {
         text: Text<'_>,
         values: &[Option<String>],
     ) -> Result<Result<Plan, String>, PgError> {
+        let since = Instant::now();
         let rows = loop {
             self.enter(text).await?;
             let Some(prepared) = self.prepared.get(&text.id) else {
@@ -154,18 +162,20 @@ impl Explainer {
             self.leave().await?;
             let denied = error.sqlstate() == Some(DENIED);
             if !denied || !self.replace(text, values.len()).await? {
-                return Ok(Err(reason(&error)));
+                return Ok(Err(refused(text, &error)));
             }
         };
         let Some(json) = rows.first().and_then(|row| row.try_get::<_, RawJson>(0).ok()) else {
             return Ok(Err("the server returned no plan".to_owned()));
         };
-        Ok(match planparse::parse(&json.0) {
-            Ok(parsed) => parsed
-                .into_iter()
-                .next()
-                .map(|parsed| parsed.plan)
-                .ok_or_else(|| "the server returned no plan".to_owned()),
+        let parsed = planparse::parse(&json.0).map(|plans| plans.into_iter().next());
+        Ok(match parsed {
+            Ok(Some(parsed)) => {
+                let (cost, rows) = (parsed.plan.total_cost(), parsed.plan.rows());
+                tracing::trace!(statement = text.label, cost, rows, ms = millis(since), "planned");
+                Ok(parsed.plan)
+            }
+            Ok(None) => Err("the server returned no plan".to_owned()),
             Err(error) => Err(error.to_string()),
         })
     }
@@ -259,9 +269,16 @@ fn undetermined(error: &PgError) -> Option<usize> {
     digits.parse().ok().filter(|&position| (1..=1000).contains(&position))
 }
 
-/// Why the server refused, on one line, with what to do where that is known.
-fn reason(error: &PgError) -> String {
+/// Why the server refused, on one line, with what to do where that is known. The trace gets its code only, for its
+/// words may hold values.
+fn refused(text: Text<'_>, error: &PgError) -> String {
+    tracing::debug!(statement = text.label, sqlstate = error.sqlstate(), "refused");
     let hint = error.hint().filter(|_| error.sqlstate() == Some(DENIED));
-    let text = hint.map_or(error.to_string(), |hint| format!("{error}; {hint}"));
-    text.replace('\n', " ")
+    let reason = hint.map_or(error.to_string(), |hint| format!("{error}; {hint}"));
+    reason.replace('\n', " ")
+}
+
+/// Milliseconds that have passed, to the microsecond.
+pub(crate) fn millis(since: Instant) -> f64 {
+    (since.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }

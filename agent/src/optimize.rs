@@ -238,6 +238,7 @@ struct Planned {
 }
 
 /// Gives every statement bindings and a plan for each.
+#[tracing::instrument(level = "debug", name = "plan", skip_all)]
 async fn plan_all(
     explainer: &mut Explainer,
     snapshot: &Snapshot,
@@ -252,7 +253,8 @@ async fn plan_all(
         progress(Event::Planning { done: id, total });
         let statement = &snapshot.statements[analyzed.statement];
         let given = analyzed.text.clone();
-        let text = Text { id, text: &given, search_path: &statement.search_path };
+        let text =
+            Text { id, label: &statement.id, text: &given, search_path: &statement.search_path };
         let types = match explainer.prepare(text).await.map_err(lost)? {
             Ok(types) => types,
             Err(reason) => {
@@ -270,6 +272,8 @@ async fn plan_all(
                 Err(reason) => failure = Some(reason),
             }
         }
+        let (bindings, cost) = (analyzed.bindings.len(), analyzed.cost());
+        tracing::debug!(statement = text.label, bindings, cost, "planned as things are");
         bindings::fit(&analyzed.analysis, statement, &mut analyzed.bindings, &analyzed.plans);
         if let Some(reason) = failure.filter(|_| analyzed.plans.is_empty()) {
             planned.refused.push((analyzed.statement, reason));
@@ -281,6 +285,7 @@ async fn plan_all(
     Ok(planned)
 }
 
+#[tracing::instrument(level = "debug", name = "price", skip_all)]
 async fn choose<'a>(
     mut selector: Selector<'a>,
     mut answerer: HypoPg<'_, 'a>,
@@ -299,6 +304,7 @@ async fn choose<'a>(
                     .await;
                 let answers = answers.map_err(lost)?;
                 answered += answers.len();
+                tracing::debug!(answered, "questions answered");
                 selector.feed(answers);
             }
             Step::Done(selection) => break *selection,

@@ -12,8 +12,8 @@ use super::walk::walk;
 /// The SELECT that looks for the same rows as a write, with the same parameters; `None` for what is no write, or
 /// has no such SELECT.
 ///
-/// It reads the place of each row (`ctid`), as the write must, so that no index alone can answer it. Subqueries of
-/// SET and VALUES stand in its output. A parameter that has no other place is put there too, as text.
+/// It reads the place of each row (`ctid`) in all its tables, as an UPDATE or DELETE must, so that no index alone
+/// can answer it. Subqueries of SET and VALUES stand in its output. A parameter that has no other place is put there too, as text.
 pub fn stand_in(text: &str) -> Option<String> {
     let write = parse::statement(text).ok()?;
     let mut select = match &write {
@@ -55,12 +55,19 @@ fn search(
     with: Option<&pg::WithClause>,
     set: &[pg::Node],
 ) -> pg::SelectStmt {
-    let name = target.alias.as_ref().map_or(&target.relname, |alias| &alias.aliasname);
-    let part = |name: &str| node(NodeEnum::String(pg::String { sval: name.to_owned() }));
-    let place = pg::ColumnRef { fields: vec![part(name), part("ctid")], location: 0 };
     let mut from = vec![node(NodeEnum::RangeVar(target.clone()))];
     from.extend_from_slice(others);
-    let mut targets = vec![output(NodeEnum::ColumnRef(place))];
+    let common = |table: &&pg::RangeVar| {
+        let mut ctes = with.iter().flat_map(|with| &with.ctes);
+        ctes.any(|cte| match &cte.node {
+            Some(NodeEnum::CommonTableExpr(cte)) => {
+                table.schemaname.is_empty() && cte.ctename == table.relname
+            }
+            _ => false,
+        })
+    };
+    let others = others.iter().flat_map(tables).filter(|table| !common(table));
+    let mut targets: Vec<_> = [target].into_iter().chain(others).map(place).collect();
     targets.extend(set.iter().filter_map(assigned).filter(|value| looks_up(value)).map(output));
     pg::SelectStmt {
         target_list: targets,
@@ -69,6 +76,28 @@ fn search(
         with_clause: with.cloned(),
         ..plain()
     }
+}
+
+/// The tables that stand in a FROM by themselves or joined.
+fn tables(from: &pg::Node) -> Vec<&pg::RangeVar> {
+    match &from.node {
+        Some(NodeEnum::RangeVar(table)) => vec![table],
+        // An alias of the join hides those within.
+        Some(NodeEnum::JoinExpr(join)) if join.alias.is_none() => {
+            [&join.larg, &join.rarg].into_iter().flatten().flat_map(|side| tables(side)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Where a table's row stands, as an output column.
+fn place(table: &pg::RangeVar) -> pg::Node {
+    let name = table.alias.as_ref().map_or(&table.relname, |alias| &alias.aliasname);
+    let part = |name: &str| node(NodeEnum::String(pg::String { sval: name.to_owned() }));
+    output(NodeEnum::ColumnRef(pg::ColumnRef {
+        fields: vec![part(name), part("ctid")],
+        location: 0,
+    }))
 }
 
 /// What gives the rows of an INSERT. VALUES look nothing up but by their subqueries.
@@ -158,13 +187,23 @@ mod tests {
             of(
                 "UPDATE \"Order\" o SET paid = true FROM users u WHERE u.id = o.customer AND u.email = $1"
             ),
-            "SELECT o.ctid FROM \"Order\" o, users u WHERE u.id = o.customer AND u.email = $1"
+            "SELECT o.ctid, u.ctid FROM \"Order\" o, users u WHERE u.id = o.customer AND u.email = $1"
         );
         assert_eq!(
             of(
                 "WITH late AS (SELECT id FROM bills WHERE due < $1) DELETE FROM orders USING late WHERE orders.id = late.id"
             ),
             "WITH late AS (SELECT id FROM bills WHERE due < $1) SELECT orders.ctid FROM orders, late WHERE orders.id = late.id"
+        );
+    }
+
+    #[test]
+    fn of_every_table_the_rows_are_read() {
+        assert_eq!(
+            of(
+                "DELETE FROM a USING b JOIN c ON b.i = c.i, (SELECT 1 AS i) d, (e JOIN f ON true) g WHERE a.i = b.i"
+            ),
+            "SELECT a.ctid, b.ctid, c.ctid FROM a, b JOIN c ON b.i = c.i, (SELECT 1 AS i) d, (e JOIN f ON true) g WHERE a.i = b.i"
         );
     }
 
