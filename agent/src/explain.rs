@@ -188,22 +188,18 @@ impl Explainer {
             return Ok(());
         }
         self.leave().await?;
-        self.session.batch("BEGIN READ ONLY").await?;
-        self.entered = Some(under.clone());
-        if under.serial {
-            self.session.batch("SET LOCAL max_parallel_workers_per_gather = 0").await?;
-        }
         let mut path: Vec<String> =
             under.search_path.iter().map(|schema| rules::quote::ident(schema)).collect();
         path.push("pg_temp".to_owned());
-        let path = path.join(", ");
-        self.session
-            .query(
-                "SELECT pg_catalog.set_config('search_path', $1, true), \
-                 pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', true)",
-                &[&path],
-            )
-            .await?;
+        let mut begin = format!(
+            "BEGIN READ ONLY; SET LOCAL search_path = {}; SET LOCAL plan_cache_mode = force_custom_plan",
+            path.join(", ")
+        );
+        if under.serial {
+            begin.push_str("; SET LOCAL max_parallel_workers_per_gather = 0");
+        }
+        self.entered = Some(under);
+        self.session.batch(&begin).await?;
         Ok(())
     }
 

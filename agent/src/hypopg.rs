@@ -29,6 +29,11 @@ struct Batch {
 }
 
 impl Batch {
+    fn of(question: Question, tables: &BTreeSet<u32>) -> Self {
+        let present = question.configuration.clone();
+        Self { cache: question.cache, present, tables: tables.clone(), questions: vec![question] }
+    }
+
     fn add(&mut self, question: Question, tables: &BTreeSet<u32>) {
         self.present.extend(&question.configuration);
         self.tables.extend(tables);
@@ -118,18 +123,10 @@ impl<'e, 'a> HypoPg<'e, 'a> {
                 on(&batch.present, tables) == on(&question.configuration, &batch.tables)
                     && batch.present.union(&question.configuration).count() <= AT_ONCE
             };
-            match batches[open..].iter_mut().find(fits) {
-                Some(batch) => batch.add(question, tables),
-                None => {
-                    let mut batch = Batch {
-                        cache: question.cache,
-                        present: Configuration::new(),
-                        tables: BTreeSet::new(),
-                        questions: Vec::new(),
-                    };
-                    batch.add(question, tables);
-                    batches.push(batch);
-                }
+            if let Some(batch) = batches[open..].iter_mut().find(fits) {
+                batch.add(question, tables);
+            } else {
+                batches.push(Batch::of(question, tables));
             }
         }
         for batch in &mut batches {

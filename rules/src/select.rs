@@ -5,6 +5,7 @@
 //! decided, so its state is the set of answers and nothing else. A solver can take its place behind [`Selector`].
 
 mod greedy;
+mod moves;
 mod prices;
 
 use std::cell::RefCell;
@@ -90,6 +91,7 @@ pub struct Selector<'a> {
     moves: RefCell<BTreeMap<Trust, Vec<Configuration>>>,
     /// What was decided already: kept so that every step goes on where the last one lacked a price.
     picks: RefCell<greedy::Picks>,
+    values: RefCell<greedy::Values>,
 }
 
 /// Prices that the algorithm lacked.
@@ -129,6 +131,7 @@ impl<'a> Selector<'a> {
             prices: Prices::default(),
             moves: RefCell::default(),
             picks: RefCell::default(),
+            values: RefCell::default(),
         }
     }
 
@@ -253,16 +256,13 @@ impl<'a> Selector<'a> {
             }
             let configuration = configuration.clone();
             let question = Question { statement, binding, configuration, cache: Cache::AsSet };
-            match self.prices.get(&question) {
-                Some(answer) => {
-                    sum += drawn.weight * answer.as_ref().map_or(0.0, Price::total_cost);
-                    weight += drawn.weight;
-                }
-                None => {
-                    missing.insert(question);
-                    complete = false;
-                }
-            }
+            let Some(answer) = self.prices.get(&question) else {
+                missing.insert(question);
+                complete = false;
+                continue;
+            };
+            sum += drawn.weight * answer.as_ref().map_or(0.0, Price::total_cost);
+            weight += drawn.weight;
         }
         (complete && weight > 0.0).then(|| sum / weight)
     }

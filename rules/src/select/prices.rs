@@ -33,3 +33,44 @@ impl Prices {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::plan_of;
+    use crate::whatif::Price;
+
+    fn question(configuration: &[usize]) -> Question {
+        let configuration = configuration.iter().copied().collect();
+        Question { statement: 0, binding: 0, configuration, cache: Cache::AsSet }
+    }
+
+    #[test]
+    fn what_a_plan_left_aside_need_not_exist() {
+        let mut prices = Prices::default();
+        let price = Price {
+            plan: plan_of(&serde_json::json!({
+                "Node Type": "Seq Scan", "Relation Name": "t", "Alias": "t", "Startup Cost": 0.0, "Total Cost": 7.0,
+                "Plan Rows": 1, "Plan Width": 4
+            })),
+            used: [2].into(),
+        };
+        prices.insert(question(&[1, 2, 3]), Ok(price));
+        for asked in [&[2][..], &[1, 2], &[2, 3], &[1, 2, 3]] {
+            assert!(prices.get(&question(asked)).unwrap().is_ok(), "{asked:?}");
+        }
+        for asked in [&[][..], &[1], &[1, 3], &[2, 4], &[1, 2, 3, 4]] {
+            assert!(prices.get(&question(asked)).is_none(), "{asked:?}");
+        }
+        let cold = Question { cache: Cache::Tiny, ..question(&[2]) };
+        assert!(prices.get(&cold).is_none(), "another cache is another question");
+    }
+
+    #[test]
+    fn from_a_refusal_nothing_follows() {
+        let mut prices = Prices::default();
+        prices.insert(question(&[1, 2]), Err("no".to_owned()));
+        assert!(prices.get(&question(&[1])).is_none());
+        assert!(prices.get(&question(&[1, 2])).unwrap().is_err());
+    }
+}
