@@ -19,7 +19,9 @@ async fn proposed(db: &TestDatabase, statements: &str, options: &[&str]) -> (Vec
     })
     .await
     .unwrap();
-    if output.stderr.contains("no SELECT, INSERT, UPDATE or DELETE on a table") {
+    let nothing =
+        ["no SELECT, INSERT, UPDATE or DELETE on a table", "holds no statement that parses"];
+    if nothing.iter().any(|words| output.stderr.contains(words)) {
         assert_eq!(output.status, Some(2), "{}", output.stderr);
         return (Vec::new(), Value::Null);
     }
@@ -262,8 +264,7 @@ async fn a_statement_that_cannot_be_looked_at_says_why() {
     db.sql("CREATE TABLE posts (id int)").await;
     for (statement, reason) in [
         ("SELECT * FROM missing WHERE id = 1", "missing"),
-        ("SELECT +", "", &[]),
-    ("SELECT bad FROM posts WHERE id = 1", "bad"),
+        ("SELECT bad FROM posts WHERE id = 1", "bad"),
         ("SELECT 1", "no table"),
     ] {
         let (found, report) = proposed(&db, statement, &[]).await;
