@@ -262,11 +262,11 @@ fn burden(insert_us: f64) -> Case {
     let statements = [
         ("SELECT * FROM t WHERE a = $1", 1000),
         ("SELECT * FROM t WHERE b = $1", 500),
-        ("INSERT INTO t (id) VALUES ($1)", 100),
+        ("INSERT INTO t (id) VALUES ($1)", 200),
     ];
     let mut case = Case::new(table(&statements));
     let insert = &mut case.snapshot.statements[2];
-    (insert.rows, insert.total_ms) = (Some(100), Some(100.0 * insert_us / 1000.0));
+    (insert.rows, insert.total_ms) = (Some(200), Some(200.0 * insert_us / 1000.0));
     case.candidates =
         vec![btree(&case.snapshot, &["b"], &[1]), btree(&case.snapshot, &["a"], &[0])];
     case

@@ -144,6 +144,9 @@ fn inserts_slow_down_by_the_share_of_one_more_entry() {
     let most = slowdown(vec![single(), batch], 8.0).unwrap();
     assert!((most - 1.0).abs() < 1e-9, "the statement that suffers most counts: {most}");
     assert_eq!(slowdown(vec![insert(100, 100, None)], 10.0), None, "nobody measured it");
+    let read = |calls: u64| run("SELECT id FROM t WHERE a = $1", calls);
+    assert!(slowdown(vec![single(), read(900)], 8.0).is_some());
+    assert_eq!(slowdown(vec![single(), read(901)], 8.0), None, "inserts are rare");
     assert_eq!(slowdown(vec![run("UPDATE t SET a = 1", 10)], 10.0), None);
     let other = Statement { total_ms: Some(1.0), ..run("DELETE FROM t", 10) };
     assert_eq!(slowdown(vec![other], 10.0), None);
