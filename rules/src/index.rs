@@ -17,6 +17,16 @@ pub enum Term {
     Expression(String),
 }
 
+impl Term {
+    /// The collation that an expression ends with, without quotes.
+    pub(crate) fn own_collation(&self) -> Option<String> {
+        match self {
+            Self::Column(_) => None,
+            Self::Expression(sql) => collated(sql).1.map(plain_collation),
+        }
+    }
+}
+
 /// One key of an index that could be made.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {

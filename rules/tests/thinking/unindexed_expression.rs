@@ -65,6 +65,7 @@ fn fires_on_immutable_expressions() {
     for (condition, index) in [
         ("lower(email) = $1", "btree ((lower(email)))"),
         ("lower(email) LIKE 'a%'", "btree ((lower(email)) text_pattern_ops)"),
+        ("lower(email) COLLATE \"C\" LIKE 'a%'", "btree ((lower(email)) COLLATE \"C\")"),
         ("lower(email) = lower($1)", "btree ((lower(email)))"),
         ("lower(email::text) IN ('a', 'b')", "btree ((lower(email)))"),
         ("metadata->>'theme' = $1", "btree ((metadata ->> 'theme'))"),
