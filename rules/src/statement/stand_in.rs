@@ -203,7 +203,7 @@ mod tests {
             of(
                 "DELETE FROM a USING b JOIN c ON b.i = c.i, (SELECT 1 AS i) d, (e JOIN f ON true) g WHERE a.i = b.i"
             ),
-            "SELECT a.ctid, b.ctid, c.ctid FROM a, b JOIN c ON b.i = c.i, (SELECT 1 AS i) d, (e JOIN f ON true) g WHERE a.i = b.i"
+            "SELECT a.ctid, b.ctid, c.ctid FROM a, b JOIN c ON b.i = c.i, (SELECT 1 AS i) d, (e JOIN f ON true ) g WHERE a.i = b.i"
         );
     }
 
