@@ -68,7 +68,7 @@ fn search(
     };
     let others = others.iter().flat_map(tables).filter(|table| !common(table));
     let mut targets: Vec<_> = [target].into_iter().chain(others).map(place).collect();
-    targets.extend(set.iter().filter_map(assigned).filter(|value| looks_up(value)).map(output));
+    targets.extend(set.iter().filter_map(assigned).filter(looks_up).map(output));
     pg::SelectStmt {
         target_list: targets,
         from_clause: from,
@@ -203,7 +203,7 @@ mod tests {
             of(
                 "DELETE FROM a USING b JOIN c ON b.i = c.i, (SELECT 1 AS i) d, (e JOIN f ON true) g WHERE a.i = b.i"
             ),
-            "SELECT a.ctid, b.ctid, c.ctid FROM a, b JOIN c ON b.i = c.i, (SELECT 1 AS i) d, (e JOIN f ON true) g WHERE a.i = b.i"
+            "SELECT a.ctid, b.ctid, c.ctid FROM a, b JOIN c ON b.i = c.i, (SELECT 1 AS i) d, (e JOIN f ON true ) g WHERE a.i = b.i"
         );
     }
 
