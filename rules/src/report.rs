@@ -92,6 +92,9 @@ pub struct StatementReport {
     pub cost_after: Option<f64>,
     /// Why it was not analyzed or planned.
     pub unanalyzed: Option<String>,
+    /// What was planned in its place: of a write that the role may not plan, the SELECT of the same rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_as: Option<String>,
 }
 
 /// An index in the report.

@@ -86,6 +86,7 @@ fn statement(id: &str, text: &str, ms_per_day: f64) -> StatementReport {
         cost: Some(12_345.0),
         cost_after: Some(8.31),
         unanalyzed: None,
+        planned_as: None,
     }
 }
 

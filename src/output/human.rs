@@ -183,7 +183,15 @@ fn statements(page: &mut Page, report: &Report) {
     page.text(&format!("{BOLD}Statements{BOLD:#}"));
     for statement in &report.statements {
         let StatementReport {
-            id, calls, mean_ms, ms_per_day, cost, cost_after, unanalyzed, ..
+            id,
+            calls,
+            mean_ms,
+            ms_per_day,
+            cost,
+            cost_after,
+            unanalyzed,
+            planned_as,
+            ..
         } = statement;
         let mut figures = vec![calls_of(*calls)];
         figures.extend(mean_ms.map(|ms| format!("{} each", units::duration(ms))));
@@ -195,6 +203,7 @@ fn statements(page: &mut Page, report: &Report) {
             (Some(cost), _) => figures.push(format!("cost {}", units::cost(*cost))),
             (None, _) => {}
         }
+        figures.extend(planned_as.as_ref().map(|what| format!("planned as {}", text::line(what))));
         figures.extend(unanalyzed.as_ref().map(|why| text::line(why)));
         page.cut_line(2, &format!("{id}  {}", text::line(&statement.text)));
         page.indented(20, &format!("{FAINT}{}{FAINT:#}", figures.join(" · ")));

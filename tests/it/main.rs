@@ -15,3 +15,4 @@ mod demo;
 mod demo_data;
 mod peers;
 mod selftest;
+mod trace;

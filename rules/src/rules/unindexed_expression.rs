@@ -82,7 +82,8 @@ fn ordered(analyzed: &Analyzed) -> impl Iterator<Item = (RelationId, &Expression
 }
 
 fn comparable(class: PredicateClass) -> bool {
-    matches!(class, PredicateClass::Equality | PredicateClass::AnyOf | PredicateClass::Range)
+    use PredicateClass as C;
+    matches!(class, C::Equality | C::AnyOf | C::Range | C::Prefix)
 }
 
 struct Case<'a> {

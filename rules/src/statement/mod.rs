@@ -22,6 +22,7 @@ mod repair;
 mod resolve;
 mod scope;
 mod split;
+mod stand_in;
 mod usage;
 mod walk;
 mod write;
@@ -37,6 +38,7 @@ pub use parse::fingerprint;
 pub use path::{JsonPath, PathStep, json_path};
 pub use repair::{Repaired, repair};
 pub use split::{FileError, FileStatement, split};
+pub use stand_in::stand_in;
 
 use petgraph::graphmap::UnGraphMap;
 

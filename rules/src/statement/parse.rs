@@ -41,6 +41,11 @@ pub(super) fn statement(text: &str) -> Result<NodeEnum, Unanalyzable> {
     all.pop().and_then(|raw| raw.stmt).and_then(|node| node.node).ok_or(Unanalyzable::NotOne(0))
 }
 
+/// A syntax tree as text.
+pub(super) fn print(statement: &NodeEnum) -> Result<String, Unanalyzable> {
+    statement.deparse(pg_query::DeparseOptions::default()).map_err(|error| refusal(&error))
+}
+
 /// What can be told of a text without its tree, which takes a tenth of the time.
 pub(super) struct Outline {
     /// Kinds of the statements in it, each once, the outermost first.

@@ -64,6 +64,7 @@ fn with_documents(snapshot: &mut Snapshot, theme: &str) {
 fn fires_on_immutable_expressions() {
     for (condition, index) in [
         ("lower(email) = $1", "btree ((lower(email)))"),
+        ("lower(email) LIKE 'a%'", "btree ((lower(email)) text_pattern_ops)"),
         ("lower(email) = lower($1)", "btree ((lower(email)))"),
         ("lower(email::text) IN ('a', 'b')", "btree ((lower(email)))"),
         ("metadata->>'theme' = $1", "btree ((metadata ->> 'theme'))"),
@@ -272,6 +273,7 @@ fn fires_beside_indexes_on_expressions_that_only_look_alike() {
     assert_eq!(exists("metadata->'a'->>'b' = $1", "(metadata ->> 'a'::text)"), 1);
     assert_eq!(exists("coalesce(email, 'x') = $1", "COALESCE(email, 'x'::character varying)"), 0);
     assert_eq!(exists("code::text = $1", "(code)::text"), 0);
+    assert_eq!(exists("date(at AT TIME ZONE 'UTC') = $1", "date(timezone('UTC'::text, at))"), 0);
 }
 
 #[test]
