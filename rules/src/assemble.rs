@@ -185,7 +185,10 @@ impl Assembly<'_> {
         let uses = |statement: usize| {
             (0..self.cx.workload[statement].bindings.len()).any(|binding| {
                 let price = self.selector.price(statement, binding, configuration, Cache::AsSet);
-                price.is_some_and(|price| price.used.contains(&candidate))
+                price.is_some_and(|price| {
+                    price.used.contains(&candidate)
+                        && !self.selector.misjudged(statement, binding, price)
+                })
             })
         };
         let gains = |statement: usize| {
@@ -262,7 +265,8 @@ impl Assembly<'_> {
                     continue;
                 };
                 bindings += 1;
-                gain += usize::from(after.total_cost() <= before.total_cost() * 0.95);
+                let misjudged = self.selector.misjudged(statement, binding, after);
+                gain += usize::from(!misjudged && after.total_cost() <= before.total_cost() * 0.95);
             }
         }
         facts.push(if gain == bindings {
@@ -407,8 +411,7 @@ impl Assembly<'_> {
 /// goes on guessing. What it saves is counted with the index already, and what speaks for the index is said there.
 fn statistics_after(index: &Action) -> Option<Action> {
     let Operation::CreateIndex { name, definition } = &index.operation else { return None };
-    let follows =
-        Fact::FollowsIndex { index: name.clone(), confidence: index.confidence.value };
+    let follows = Fact::FollowsIndex { index: name.clone(), confidence: index.confidence.value };
     definition.keys.iter().any(|key| matches!(key.term, Term::Expression(_))).then(|| Action {
         key: action_key(&index.table, &format!("analyze for {}", index.key)),
         rule: index.rule.clone(),

@@ -95,7 +95,7 @@ impl Key {
             (Term::Expression(_), Some(theirs), _) => collation.is_some() && ident(theirs) == inner,
             (Term::Expression(mine), None, Some(theirs)) => {
                 matches!(index_expression(theirs, table, snapshot),
-                    Some(Target::Expression(theirs)) if theirs.sql == inner || theirs.sql == *mine)
+                    Some(Target::Expression(theirs)) if same_sql(&theirs.sql, inner) || same_sql(&theirs.sql, mine))
             }
             _ => false,
         };
@@ -107,6 +107,12 @@ impl Key {
         let collation = theirs == collation.map(plain_collation);
         term && opclass && collation && existing.opclass_options.is_empty()
     }
+}
+
+/// Whether two expressions are one; AT TIME ZONE is `pg_catalog.timezone` to the grammar, and printed without schema.
+fn same_sql(one: &str, other: &str) -> bool {
+    let plain = |sql: &str| sql.replace("pg_catalog.", "");
+    one == other || plain(one) == plain(other)
 }
 
 /// An expression that ends with COLLATE, apart; its own operators stand in parentheses then.

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use planparse::Plan;
 
+use crate::bindings::unselective;
 use crate::candidate::{Candidate, Change, Refusal};
 use crate::context::Context;
 use crate::index::{IndexDefinition, Term};
@@ -90,6 +91,8 @@ pub struct Selector<'a> {
     weights: Vec<f64>,
     /// Table -> tables that some statement reads together with it, itself among them.
     neighbours: BTreeMap<u32, BTreeSet<u32>>,
+    /// Statement and binding -> expressions of which it wants a value that too many rows have.
+    unselective: BTreeMap<(usize, usize), Vec<(u32, String)>>,
     prices: Prices,
     /// The moves, once all their prices were known.
     moves: RefCell<BTreeMap<Trust, Vec<Configuration>>>,
@@ -132,10 +135,12 @@ impl<'a> Selector<'a> {
                 neighbours.entry(table).or_default().extend(together);
             }
         }
+        let unselective = unselective_bindings(&task.cx);
         Self {
             task,
             ancestors,
             tables,
+            unselective,
             weights,
             neighbours,
             prices: Prices::default(),
@@ -268,7 +273,10 @@ impl<'a> Selector<'a> {
         let question = Question { statement, binding, configuration, cache };
         match self.prices.get(&question) {
             // A plan whose promise often breaks is no gain to count on.
-            Some(Ok(price)) if self.doubtful(statement, plan, price, trust) => {
+            Some(Ok(price))
+                if self.doubtful(statement, plan, price, trust)
+                    || self.misjudged(statement, binding, price) =>
+            {
                 Some(plan.total_cost().max(price.total_cost()))
             }
             Some(Ok(price)) => Some(price.total_cost()),
@@ -321,6 +329,19 @@ impl<'a> Selector<'a> {
         };
         let broken = trust == Trust::Proven && !judge::plan_facts(before, &price.plan).is_empty();
         !price.used.is_empty() && (broken || judge::reads_most(before, &price.plan, &rows))
+    }
+
+    /// Whether the plan uses an index on an expression for a value that too many rows have, which the planner could
+    /// not know: with statistics of the expression it will leave the index aside.
+    pub(crate) fn misjudged(&self, statement: usize, binding: usize, price: &Price) -> bool {
+        let Some(wide) = self.unselective.get(&(statement, binding)) else { return false };
+        price.used.iter().any(|&candidate| {
+            let leading = self.definition(candidate).keys.first().map(|key| &key.term);
+            let table = self.task.candidates[candidate].change.table();
+            wide.iter().any(|(of, sql)| {
+                *of == table && matches!(leading, Some(Term::Expression(mine)) if mine == sql)
+            })
+        })
     }
 
     fn priceable(&self) -> Vec<usize> {
@@ -376,6 +397,17 @@ impl<'a> Selector<'a> {
             statements: wanted.serves.iter().map(id).collect(),
         }
     }
+}
+
+fn unselective_bindings(cx: &Context<'_>) -> BTreeMap<(usize, usize), Vec<(u32, String)>> {
+    let bindings = cx.workload.iter().enumerate().flat_map(|(statement, analyzed)| {
+        let each = analyzed.bindings.iter().enumerate();
+        each.map(move |(place, binding)| {
+            let wide = unselective(&analyzed.analysis, cx.snapshot, &binding.values);
+            ((statement, place), wide)
+        })
+    });
+    bindings.filter(|(_, wide)| !wide.is_empty()).collect()
 }
 
 /// What each partition is a partition of, at any depth.

@@ -1,5 +1,5 @@
 use super::unserved_predicate::{covering, create};
-use crate::bindings::{Concrete, ValueSource, json_longest, substitute};
+use crate::bindings::{Concrete, SHARE_MAX, ValueSource, json_longest, substitute};
 use crate::btree;
 use crate::candidate::{Findings, Refusal};
 use crate::context::{Analyzed, Context};
@@ -44,9 +44,6 @@ declare_rule! {
 
 /// Probability under which a guessed constant is not worth an index.
 const PROBABILITY_MIN: f64 = 0.3;
-
-/// Share of the rows from which an index on the expression is not worth its while without a LIMIT.
-const SHARE_MAX: f64 = 0.2;
 
 impl Rule for UnindexedExpression {
     fn propose(&self, cx: &Context<'_>) -> Findings {
@@ -220,8 +217,7 @@ fn unfit(snapshot: &Snapshot, table: &Table, expression: &Expression) -> Option<
     let short = expression.functions.iter().any(|(_, f)| SHORT_RESULTS.contains(&f.as_str()));
     let columns = expression.columns.iter().filter_map(|name| table.column(name));
     let mut texts = columns.filter(|column| !short && column.type_category == 'S');
-    unfit_for_index(&expression.sql, table, snapshot)
-        .or_else(|| texts.find_map(btree::unsuited))
+    unfit_for_index(&expression.sql, table, snapshot).or_else(|| texts.find_map(btree::unsuited))
 }
 
 /// Why the values at a path in documents make no B-tree keys.

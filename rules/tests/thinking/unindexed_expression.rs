@@ -274,6 +274,7 @@ fn fires_beside_indexes_on_expressions_that_only_look_alike() {
     assert_eq!(exists("metadata->'a'->>'b' = $1", "(metadata ->> 'a'::text)"), 1);
     assert_eq!(exists("coalesce(email, 'x') = $1", "COALESCE(email, 'x'::character varying)"), 0);
     assert_eq!(exists("code::text = $1", "(code)::text"), 0);
+    assert_eq!(exists("date(at AT TIME ZONE 'UTC') = $1", "date(timezone('UTC'::text, at))"), 0);
 }
 
 #[test]
