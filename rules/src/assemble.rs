@@ -8,6 +8,7 @@ use crate::change_plan::{
 };
 use crate::context::Context;
 use crate::evidence::{Fact, INDEXES_PER_TABLE_MAX, VETO_CAP, confidence};
+use crate::held_back::statistics_key;
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
 use crate::reach::Reach;
@@ -407,7 +408,7 @@ impl Assembly<'_> {
 fn statistics_after(index: &Action) -> Option<Action> {
     let Operation::CreateIndex { definition, .. } = &index.operation else { return None };
     definition.keys.iter().any(|key| matches!(key.term, Term::Expression(_))).then(|| Action {
-        key: action_key(&index.table, &format!("analyze for {}", index.key)),
+        key: statistics_key(index),
         rule: index.rule.clone(),
         table: index.table.clone(),
         operation: Operation::Analyze,

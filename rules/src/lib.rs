@@ -10,6 +10,7 @@ pub mod candidate;
 pub mod change_plan;
 pub mod context;
 pub mod evidence;
+pub mod held_back;
 pub mod index;
 pub mod intake;
 pub mod judge;
