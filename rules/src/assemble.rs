@@ -11,9 +11,10 @@ use crate::evidence::{Fact, INDEXES_PER_TABLE_MAX, VETO_CAP, confidence};
 use crate::held_back::statistics_key;
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
+use crate::partitions;
 use crate::reach::Reach;
 use crate::select::{Chosen, HELPED_BELOW, Selection, Selector};
-use crate::snapshot::Table;
+use crate::snapshot::{Table, TableKind};
 use crate::statement::Limit;
 use crate::unpriced;
 use crate::whatif::{Cache, Configuration};
@@ -165,9 +166,12 @@ impl Assembly<'_> {
         impact: Impact,
         helps: Vec<Help>,
     ) -> Action {
+        let owner = self.table(table);
         let table = self.reference(table);
         let key = action_key(&table, &format!("create index {}", definition.canonical()));
         let name = index_name(definition, &key);
+        let by_hand = (owner.kind == TableKind::Partitioned)
+            .then(|| partitions::create(self.cx.snapshot, owner, &name, definition));
         Action {
             key,
             rule: candidate.rules[0].to_owned(),
@@ -177,6 +181,7 @@ impl Assembly<'_> {
             confidence: confidence(&distinct(facts)),
             impact,
             helps,
+            by_hand,
         }
     }
 
@@ -385,6 +390,12 @@ impl Assembly<'_> {
             }
             _ => (action_key(&reference, "analyze"), Operation::Analyze, Impact::default()),
         };
+        let by_hand = match &operation {
+            Operation::DropIndex { index } if table.kind == TableKind::Partitioned => {
+                Some(partitions::drop(self.cx.snapshot, index))
+            }
+            _ => None,
+        };
         Action {
             key,
             rule: candidate.rules[0].to_owned(),
@@ -394,6 +405,7 @@ impl Assembly<'_> {
             confidence: confidence(&distinct(candidate.facts.clone())),
             impact,
             helps: Vec::new(),
+            by_hand,
         }
     }
 
@@ -416,6 +428,7 @@ fn statistics_after(index: &Action) -> Option<Action> {
         confidence: index.confidence.clone(),
         impact: Impact::default(),
         helps: Vec::new(),
+        by_hand: None,
     })
 }
 

@@ -14,6 +14,7 @@ pub mod held_back;
 pub mod index;
 pub mod intake;
 pub mod judge;
+pub mod partitions;
 pub mod quote;
 pub mod reach;
 pub mod report;

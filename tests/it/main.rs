@@ -13,5 +13,6 @@ mod cluster;
 mod cycle;
 mod demo;
 mod demo_data;
+mod partitions;
 mod peers;
 mod selftest;
