@@ -369,12 +369,14 @@ async fn rows(session: &Session) -> Check {
         return ok(ASPECT, "none is unfinished or waits for a person");
     }
     let said = open.iter().take(NAMED_MAX).map(|(entry, attention)| {
-        let index = entry.index_name.as_ref().map_or(String::new(), |name| format!(" {}", ident(name)));
+        let index =
+            entry.index_name.as_ref().map_or(String::new(), |name| format!(" {}", ident(name)));
         let (kind, table) = (entry.kind.replace('_', " "), entry.table.qualified());
         format!("action {} ({kind}{index} on {table}): {}", entry.id, attention.what)
     });
     let more = open.len().saturating_sub(NAMED_MAX);
-    let more = if more == 0 { String::new() } else { format!("; and {more} more, see pgwright log") };
+    let more =
+        if more == 0 { String::new() } else { format!("; and {more} more, see pgwright log") };
     let steps = open.iter().take(NAMED_MAX).flat_map(|(_, attention)| attention.steps.clone());
     warn(ASPECT, format!("{}{more}", said.collect::<Vec<_>>().join("; ")), steps.collect())
 }

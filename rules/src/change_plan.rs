@@ -288,7 +288,8 @@ pub fn lint(plan: &ChangePlan) -> Vec<String> {
         if action.by_hand.is_some() && action.reach != Reach::Advise {
             faults.push(format!("action {id}: would be applied, but can only be done by hand"));
         }
-        let by_hand = action.by_hand.iter().flat_map(|hand| hand.statements.iter().chain(&hand.undo));
+        let by_hand =
+            action.by_hand.iter().flat_map(|hand| hand.statements.iter().chain(&hand.undo));
         for sql in by_hand {
             if let Err(error) = fingerprint(sql) {
                 faults.push(format!("action {id}: the server's parser refuses `{sql}`: {error}"));

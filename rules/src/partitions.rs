@@ -179,7 +179,12 @@ impl<'a> Recipe<'a> {
 
     /// The name wished for where it is free, else one by the rule of all names, of which the key's next digits
     /// are taken until nothing else has it.
-    fn free_name(&self, table: &Table, definition: &IndexDefinition, wished: Option<&str>) -> String {
+    fn free_name(
+        &self,
+        table: &Table,
+        definition: &IndexDefinition,
+        wished: Option<&str>,
+    ) -> String {
         let free = |name: &String| !self.taken.contains(&(table.schema.clone(), name.clone()));
         let owner =
             TableRef { oid: table.oid, schema: table.schema.clone(), name: table.name.clone() };

@@ -46,7 +46,8 @@ pub fn actions(assembly: &Assembly<'_>, chosen: &Configuration) -> (Vec<Action>,
         };
         if gains.is_empty() && !foreign_key {
             if candidate.unpriceable.is_some() {
-                let reason = "the plans keep too many rows of the table, or read it otherwise already";
+                let reason =
+                    "the plans keep too many rows of the table, or read it otherwise already";
                 refusals.push(refusal(assembly, candidate, definition, reason.to_owned()));
             }
             continue;

@@ -11,6 +11,7 @@ mod architecture;
 mod bad_input;
 mod cluster;
 mod cycle;
+mod cycle_failure;
 mod demo;
 mod demo_data;
 mod partitions;

@@ -113,8 +113,10 @@ async fn the_recipe_for_a_partitioned_table_runs_and_is_undone() {
     psql(&db, &statements).await;
     let invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
     assert_eq!(db.value(invalid).await, "0");
-    let whole = "SELECT count(*) FROM pg_partition_tree(%) WHERE isleaf"
-        .replace('%', "(SELECT indexrelid::regclass FROM pg_index WHERE indrelid = '\"Part\"'::regclass)");
+    let whole = "SELECT count(*) FROM pg_partition_tree(%) WHERE isleaf".replace(
+        '%',
+        "(SELECT indexrelid::regclass FROM pg_index WHERE indrelid = '\"Part\"'::regclass)",
+    );
     assert_eq!(db.value(&whole).await, "4");
     let plan = db.sql("EXPLAIN SELECT id, pad FROM \"Part\" WHERE \"userId\" = 3").await;
     let plan: Vec<String> = plan.into_iter().flatten().flatten().collect();
@@ -137,10 +139,15 @@ async fn the_recipe_for_a_partitioned_table_runs_and_is_undone() {
         psql(&db, &undo).await;
         assert_eq!(db.value(&usable).await, stopped, "after {done}");
         let ours = "SELECT 'DROP INDEX ' || indexrelid::regclass FROM pg_index \
-                    WHERE indexrelid::regclass::text LIKE '%pgw%'";
+                    WHERE indexrelid::regclass::text LIKE '%pgw%' \
+                    AND indexrelid NOT IN (SELECT inhrelid FROM pg_inherits)";
         for drop in db.sql(ours).await.into_iter().flatten().flatten() {
             db.sql(&drop).await;
         }
+        // It went with the sub-partition's where the interrupted run had attached it.
+        let mine = "CREATE INDEX IF NOT EXISTS mine ON \"Old Years\".\"Part b\" (\"userId\"); \
+                    COMMENT ON INDEX \"Old Years\".mine IS 'it''s there'";
+        db.sql(mine).await;
         assert_eq!(db.value(INDEXES).await, before, "after {done}");
     }
 }

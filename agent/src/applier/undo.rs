@@ -46,11 +46,7 @@ async fn mismatch(
 }
 
 /// Refuses since something stands in the way that can go away. A row whose undo had begun waits.
-async fn wait(
-    runner: &Runner<'_>,
-    entry: &Entry,
-    reason: String,
-) -> Result<Effect, ApplyError> {
+async fn wait(runner: &Runner<'_>, entry: &Entry, reason: String) -> Result<Effect, ApplyError> {
     if entry.state == State::Reverting {
         let change = Change { error: Some(&reason), ..Change::default() };
         runner.step(entry.id, State::Reverting, State::RevertPending, &change).await?;

@@ -23,8 +23,14 @@ pub fn attention(entry: &Entry) -> Option<Attention> {
             Some(Attention {
                 what: format!("pgwright leaves this to a person: {noted}"),
                 steps: vec![
-                    format!("put it right by hand; `pgwright log {}` shows the statements", entry.id),
-                    format!("pgwright rollback {}   -- closes the row once the index is {end}", entry.id),
+                    format!(
+                        "put it right by hand; `pgwright log {}` shows the statements",
+                        entry.id
+                    ),
+                    format!(
+                        "pgwright rollback {}   -- closes the row once the index is {end}",
+                        entry.id
+                    ),
                 ],
             })
         }
@@ -35,12 +41,10 @@ pub fn attention(entry: &Entry) -> Option<Attention> {
             what: format!("it could not be undone yet: {failed}; {next_run}"),
             steps: Vec::new(),
         }),
-        State::Intent | State::Applying | State::Verifying | State::Reverting => {
-            Some(Attention {
-                what: "a run is at work on it, or was ended; the next one finishes it".to_owned(),
-                steps: Vec::new(),
-            })
-        }
+        State::Intent | State::Applying | State::Verifying | State::Reverting => Some(Attention {
+            what: "a run is at work on it, or was ended; the next one finishes it".to_owned(),
+            steps: Vec::new(),
+        }),
         State::Observing | State::Kept | State::Aborted | State::Reverted => None,
     }
 }

@@ -162,9 +162,11 @@ mod tests {
         for state in [State::Aborted, State::Reverted] {
             assert_eq!(reachable(state), BTreeSet::from([state]));
         }
-        assert!(State::ALL.into_iter().all(|next| {
-            State::Conflict.may_become(next) == (next == State::Reverting)
-        }));
+        assert!(
+            State::ALL
+                .into_iter()
+                .all(|next| { State::Conflict.may_become(next) == (next == State::Reverting) })
+        );
         for state in State::ALL.into_iter().filter(|state| state.is_in_flight()) {
             assert!(reachable(state).iter().any(|next| !next.is_in_flight()), "{state}");
         }

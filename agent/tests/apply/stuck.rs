@@ -168,13 +168,17 @@ async fn a_refused_apply_leaves_nothing_behind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_s_limits_on_idle_sessions_and_transactions_do_not_end_us() {
     let Some(db) = database().await else { return };
-    let mut settings = vec!["idle_session_timeout = 200", "idle_in_transaction_session_timeout = 200"];
+    let mut settings =
+        vec!["idle_session_timeout = 200", "idle_in_transaction_session_timeout = 200"];
     if db.cluster.binaries().major >= 17 {
         settings.push("transaction_timeout = 200");
     }
     for setting in settings {
         let name = &db.name;
-        db.sql.batch(&format!("ALTER ROLE postgres IN DATABASE {name} SET {setting}")).await.unwrap();
+        db.sql
+            .batch(&format!("ALTER ROLE postgres IN DATABASE {name} SET {setting}"))
+            .await
+            .unwrap();
     }
     for purpose in [Purpose::Sample, Purpose::Explain, Purpose::Watch, Purpose::Apply] {
         let meter = agent::postgres::Meter::new();
