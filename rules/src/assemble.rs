@@ -18,7 +18,7 @@ use crate::snapshot::{Table, TableKind};
 use crate::statement::Limit;
 use crate::unpriced;
 use crate::whatif::{Cache, Configuration};
-use crate::workload::mean_ms;
+use crate::workload::{mean_ms, unknown_writes};
 use crate::write_cost::{burden, index_count, insert_slowdown, write_cost};
 
 /// Mean time in milliseconds under which a statement counts as fast already.
@@ -116,6 +116,7 @@ impl Assembly<'_> {
         if chosen.write.ends_hot > 0.01 {
             facts.push(Fact::EndsHot { share: chosen.write.ends_hot });
         }
+        facts.extend(unknown_writes(&self.cx, candidate.change.table()));
         facts.extend(self.slows_inserts(candidate, configuration));
         facts.extend(self.crowds(candidate, configuration));
         if !chosen.proven && !helped.is_empty() && facts.iter().all(|fact| fact.cap() > VETO_CAP) {
@@ -416,16 +417,18 @@ impl Assembly<'_> {
 }
 
 /// An index on an expression makes ANALYZE collect statistics of the expression; without them the planner
-/// goes on guessing. What it saves is counted with the index already.
+/// goes on guessing. What it saves is counted with the index already, and what speaks for the index is said there.
 fn statistics_after(index: &Action) -> Option<Action> {
-    let Operation::CreateIndex { definition, .. } = &index.operation else { return None };
+    let Operation::CreateIndex { name, definition } = &index.operation else { return None };
+    let follows =
+        Fact::FollowsIndex { index: name.clone(), confidence: index.confidence.value };
     definition.keys.iter().any(|key| matches!(key.term, Term::Expression(_))).then(|| Action {
         key: statistics_key(index),
         rule: index.rule.clone(),
         table: index.table.clone(),
         operation: Operation::Analyze,
         reach: index.reach,
-        confidence: index.confidence.clone(),
+        confidence: confidence(&[follows]),
         impact: Impact::default(),
         helps: Vec::new(),
         by_hand: None,

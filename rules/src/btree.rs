@@ -111,9 +111,9 @@ fn column_name(target: &Target) -> Option<&str> {
 struct Roles {
     equal: Vec<Term>,
     any_of: Vec<Term>,
-    ranges: Vec<Term>,
+    ranges: Vec<Key>,
     /// One set of keys for each arm of an OR.
-    arms: BTreeMap<(usize, usize), (Vec<Term>, Vec<Term>)>,
+    arms: BTreeMap<(usize, usize), (Vec<Term>, Vec<Key>)>,
     joined: Vec<Term>,
     /// Terms that one other relation is joined by together.
     composite: Vec<Vec<Term>>,
@@ -133,7 +133,7 @@ pub fn candidates(
     let Some(table) = cx.snapshot.table(analyzed.analysis.relations[relation].table) else {
         return Vec::new();
     };
-    let mut roles = roles(analyzed, relation, terms);
+    let mut roles = roles(analyzed, relation, table, terms);
     let rank = |term: &Term| match term {
         Term::Column(name) => {
             let shared = popularity.get(&(table.oid, name.clone())).copied().unwrap_or(0);
@@ -169,8 +169,8 @@ pub fn candidates(
         add(roles.order.clone());
     }
     for range in &roles.ranges {
-        add(join(&[&equal, &plain(std::slice::from_ref(range))]));
-        add(plain(std::slice::from_ref(range)));
+        add(join(&[&equal, std::slice::from_ref(range)]));
+        add(vec![range.clone()]);
     }
     for joined in &roles.joined {
         let key = plain(std::slice::from_ref(joined));
@@ -178,7 +178,7 @@ pub fn candidates(
         add(join(&[&key, &equal]));
         add(join(&[&equal, &key]));
         for range in roles.ranges.iter().take(1) {
-            add(join(&[&key, &equal, &plain(std::slice::from_ref(range))]));
+            add(join(&[&key, &equal, std::slice::from_ref(range)]));
         }
         if !roles.order.is_empty() {
             add(join(&[&key, &fixed, &roles.order]));
@@ -188,7 +188,7 @@ pub fn candidates(
         add(plain(terms));
     }
     for (equal, ranges) in roles.arms.values() {
-        add(join(&[&plain(equal), &plain(&ranges[..ranges.len().min(1)])]));
+        add(join(&[&plain(equal), &ranges[..ranges.len().min(1)]]));
     }
     for term in roles.equal.iter().chain(&roles.any_of) {
         add(plain(std::slice::from_ref(term)));
@@ -196,7 +196,7 @@ pub fn candidates(
     if !roles.group.is_empty() && roles.group.len() <= 3 {
         add(join(&[&fixed, &plain(&roles.group)]));
         // The server can aggregate from the index alone when it holds all that the statement reads.
-        let range = &plain(&roles.ranges[..roles.ranges.len().min(1)]);
+        let range = &roles.ranges[..roles.ranges.len().min(1)];
         let whole = tidy(join(&[&equal, range, &plain(&roles.group)]));
         if holds_all(&analyzed.analysis.relations[relation], &whole) {
             add(whole);
@@ -205,7 +205,12 @@ pub fn candidates(
     found.into_iter().map(|keys| IndexDefinition::btree(table, keys)).collect()
 }
 
-fn roles(analyzed: &Analyzed, relation: RelationId, terms: &dyn Fn(&Target) -> Vec<Term>) -> Roles {
+fn roles(
+    analyzed: &Analyzed,
+    relation: RelationId,
+    table: &Table,
+    terms: &dyn Fn(&Target) -> Vec<Term>,
+) -> Roles {
     let analysis = &analyzed.analysis;
     let mut roles = Roles {
         equal: vec![],
@@ -221,14 +226,24 @@ fn roles(analyzed: &Analyzed, relation: RelationId, terms: &dyn Fn(&Target) -> V
         let arm = predicate
             .alternative
             .map(|number| roles.arms.entry((number, predicate.arm)).or_default());
-        let list = match (role(predicate), arm) {
-            (Some(Role::Equal | Role::AnyOf | Role::Joined), Some((equal, _))) => equal,
-            (Some(Role::Range), Some((_, ranges))) => ranges,
+        let role = role(predicate);
+        if matches!(role, Some(Role::Range)) {
+            let ranges = arm.map_or(&mut roles.ranges, |(_, ranges)| ranges);
+            for term in terms(&predicate.target) {
+                let mut key = Key::ordered(term, false, false);
+                key.opclass = pattern_class(predicate, &key.term, table);
+                if !ranges.contains(&key) {
+                    ranges.push(key);
+                }
+            }
+            continue;
+        }
+        let list = match (role, arm) {
+            (None | Some(Role::Range), _) => continue,
+            (Some(_), Some((equal, _))) => equal,
             (Some(Role::Equal), None) => &mut roles.equal,
             (Some(Role::AnyOf), None) => &mut roles.any_of,
-            (Some(Role::Range), None) => &mut roles.ranges,
             (Some(Role::Joined), None) => &mut roles.joined,
-            (None, _) => continue,
         };
         for term in terms(&predicate.target) {
             if !list.contains(&term) {
@@ -288,6 +303,32 @@ fn role(predicate: &Predicate) -> Option<Role> {
         C::Range | C::Prefix => Some(Role::Range),
         _ => None,
     }
+}
+
+/// The operator class that a fixed start needs where the collation is not C: only then is the order of the index
+/// that of the bytes (documentation, "Operator Classes and Operator Families").
+fn pattern_class(predicate: &Predicate, term: &Term, table: &Table) -> Option<String> {
+    if predicate.class != PredicateClass::Prefix {
+        return None;
+    }
+    let class = |base: &str| match base {
+        "bpchar" => "bpchar_pattern_ops",
+        "varchar" => "varchar_pattern_ops",
+        _ => "text_pattern_ops",
+    };
+    let (class, c_collation) = match term {
+        Term::Column(name) => {
+            let column = table.column(name)?;
+            (class(&column.base_type), column.c_collation)
+        }
+        // A text made of columns has their collation.
+        Term::Expression(sql) => {
+            let parts =
+                || table.columns.iter().filter(|c| sql.contains(&c.name) && c.collation.is_some());
+            (class("text"), parts().next().is_some() && parts().all(|c| c.c_collation))
+        }
+    };
+    (!c_collation).then(|| class.to_owned())
 }
 
 fn sides(pair: &JoinPair, relation: RelationId) -> Vec<&Target> {

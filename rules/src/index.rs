@@ -48,7 +48,11 @@ impl Key {
     pub fn sql(&self) -> String {
         let mut sql = match &self.term {
             Term::Column(name) => ident(name),
-            Term::Expression(expression) => format!("({expression})"),
+            // Of a collation within the expression HypoPG makes another expression.
+            Term::Expression(expression) => match collated(expression) {
+                (inner, Some(collation)) => format!("({inner}) COLLATE {collation}"),
+                (whole, None) => format!("({whole})"),
+            },
         };
         if let Some(opclass) = &self.opclass {
             sql.push(' ');
@@ -72,11 +76,16 @@ impl Key {
     }
 
     fn same_as(&self, existing: &IndexKey, table: &Table, snapshot: &Snapshot) -> bool {
+        let (inner, collation) = match &self.term {
+            Term::Column(_) => ("", None),
+            Term::Expression(mine) => collated(mine),
+        };
         let term = match (&self.term, &existing.column, &existing.expression) {
             (Term::Column(mine), Some(theirs), _) => mine == theirs,
+            (Term::Expression(_), Some(theirs), _) => collation.is_some() && ident(theirs) == inner,
             (Term::Expression(mine), None, Some(theirs)) => {
                 matches!(index_expression(theirs, table, snapshot),
-                    Some(Target::Expression(theirs)) if theirs.sql == *mine)
+                    Some(Target::Expression(theirs)) if theirs.sql == inner || theirs.sql == *mine)
             }
             _ => false,
         };
@@ -84,8 +93,25 @@ impl Key {
             None => existing.opclass_default,
             Some(mine) => *mine == existing.opclass,
         };
-        term && opclass && existing.opclass_options.is_empty() && existing.collation.is_none()
+        let theirs = existing.collation.as_deref().map(plain_collation);
+        let collation = theirs == collation.map(plain_collation);
+        term && opclass && collation && existing.opclass_options.is_empty()
     }
+}
+
+/// An expression that ends with COLLATE, apart; its own operators stand in parentheses then.
+fn collated(expression: &str) -> (&str, Option<&str>) {
+    let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '"' | '.' | '-' | '@');
+    match expression.rsplit_once(" COLLATE ") {
+        Some((inner, collation)) if collation.chars().all(name) => (inner, Some(collation)),
+        _ => (expression, None),
+    }
+}
+
+/// The name of a collation without quotes and the system's schema.
+fn plain_collation(name: &str) -> String {
+    let bare = name.replace('"', "");
+    bare.strip_prefix("pg_catalog.").map_or(bare.clone(), str::to_owned)
 }
 
 /// Whether the server prints a planned predicate so.

@@ -5,6 +5,8 @@
 //! decided, so its state is the set of answers and nothing else. A solver can take its place behind [`Selector`].
 
 mod greedy;
+mod moves;
+mod prices;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +18,12 @@ use crate::context::Context;
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
 use crate::sizes::index_bytes;
+use crate::snapshot::Snapshot;
 use crate::statement::Target;
 use crate::whatif::{Answer, Cache, Configuration, Price, Question};
 use crate::workload::ms_per_day;
 use crate::write_cost::{WriteCost, write_cost};
+use prices::Prices;
 
 /// A statement counts as helped when its cost falls at least this far (share of the cost before).
 pub const HELPED_BELOW: f64 = 0.9;
@@ -79,15 +83,19 @@ pub struct Selection {
 #[derive(Debug)]
 pub struct Selector<'a> {
     task: Task<'a>,
+    /// Partition -> what it is a partition of, at any depth.
+    ancestors: BTreeMap<u32, BTreeSet<u32>>,
+    /// The tables that a statement reads, with what they are partitions of.
     tables: Vec<BTreeSet<u32>>,
     weights: Vec<f64>,
     /// Table -> tables that some statement reads together with it, itself among them.
     neighbours: BTreeMap<u32, BTreeSet<u32>>,
-    prices: BTreeMap<Question, Answer>,
+    prices: Prices,
     /// The moves, once all their prices were known.
     moves: RefCell<BTreeMap<Trust, Vec<Configuration>>>,
     /// What was decided already: kept so that every step goes on where the last one lacked a price.
     picks: RefCell<greedy::Picks>,
+    values: RefCell<greedy::Values>,
 }
 
 /// Prices that the algorithm lacked.
@@ -105,11 +113,16 @@ enum Trust {
 impl<'a> Selector<'a> {
     /// Begins a selection.
     pub fn new(task: Task<'a>) -> Self {
+        let ancestors = ancestors(task.cx.snapshot);
         let tables: Vec<BTreeSet<u32>> = task
             .cx
             .workload
             .iter()
-            .map(|s| s.analysis.relations.iter().map(|r| r.table).collect())
+            .map(|s| {
+                let read: BTreeSet<u32> = s.analysis.relations.iter().map(|r| r.table).collect();
+                let more = read.iter().filter_map(|table| ancestors.get(table)).flatten();
+                more.chain(&read).copied().collect()
+            })
             .collect();
         let weights = task.cx.workload.iter().map(|s| ms_per_day(task.cx.snapshot, s)).collect();
         let mut neighbours: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
@@ -121,12 +134,14 @@ impl<'a> Selector<'a> {
         }
         Self {
             task,
+            ancestors,
             tables,
             weights,
             neighbours,
-            prices: BTreeMap::new(),
+            prices: Prices::default(),
             moves: RefCell::default(),
             picks: RefCell::default(),
+            values: RefCell::default(),
         }
     }
 
@@ -145,7 +160,7 @@ impl<'a> Selector<'a> {
 
     /// Takes answers in.
     pub fn feed(&mut self, answers: impl IntoIterator<Item = (Question, Answer)>) {
-        self.prices.extend(answers);
+        answers.into_iter().for_each(|(question, answer)| self.prices.insert(question, answer));
     }
 
     /// The price of a statement's binding under a configuration, once asked.
@@ -186,7 +201,38 @@ impl<'a> Selector<'a> {
         let Change::CreateIndex { table, definition } = &candidate.change else { return false };
         candidate.serves.contains(&statement)
             || (self.tables[statement].contains(table)
-                && asks_for(&self.task.cx.workload[statement], *table, definition))
+                && self.asks_for(statement, *table, definition))
+    }
+
+    /// Whether a statement compares, joins, orders or groups by the leading key of an index on `table` or on a
+    /// partition of it. Not the other way round: that a partition's index serves the whole table's statement
+    /// may be so for the values tried, which all lie in that partition, and for no others.
+    fn asks_for(&self, statement: usize, table: u32, definition: &IndexDefinition) -> bool {
+        let analysis = &self.task.cx.workload[statement].analysis;
+        let is_of = |read: u32| {
+            read == table || self.ancestors.get(&read).is_some_and(|above| above.contains(&table))
+        };
+        let leading = definition.keys.first().map(|key| &key.term);
+        let is_leading = |relation: usize, target: &Target| {
+            is_of(analysis.relations[relation].table)
+                && match (target, leading) {
+                    (Target::Column(mine), Some(Term::Column(theirs))) => mine == theirs,
+                    (Target::Expression(mine), Some(Term::Expression(theirs))) => {
+                        !mine.parameters.is_empty() || mine.sql == *theirs
+                    }
+                    _ => false,
+                }
+        };
+        analysis.predicates.iter().any(|p| is_leading(p.relation, &p.target))
+            || analysis.joins.all_edges().any(|(_, _, pairs)| {
+                pairs
+                    .iter()
+                    .any(|p| is_leading(p.left.0, &p.left.1) || is_leading(p.right.0, &p.right.1))
+            })
+            || analysis.blocks.iter().any(|block| {
+                block.order_by.iter().any(|key| is_leading(key.relation, &key.target))
+                    || block.group_by.iter().any(|(relation, target)| is_leading(*relation, target))
+            })
     }
 
     fn known_cost(
@@ -238,6 +284,33 @@ impl<'a> Selector<'a> {
                 None
             }
         }
+    }
+
+    /// What a statement can cost at least under any part of a configuration: the planner's own word, doubtful
+    /// or not. `None` where prices are missing; zero where the planner refused.
+    fn floor(
+        &self,
+        statement: usize,
+        configuration: &Configuration,
+        missing: &mut BTreeSet<Question>,
+    ) -> Option<f64> {
+        let (mut sum, mut weight, mut complete) = (0.0, 0.0, true);
+        let analyzed = &self.task.cx.workload[statement];
+        for (binding, drawn) in analyzed.bindings.iter().enumerate() {
+            if analyzed.plans[binding].is_none() {
+                continue;
+            }
+            let configuration = configuration.clone();
+            let question = Question { statement, binding, configuration, cache: Cache::AsSet };
+            let Some(answer) = self.prices.get(&question) else {
+                missing.insert(question);
+                complete = false;
+                continue;
+            };
+            sum += drawn.weight * answer.as_ref().map_or(0.0, Price::total_cost);
+            weight += drawn.weight;
+        }
+        (complete && weight > 0.0).then(|| sum / weight)
     }
 
     /// Whether the planner's promise is not to be relied upon.
@@ -310,28 +383,11 @@ impl<'a> Selector<'a> {
     }
 }
 
-/// Whether a statement compares, joins, orders or groups by the leading key of an index on `table`.
-fn asks_for(analyzed: &crate::context::Analyzed, table: u32, definition: &IndexDefinition) -> bool {
-    let analysis = &analyzed.analysis;
-    let leading = definition.keys.first().map(|key| &key.term);
-    let is_leading = |relation: usize, target: &Target| {
-        analysis.relations[relation].table == table
-            && match (target, leading) {
-                (Target::Column(mine), Some(Term::Column(theirs))) => mine == theirs,
-                (Target::Expression(mine), Some(Term::Expression(theirs))) => {
-                    !mine.parameters.is_empty() || mine.sql == *theirs
-                }
-                _ => false,
-            }
-    };
-    analysis.predicates.iter().any(|p| is_leading(p.relation, &p.target))
-        || analysis.joins.all_edges().any(|(_, _, pairs)| {
-            pairs
-                .iter()
-                .any(|p| is_leading(p.left.0, &p.left.1) || is_leading(p.right.0, &p.right.1))
-        })
-        || analysis.blocks.iter().any(|block| {
-            block.order_by.iter().any(|key| is_leading(key.relation, &key.target))
-                || block.group_by.iter().any(|(relation, target)| is_leading(*relation, target))
-        })
+/// What each partition is a partition of, at any depth.
+fn ancestors(snapshot: &Snapshot) -> BTreeMap<u32, BTreeSet<u32>> {
+    let parent = |&of: &u32| snapshot.table(of).and_then(|table| table.partition_of);
+    let partitions = snapshot.tables.iter().filter(|table| table.partition_of.is_some());
+    partitions
+        .map(|leaf| (leaf.oid, std::iter::successors(leaf.partition_of, parent).collect()))
+        .collect()
 }

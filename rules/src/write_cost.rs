@@ -22,6 +22,10 @@ const WALL_FACTOR: f64 = 1.25;
 /// planning and the round trip over a local socket (67 µs a statement in all, measured on PostgreSQL 15).
 const STATEMENT_US: f64 = 45.0;
 
+/// Of all calls that touch a table, the share of INSERTs below which nobody waits for them: what they pay is part
+/// of the price, and forbids nothing.
+const INSERTS_RARE: f64 = 0.1;
+
 /// Milliseconds per day that writers pay for an index, and the share of HOT updates that it ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct WriteCost {
@@ -95,13 +99,21 @@ pub fn index_count(
 }
 
 /// Share by which one more entry of this many microseconds slows the table's INSERT statements down, measured
-/// at the client; `None` when the workload inserts nothing or nobody measured it.
+/// at the client; `None` when the workload inserts next to nothing or nobody measured it.
 pub fn insert_slowdown(cx: &Context<'_>, table: u32, entry_us: f64) -> Option<f64> {
     let inserts = |analyzed: &&Analyzed| {
         analyzed.analysis.kind == StatementKind::Insert
             && analyzed.analysis.writes.as_ref().is_some_and(|write| write.table == table)
             && !is_bulk_load(analyzed.of(cx.snapshot))
     };
+    let calls = |analyzed: &Analyzed| analyzed.of(cx.snapshot).calls as f64;
+    let touches =
+        |analyzed: &&Analyzed| analyzed.analysis.relations.iter().any(|r| r.table == table);
+    let inserted: f64 = cx.workload.iter().filter(inserts).map(calls).sum();
+    let others: f64 = cx.workload.iter().filter(touches).filter(|a| !inserts(a)).map(calls).sum();
+    if inserted < INSERTS_RARE * (inserted + others) {
+        return None;
+    }
     cx.workload
         .iter()
         .filter(inserts)

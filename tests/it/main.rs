@@ -17,3 +17,4 @@ mod demo_data;
 mod partitions;
 mod peers;
 mod selftest;
+mod trace;

@@ -8,7 +8,7 @@ use crate::index::{IndexDefinition, Term};
 use crate::reach::Reach;
 use crate::rule::{Rule, declare_rule};
 use crate::snapshot::{Index, Snapshot, Table, TableKind};
-use crate::statement::{RelationId, Target};
+use crate::statement::{Operand, Predicate, PredicateClass, RelationId, Target};
 
 declare_rule! {
     /// A filter, join or order on plain columns that no index serves.
@@ -20,7 +20,8 @@ declare_rule! {
     /// The planner, given the hypothetical index, chooses it and its cost falls: with the server's cache and
     /// with a tiny one, for all values tried, without making another statement worse. Keys are the columns
     /// compared for equality (those that other statements compare too come first), then one range, or the
-    /// ORDER BY with its directions.
+    /// ORDER BY with its directions. A pattern with a fixed start (`LIKE 'abc%'`) is a range, with the operator class
+    /// that the collation asks for.
     ///
     /// # Silent when
     /// A valid index already begins with these keys; the table is tiny, foreign, excluded or an extension's; a
@@ -72,6 +73,12 @@ fn look_at(
         reason,
         statements: vec![analyzed.of(cx.snapshot).id.clone()],
     };
+    if btree::unindexable(table).is_none() {
+        let patterns = analyzed.analysis.predicates.iter().filter(|p| p.relation == relation);
+        for (column, reason) in patterns.filter_map(unserved_pattern) {
+            findings.refusals.push(refusal(format!("index ({column})"), reason.to_owned()));
+        }
+    }
     let wanted = btree::candidates(cx, analyzed, relation, popularity, &any);
     if wanted.is_empty() {
         return findings;
@@ -110,6 +117,24 @@ fn look_at(
         }
     }
     findings
+}
+
+/// Why a B-tree does not serve a pattern that a column is compared with.
+fn unserved_pattern(predicate: &Predicate) -> Option<(&str, &'static str)> {
+    let Target::Column(column) = &predicate.target else { return None };
+    let unknown = !matches!(predicate.operand, Operand::Constant(_));
+    let reason = match (predicate.class, predicate.operator.as_str()) {
+        (PredicateClass::Pattern, "~~" | "~") if unknown => {
+            "whether its pattern begins with fixed characters is not known; only then a B-tree (text_pattern_ops, \
+             unless the collation is C) serves it: give a statement with its constants (--workload) to have it judged"
+        }
+        (PredicateClass::Pattern, "~~" | "~~*" | "~" | "~*") => {
+            "no B-tree serves a pattern without a fixed start; a trigram index may (extension pg_trgm: GIN with \
+             gin_trgm_ops), which is not judged here"
+        }
+        _ => return None,
+    };
+    Some((column, reason))
 }
 
 fn widest(definitions: &[IndexDefinition]) -> usize {

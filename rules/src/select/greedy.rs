@@ -2,23 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::moves::{WIDER_SAVES, narrower};
 use super::{Chosen, HELPED_BELOW, Missing, Selection, Selector, Trust};
 use crate::candidate::Refusal;
 use crate::evidence::{INDEXES_PER_TABLE_MAX, INSERT_SLOWDOWN_MAX};
-use crate::index::IndexDefinition;
 use crate::whatif::{Cache, Configuration, Question};
 use crate::write_cost::{burden, index_count, insert_slowdown};
 
 /// No statement may cost more than this multiple of its cost before.
 const HARMED_ABOVE: f64 = 1.1;
-/// A wider index must at least halve what a narrower one leaves …
-const WIDER_HALVES: f64 = 0.5;
-/// … or save this much more of the cost before.
-const WIDER_SAVES: f64 = 0.15;
-/// Halving what is left for single values counts from this share of their cost before.
-const WIDER_SAVES_LEAST: f64 = 0.02;
-/// Weight of the bindings for which it must.
-const WIDER_SHARE: f64 = 0.25;
 /// What only the planner promises must at least halve the cost that the proven choices leave.
 const PROMISED_BELOW: f64 = 0.5;
 
@@ -34,13 +26,13 @@ pub(super) struct Pick {
 pub(super) type Picks = BTreeMap<(Trust, bool, Configuration), Vec<Pick>>;
 
 /// What moves are worth, by their place and what is chosen nearby.
-type Values = BTreeMap<(usize, Configuration), Result<f64, String>>;
+pub(super) type Values = BTreeMap<(Trust, usize, Configuration), Result<f64, String>>;
 
 /// One way through the candidates.
 #[derive(Clone, Copy)]
-struct Greedy<'s, 'a> {
-    of: &'s Selector<'a>,
-    trust: Trust,
+pub(super) struct Greedy<'s, 'a> {
+    pub(super) of: &'s Selector<'a>,
+    pub(super) trust: Trust,
     by_density: bool,
 }
 
@@ -94,24 +86,38 @@ fn saves_too_little(of: &Selector<'_>, selection: &Selection) -> Vec<Refusal> {
         }
         let cost = |configuration: &Configuration| of.cost(statement, configuration, Cache::AsSet);
         let Some(before) = cost(&Configuration::new()) else { continue };
-        let tried = of.priceable().into_iter().filter(serves);
+        let tried: Configuration = of.priceable().into_iter().filter(serves).collect();
         let saved = |c: usize| Some((1.0 - cost(&[c].into())? / before.max(f64::MIN_POSITIVE), c));
-        let best = tried.filter_map(saved).reduce(|a, b| if b.0 > a.0 { b } else { a });
-        if let Some((saved, candidate)) = best {
-            let reason = if saved < 1.0 - HELPED_BELOW {
-                let (saved, least) = (saved.max(0.0) * 100.0, (1.0 - HELPED_BELOW) * 100.0);
-                format!("would save {saved:.0} % of the cost; under {least:.0} % does not count")
-            } else {
-                "a narrower index, or another that was chosen, does nearly as much".to_owned()
-            };
-            refusals.push(of.refusal(candidate, reason));
-        }
+        let best =
+            tried.iter().copied().filter_map(saved).reduce(|a, b| if b.0 > a.0 { b } else { a });
+        let least = (1.0 - HELPED_BELOW) * 100.0;
+        let (candidate, reason) = match (best, tried.first()) {
+            (Some((saved, candidate)), _) if saved < 1.0 - HELPED_BELOW => {
+                let saved = saved.max(0.0) * 100.0;
+                (
+                    candidate,
+                    format!(
+                        "would save {saved:.0} % of the cost; under {least:.0} % does not count"
+                    ),
+                )
+            }
+            (Some((_, candidate)), _) => {
+                let reason = "a narrower index, or another that was chosen, does nearly as much";
+                (candidate, reason.to_owned())
+            }
+            // Nobody asked about each alone where all together are not worth it.
+            (None, Some(&first)) => {
+                (first, format!("all candidates together save under {least:.0} % of the cost"))
+            }
+            (None, None) => continue,
+        };
+        refusals.push(of.refusal(candidate, reason));
     }
     refusals
 }
 
 impl Greedy<'_, '_> {
-    fn cost(
+    pub(super) fn cost(
         &self,
         statement: usize,
         configuration: &Configuration,
@@ -119,148 +125,6 @@ impl Greedy<'_, '_> {
         missing: &mut BTreeSet<Question>,
     ) -> Option<f64> {
         self.of.known_cost(statement, configuration, cache, self.trust, missing)
-    }
-
-    /// What greedy may add at once: single candidates that help somebody, and sets that a plan uses together
-    /// (two indexes under a `BitmapOr` are each worth nothing alone).
-    fn moves(&self) -> Result<Vec<Configuration>, Missing> {
-        let priceable = self.of.priceable();
-        let mut missing = BTreeSet::new();
-        let mut moves: BTreeSet<Configuration> = BTreeSet::new();
-        for statement in 0..self.of.tables.len() {
-            let own: Configuration = priceable
-                .iter()
-                .copied()
-                .filter(|&c| self.of.task.candidates[c].serves.contains(&statement))
-                .collect();
-            let Some(before) =
-                self.cost(statement, &Configuration::new(), Cache::AsSet, &mut missing)
-            else {
-                continue;
-            };
-            let mut best_single = before;
-            for &candidate in &own {
-                let alone = Configuration::from([candidate]);
-                if let Some(cost) = self.cost(statement, &alone, Cache::AsSet, &mut missing) {
-                    best_single = best_single.min(cost);
-                    if cost <= before * HELPED_BELOW {
-                        moves.insert(alone);
-                    }
-                }
-            }
-            if own.len() > 1
-                && let Some(together) = self.cost(statement, &own, Cache::AsSet, &mut missing)
-                && together < best_single * HELPED_BELOW
-            {
-                let bindings = 0..self.of.task.cx.workload[statement].bindings.len();
-                moves.extend(
-                    bindings
-                        .filter_map(|b| self.of.price(statement, b, &own, Cache::AsSet))
-                        .map(|price| price.used.clone())
-                        .filter(|used| used.len() > 1),
-                );
-            }
-        }
-        // A foreign key's own gain needs no statement.
-        moves.extend(
-            priceable
-                .iter()
-                .filter(|&&c| self.of.task.candidates[c].own_gain_ms_per_day > 0.0)
-                .map(|&c| Configuration::from([c])),
-        );
-        if !missing.is_empty() {
-            return Err(Missing(missing));
-        }
-        self.undominated(moves)
-    }
-
-    /// Leaves out single indexes of which a narrower one does nearly as much.
-    fn undominated(&self, moves: BTreeSet<Configuration>) -> Result<Vec<Configuration>, Missing> {
-        let singles: Vec<usize> =
-            moves.iter().filter(|m| m.len() == 1).filter_map(|m| m.first().copied()).collect();
-        let mut missing = BTreeSet::new();
-        let mut dominated = BTreeSet::new();
-        let mut by_table: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-        for &single in &singles {
-            by_table
-                .entry(self.of.task.candidates[single].change.table())
-                .or_default()
-                .push(single);
-        }
-        for singles in by_table.values() {
-            for (&wide, &narrow) in
-                singles.iter().flat_map(|wide| singles.iter().map(move |narrow| (wide, narrow)))
-            {
-                let comparable = narrower(self.of.definition(narrow), self.of.definition(wide));
-                if comparable && !self.wider_pays(wide, narrow, &mut missing) {
-                    dominated.insert(wide);
-                }
-            }
-        }
-        if missing.is_empty() {
-            Ok(moves
-                .into_iter()
-                .filter(|m| !(m.len() == 1 && m.iter().any(|c| dominated.contains(c))))
-                .collect())
-        } else {
-            Err(Missing(missing))
-        }
-    }
-
-    /// Whether the wider index is worth its width to some statement, on average or for a good part of its values,
-    /// and no worse than the narrower one where little is cached.
-    fn wider_pays(&self, wide: usize, narrow: usize, missing: &mut BTreeSet<Question>) -> bool {
-        let mut pays = false;
-        for statement in (0..self.of.tables.len()).filter(|&s| self.of.touches(s, wide)) {
-            let mut mean =
-                |candidate: usize, cache| self.cost(statement, &[candidate].into(), cache, missing);
-            let (normal, tiny) = (
-                (mean(wide, Cache::AsSet), mean(narrow, Cache::AsSet)),
-                (mean(wide, Cache::Tiny), mean(narrow, Cache::Tiny)),
-            );
-            if let ((Some(wide), Some(narrow)), (Some(tiny_wide), Some(tiny_narrow))) =
-                (normal, tiny)
-            {
-                pays |= wide <= narrow * WIDER_HALVES && tiny_wide <= tiny_narrow;
-            }
-            let analyzed = &self.of.task.cx.workload[statement];
-            let mut share = 0.0;
-            for (binding, weight) in
-                analyzed.bindings.iter().map(|binding| binding.weight).enumerate()
-            {
-                let mut cost = |candidates: &[usize], cache| {
-                    let configuration = candidates.iter().copied().collect();
-                    self.of.binding_cost(
-                        statement,
-                        binding,
-                        &configuration,
-                        cache,
-                        self.trust,
-                        missing,
-                    )
-                };
-                let normal = (
-                    cost(&[], Cache::AsSet),
-                    cost(&[wide], Cache::AsSet),
-                    cost(&[narrow], Cache::AsSet),
-                );
-                let tiny = (cost(&[wide], Cache::Tiny), cost(&[narrow], Cache::Tiny));
-                if let (
-                    (Some(before), Some(wide), Some(narrow)),
-                    (Some(tiny_wide), Some(tiny_narrow)),
-                ) = (normal, tiny)
-                {
-                    let saved = narrow - wide;
-                    let halves =
-                        wide <= narrow * WIDER_HALVES && saved >= before * WIDER_SAVES_LEAST;
-                    if (halves || saved >= before * WIDER_SAVES) && tiny_wide <= tiny_narrow {
-                        share += weight;
-                    }
-                }
-            }
-            pays |= share >= WIDER_SHARE;
-        }
-        pays
     }
 
     /// Cost under a configuration / cost as things are, the worse of both caches.
@@ -303,13 +167,16 @@ impl Greedy<'_, '_> {
             reasons.extend(pick.reasons.clone());
             self.follow(pick, &mut current, selection, &mut refused);
         }
-        let mut values = Values::default();
         loop {
-            let (against, pick) = self.pick(&moves, &current, &refused, &mut values)?;
+            let (against, more) = self.pick(&moves, &current, &refused)?;
             reasons.extend(against);
-            let Some(pick) = pick else { break };
-            self.follow(&pick, &mut current, selection, &mut refused);
-            picks.push(pick);
+            if more.is_empty() {
+                break;
+            }
+            for pick in &more {
+                self.follow(pick, &mut current, selection, &mut refused);
+            }
+            picks.extend(more);
             let key = (self.trust, self.by_density, start.clone());
             self.of.picks.borrow_mut().insert(key, picks.clone());
         }
@@ -325,29 +192,30 @@ impl Greedy<'_, '_> {
         Ok(current)
     }
 
-    /// The best move from here, with what was learned on the way; `None` when none pays any more.
+    /// The best moves from here, with what was learned on the way; none when none pays any more. Moves that
+    /// cannot change each other's worth are made at once: one by one they would be the same.
     fn pick(
         &self,
         moves: &[Configuration],
         current: &Configuration,
         refused: &BTreeSet<Configuration>,
-        values: &mut Values,
-    ) -> Result<(BTreeMap<usize, String>, Option<Pick>), Missing> {
+    ) -> Result<(BTreeMap<usize, String>, Vec<Pick>), Missing> {
         let mut missing = BTreeSet::new();
         let mut reasons = BTreeMap::new();
-        let mut best: Option<(f64, &Configuration)> = None;
+        let mut paying: Vec<(f64, &Configuration)> = Vec::new();
         for (place, candidate_move) in moves.iter().enumerate() {
             if candidate_move.is_subset(current) || refused.contains(candidate_move) {
                 continue;
             }
             // Only what was chosen on the same tables can change a move's worth.
             let nearby = self.nearby(current, candidate_move);
-            let known = values.get(&(place, nearby.clone())).cloned();
+            let key = (self.trust, place, nearby);
+            let known = self.of.values.borrow().get(&key).cloned();
             let value = known.unwrap_or_else(|| {
                 let mut lacking = BTreeSet::new();
                 let value = self.value(current, candidate_move, &mut lacking);
                 if lacking.is_empty() {
-                    values.insert((place, nearby), value.clone());
+                    self.of.values.borrow_mut().insert(key, value.clone());
                 }
                 missing.extend(lacking);
                 value
@@ -356,9 +224,7 @@ impl Greedy<'_, '_> {
                 Ok(value) if value > 0.0 => {
                     let bytes = self.of.bytes(candidate_move.difference(current)).max(1) as f64;
                     let rank = if self.by_density { value / bytes } else { value };
-                    if best.is_none_or(|(known, _)| rank > known * (1.0 + 1e-9)) {
-                        best = Some((rank, candidate_move));
-                    }
+                    paying.push((rank, candidate_move));
                 }
                 Ok(_) => {}
                 Err(reason) => {
@@ -371,14 +237,41 @@ impl Greedy<'_, '_> {
         if !missing.is_empty() {
             return Err(Missing(missing));
         }
-        let Some((_, accepted)) = best else { return Ok((reasons, None)) };
-        let gain = self.careful_gain(current, accepted)?;
-        if gain.is_none() {
-            let reason = "with a cold cache (effective_cache_size 8MB) it does not pay";
-            reasons.extend(accepted.iter().map(|&candidate| (candidate, reason.to_owned())));
+        // A stable sort: of equals the first stays first.
+        paying.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut taken = BTreeSet::new();
+        let mut gains = Vec::new();
+        for (_, accepted) in paying {
+            let reach = self.reach(accepted);
+            if taken.is_disjoint(&reach) {
+                gains.push((accepted, self.careful_gain(current, accepted, &mut missing)));
+            }
+            taken.extend(reach);
+            if self.of.task.storage_budget.is_some() {
+                break;
+            }
         }
-        let pick = Pick { accepted: accepted.clone(), gain, reasons: reasons.clone() };
-        Ok((reasons, Some(pick)))
+        if !missing.is_empty() {
+            return Err(Missing(missing));
+        }
+        let mut picks = Vec::new();
+        for (accepted, gain) in gains {
+            if gain.is_none() {
+                let reason = "with a cold cache (effective_cache_size 8MB) it does not pay";
+                reasons.extend(accepted.iter().map(|&candidate| (candidate, reason.to_owned())));
+            }
+            picks.push(Pick { accepted: accepted.clone(), gain, reasons: BTreeMap::new() });
+        }
+        if let Some(pick) = picks.first_mut() {
+            pick.reasons.clone_from(&reasons);
+        }
+        Ok((reasons, picks))
+    }
+
+    /// The tables that some statement reads together with a move's.
+    fn reach(&self, candidate_move: &Configuration) -> BTreeSet<u32> {
+        let table = |&c: &usize| self.of.task.candidates[c].change.table();
+        candidate_move.iter().flat_map(|c| self.of.neighbours(table(c)).iter().copied()).collect()
     }
 
     /// What of a configuration can matter to a move: under a budget all of it, else what is on tables that some
@@ -387,12 +280,9 @@ impl Greedy<'_, '_> {
         if self.of.task.storage_budget.is_some() {
             return current.clone();
         }
+        let reach = self.reach(candidate_move);
         let table = |&c: &usize| self.of.task.candidates[c].change.table();
-        let tables: BTreeSet<u32> = candidate_move
-            .iter()
-            .flat_map(|c| self.of.neighbours(table(c)).iter().copied())
-            .collect();
-        current.iter().copied().filter(|c| tables.contains(&table(c))).collect()
+        current.iter().copied().filter(|c| reach.contains(&table(c))).collect()
     }
 
     fn follow(
@@ -514,28 +404,23 @@ impl Greedy<'_, '_> {
         &self,
         current: &Configuration,
         accepted: &Configuration,
-    ) -> Result<Option<f64>, Missing> {
+        missing: &mut BTreeSet<Question>,
+    ) -> Option<f64> {
         let next: Configuration = current.union(accepted).copied().collect();
-        let mut missing = BTreeSet::new();
         let mut gain = 0.0;
         for statement in
             (0..self.of.tables.len()).filter(|&s| accepted.iter().any(|&c| self.of.touches(s, c)))
         {
-            let now = self.careful_ratio(statement, current, &mut missing);
-            let then = self.careful_ratio(statement, &next, &mut missing);
+            let now = self.careful_ratio(statement, current, missing);
+            let then = self.careful_ratio(statement, &next, missing);
             if let (Some(now), Some(then)) = (now, then) {
                 gain += self.of.weights[statement] * (now - then);
             }
         }
-        if !missing.is_empty() {
-            return Err(Missing(missing));
-        }
-        let own: f64 = accepted
-            .difference(current)
-            .map(|&c| self.of.task.candidates[c].own_gain_ms_per_day)
-            .sum();
-        let write: f64 = accepted.difference(current).map(|&c| self.of.write(c).ms_per_day).sum();
-        Ok((gain + own > write).then_some(gain + own))
+        let fresh = || accepted.difference(current).copied();
+        let own: f64 = fresh().map(|c| self.of.task.candidates[c].own_gain_ms_per_day).sum();
+        let write: f64 = fresh().map(|c| self.of.write(c).ms_per_day).sum();
+        (gain + own > write).then_some(gain + own)
     }
 
     fn accept(
@@ -569,33 +454,21 @@ impl Greedy<'_, '_> {
     ) -> Result<(), Missing> {
         let fresh: Vec<usize> =
             selection.chosen[settled..].iter().map(|chosen| chosen.candidate).collect();
+        // All are asked about at once, as if none were idle: seldom one is.
+        let mut missing = BTreeSet::new();
+        for &candidate in &fresh {
+            self.needed(candidate, current, &mut missing);
+        }
+        if !missing.is_empty() {
+            return Err(Missing(missing));
+        }
         for candidate in fresh {
-            let mut without = current.clone();
-            without.remove(&candidate);
-            let mut missing = BTreeSet::new();
-            let wider = without.iter().any(|&c| {
-                narrower(self.of.definition(candidate), self.of.definition(c))
-                    && self.of.definition(c).covers(self.of.definition(candidate))
-            });
-            let mut needed = self.of.task.candidates[candidate].own_gain_ms_per_day > 0.0
-                && !without
-                    .iter()
-                    .any(|&c| self.of.definition(c).covers(self.of.definition(candidate)));
-            for statement in (0..self.of.tables.len()).filter(|&s| self.of.touches(s, candidate)) {
-                let with = self.cost(statement, current, Cache::AsSet, &mut missing);
-                let gone = self.cost(statement, &without, Cache::AsSet, &mut missing);
-                if let (Some(with), Some(gone)) = (with, gone) {
-                    let before =
-                        self.cost(statement, &Configuration::new(), Cache::AsSet, &mut missing);
-                    needed |= with <= gone * HELPED_BELOW
-                        && (!wider || gone - with >= before.unwrap_or(gone) * WIDER_SAVES);
-                }
-            }
+            let needed = self.needed(candidate, current, &mut missing);
             if !missing.is_empty() {
                 return Err(Missing(missing));
             }
             if !needed {
-                *current = without;
+                current.remove(&candidate);
                 selection.chosen.retain(|chosen| chosen.candidate != candidate);
                 // A foreign key's index has work besides the statements', and stays as advice.
                 if !self.of.task.candidates[candidate].rules.contains(&"unindexed_foreign_key") {
@@ -605,6 +478,32 @@ impl Greedy<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether somebody's cost rises noticeably without a chosen candidate.
+    fn needed(
+        &self,
+        candidate: usize,
+        current: &Configuration,
+        missing: &mut BTreeSet<Question>,
+    ) -> bool {
+        let mut without = current.clone();
+        without.remove(&candidate);
+        let definition = |c: usize| self.of.definition(c);
+        let covering = || without.iter().filter(|&&c| definition(c).covers(definition(candidate)));
+        let wider = covering().any(|&c| narrower(definition(candidate), definition(c)));
+        let mut needed = self.of.task.candidates[candidate].own_gain_ms_per_day > 0.0
+            && covering().next().is_none();
+        for statement in (0..self.of.tables.len()).filter(|&s| self.of.touches(s, candidate)) {
+            let with = self.cost(statement, current, Cache::AsSet, missing);
+            let gone = self.cost(statement, &without, Cache::AsSet, missing);
+            if let (Some(with), Some(gone)) = (with, gone) {
+                let before = self.cost(statement, &Configuration::new(), Cache::AsSet, missing);
+                needed |= with <= gone * HELPED_BELOW
+                    && (!wider || gone - with >= before.unwrap_or(gone) * WIDER_SAVES);
+            }
+        }
+        needed
     }
 
     /// Prices a final configuration under both caches and shares each statement's gain out among the indexes
@@ -654,13 +553,4 @@ impl Greedy<'_, '_> {
         }
         if missing.is_empty() { Ok(()) } else { Err(Missing(missing)) }
     }
-}
-
-/// Whether one index is of the same table and method with a true subset of the other's terms.
-fn narrower(narrow: &IndexDefinition, wide: &IndexDefinition) -> bool {
-    let terms =
-        |d: &IndexDefinition| d.keys.iter().map(|key| key.term.clone()).collect::<BTreeSet<_>>();
-    let same =
-        narrow.schema == wide.schema && narrow.table == wide.table && narrow.method == wide.method;
-    same && narrow.keys.len() < wide.keys.len() && terms(narrow).is_subset(&terms(wide))
 }

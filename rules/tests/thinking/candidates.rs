@@ -5,7 +5,7 @@ use rules::context::Context;
 use rules::index::{IndexDefinition, Term};
 use rules::snapshot::Snapshot;
 use rules::statement::Target;
-use rules::testing::{set_stats, stats, workload};
+use rules::testing::{set_stats, stats, table_mut, workload};
 
 use crate::seen::database;
 
@@ -64,7 +64,15 @@ fn null_tests_and_booleans_count_as_equality() {
 
 #[test]
 fn a_prefix_counts_as_a_range() {
-    assert_eq!(keys("h LIKE 'abc%' AND a = 1"), ["a", "a, h", "h"]);
+    let pattern = ["a", "a, h text_pattern_ops", "h text_pattern_ops"];
+    assert_eq!(keys("h LIKE 'abc%' AND a = 1"), pattern);
+    assert_eq!(keys("h ~ '^abc' AND a = 1"), pattern);
+    let statement = "SELECT * FROM t WHERE h LIKE 'abc%' AND a = 1";
+    let mut sorted_by_bytes = table(&[statement]);
+    let columns = &mut table_mut(&mut sorted_by_bytes, "t").columns;
+    columns.iter_mut().for_each(|column| column.c_collation = true);
+    assert_eq!(keys_of(&sorted_by_bytes, 0), ["a", "a, h", "h"]);
+    assert_eq!(keys("h > 'a' AND h LIKE 'abc%'"), ["h", "h text_pattern_ops"]);
     assert_eq!(keys("h LIKE '%abc'"), Vec::<String>::new());
     assert_eq!(keys("h ILIKE 'abc%' AND a <> 1"), Vec::<String>::new());
 }

@@ -78,6 +78,15 @@ fn an_update_of_its_column_is_hot_no_more_and_every_index_pays() {
 }
 
 #[test]
+fn a_file_with_the_update_ends_hot_as_counted_statements_do() {
+    let mut snapshot = table(vec![run("UPDATE t SET a = $1 WHERE id = $2", 1)]);
+    snapshot.intake.since = None;
+    let cost = cost_of(&snapshot, |_| {});
+    assert!((cost.ends_hot - 0.8).abs() < 1e-9, "{cost:?}");
+    assert!(cost.ms_per_day > 0.0);
+}
+
+#[test]
 fn columns_of_include_predicate_and_expression_end_hot_as_well() {
     let hot = |column: &str, change: fn(&mut IndexDefinition)| {
         let text = format!("UPDATE t SET {column} = $1 WHERE id = $2");
@@ -144,6 +153,9 @@ fn inserts_slow_down_by_the_share_of_one_more_entry() {
     let most = slowdown(vec![single(), batch], 8.0).unwrap();
     assert!((most - 1.0).abs() < 1e-9, "the statement that suffers most counts: {most}");
     assert_eq!(slowdown(vec![insert(100, 100, None)], 10.0), None, "nobody measured it");
+    let read = |calls: u64| run("SELECT id FROM t WHERE a = $1", calls);
+    assert!(slowdown(vec![single(), read(900)], 8.0).is_some());
+    assert_eq!(slowdown(vec![single(), read(901)], 8.0), None, "inserts are rare");
     assert_eq!(slowdown(vec![run("UPDATE t SET a = 1", 10)], 10.0), None);
     let other = Statement { total_ms: Some(1.0), ..run("DELETE FROM t", 10) };
     assert_eq!(slowdown(vec![other], 10.0), None);

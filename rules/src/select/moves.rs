@@ -1,0 +1,193 @@
+//! What greedy may add at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::greedy::Greedy;
+use super::{HELPED_BELOW, Missing};
+use crate::index::IndexDefinition;
+use crate::whatif::{Cache, Configuration, Question};
+
+/// A wider index must at least halve what a narrower one leaves …
+const WIDER_HALVES: f64 = 0.5;
+/// … or save this much more of the cost before.
+pub(super) const WIDER_SAVES: f64 = 0.15;
+/// Halving what is left for single values counts from this share of their cost before.
+const WIDER_SAVES_LEAST: f64 = 0.02;
+/// Weight of the bindings for which it must.
+const WIDER_SHARE: f64 = 0.25;
+/// Indexes of one question that looks for those worth asking about.
+const TOGETHER: usize = 16;
+
+impl Greedy<'_, '_> {
+    /// What greedy may add at once: single candidates that help somebody, and sets that a plan uses together
+    /// (two indexes under a `BitmapOr` are each worth nothing alone).
+    pub(super) fn moves(&self) -> Result<Vec<Configuration>, Missing> {
+        let priceable = self.of.priceable();
+        let mut missing = BTreeSet::new();
+        let mut moves: BTreeSet<Configuration> = BTreeSet::new();
+        for statement in 0..self.of.tables.len() {
+            let own: Configuration = priceable
+                .iter()
+                .copied()
+                .filter(|&c| self.of.task.candidates[c].serves.contains(&statement))
+                .collect();
+            let Some(before) =
+                self.cost(statement, &Configuration::new(), Cache::AsSet, &mut missing)
+            else {
+                continue;
+            };
+            let Some(own) = self.promising(statement, &own, before, &mut missing) else { continue };
+            let mut best_single = before;
+            for &candidate in &own {
+                let alone = Configuration::from([candidate]);
+                if let Some(cost) = self.cost(statement, &alone, Cache::AsSet, &mut missing) {
+                    best_single = best_single.min(cost);
+                    if cost <= before * HELPED_BELOW {
+                        moves.insert(alone);
+                    }
+                }
+            }
+            if own.len() > 1
+                && let Some(together) = self.cost(statement, &own, Cache::AsSet, &mut missing)
+                && together < best_single * HELPED_BELOW
+            {
+                let bindings = 0..self.of.task.cx.workload[statement].bindings.len();
+                moves.extend(
+                    bindings
+                        .filter_map(|b| self.of.price(statement, b, &own, Cache::AsSet))
+                        .map(|price| price.used.clone())
+                        .filter(|used| used.len() > 1),
+                );
+            }
+        }
+        // A foreign key's own gain needs no statement.
+        moves.extend(
+            priceable
+                .iter()
+                .filter(|&&c| self.of.task.candidates[c].own_gain_ms_per_day > 0.0)
+                .map(|&c| Configuration::from([c])),
+        );
+        if !missing.is_empty() {
+            return Err(Missing(missing));
+        }
+        self.undominated(moves)
+    }
+
+    /// Those of a statement's own candidates that can help it. One question about many at once answers for all
+    /// that the planner leaves aside, and where even all together hardly help, none needs to be asked about.
+    fn promising(
+        &self,
+        statement: usize,
+        own: &Configuration,
+        before: f64,
+        missing: &mut BTreeSet<Question>,
+    ) -> Option<Configuration> {
+        let others = self.of.priceable().into_iter().filter(|c| !own.contains(c));
+        let others = others.filter(|&c| self.of.touches(statement, c));
+        let mut promising = Configuration::new();
+        for together in own.iter().copied().chain(others).collect::<Vec<_>>().chunks(TOGETHER) {
+            let together: Configuration = together.iter().copied().collect();
+            let floor = self.of.floor(statement, &together, missing)?;
+            if floor <= before * HELPED_BELOW {
+                promising.extend(own.intersection(&together));
+            }
+        }
+        Some(promising)
+    }
+
+    /// Leaves out single indexes of which a narrower one does nearly as much.
+    fn undominated(&self, moves: BTreeSet<Configuration>) -> Result<Vec<Configuration>, Missing> {
+        let singles: Vec<usize> =
+            moves.iter().filter(|m| m.len() == 1).filter_map(|m| m.first().copied()).collect();
+        let mut missing = BTreeSet::new();
+        let mut dominated = BTreeSet::new();
+        let mut by_table: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for &single in &singles {
+            by_table
+                .entry(self.of.task.candidates[single].change.table())
+                .or_default()
+                .push(single);
+        }
+        for singles in by_table.values() {
+            for (&wide, &narrow) in
+                singles.iter().flat_map(|wide| singles.iter().map(move |narrow| (wide, narrow)))
+            {
+                let comparable = narrower(self.of.definition(narrow), self.of.definition(wide));
+                if comparable && !self.wider_pays(wide, narrow, &mut missing) {
+                    dominated.insert(wide);
+                }
+            }
+        }
+        if missing.is_empty() {
+            Ok(moves
+                .into_iter()
+                .filter(|m| !(m.len() == 1 && m.iter().any(|c| dominated.contains(c))))
+                .collect())
+        } else {
+            Err(Missing(missing))
+        }
+    }
+
+    /// Whether the wider index is worth its width to some statement, on average or for a good part of its values,
+    /// and no worse than the narrower one where little is cached.
+    fn wider_pays(&self, wide: usize, narrow: usize, missing: &mut BTreeSet<Question>) -> bool {
+        let mut pays = false;
+        for statement in (0..self.of.tables.len()).filter(|&s| self.of.touches(s, wide)) {
+            let mut mean =
+                |candidate: usize, cache| self.cost(statement, &[candidate].into(), cache, missing);
+            if let (Some(wider), Some(narrower)) =
+                (mean(wide, Cache::AsSet), mean(narrow, Cache::AsSet))
+                && wider <= narrower * WIDER_HALVES
+                && let (Some(wider), Some(narrower)) =
+                    (mean(wide, Cache::Tiny), mean(narrow, Cache::Tiny))
+            {
+                pays |= wider <= narrower;
+            }
+            let analyzed = &self.of.task.cx.workload[statement];
+            let mut share = 0.0;
+            for (binding, weight) in
+                analyzed.bindings.iter().map(|binding| binding.weight).enumerate()
+            {
+                let mut cost = |candidates: &[usize], cache| {
+                    let configuration = candidates.iter().copied().collect();
+                    self.of.binding_cost(
+                        statement,
+                        binding,
+                        &configuration,
+                        cache,
+                        self.trust,
+                        missing,
+                    )
+                };
+                let (Some(before), Some(wider), Some(narrower)) = (
+                    cost(&[], Cache::AsSet),
+                    cost(&[wide], Cache::AsSet),
+                    cost(&[narrow], Cache::AsSet),
+                ) else {
+                    continue;
+                };
+                let saved = narrower - wider;
+                let halves =
+                    wider <= narrower * WIDER_HALVES && saved >= before * WIDER_SAVES_LEAST;
+                if (halves || saved >= before * WIDER_SAVES)
+                    && let (Some(wider), Some(narrower)) =
+                        (cost(&[wide], Cache::Tiny), cost(&[narrow], Cache::Tiny))
+                    && wider <= narrower
+                {
+                    share += weight;
+                }
+            }
+            pays |= share >= WIDER_SHARE;
+        }
+        pays
+    }
+}
+
+/// Whether one index is of the same table and method with a true subset of the other's terms.
+pub(super) fn narrower(narrow: &IndexDefinition, wide: &IndexDefinition) -> bool {
+    let terms =
+        |d: &IndexDefinition| d.keys.iter().map(|key| key.term.clone()).collect::<BTreeSet<_>>();
+    let same =
+        narrow.schema == wide.schema && narrow.table == wide.table && narrow.method == wide.method;
+    same && narrow.keys.len() < wide.keys.len() && terms(narrow).is_subset(&terms(wide))
+}
