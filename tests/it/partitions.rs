@@ -131,8 +131,13 @@ async fn the_recipe_for_a_partitioned_table_runs_and_is_undone() {
     for done in 1..statements.len() {
         psql(&db, &statements[..done]).await;
         let stopped = db.value(&usable).await;
-        let id = action(&db, "create_index", "public.\"Part\"").await.unwrap()["id"].clone();
-        let (rest, undo) = script(&db, id.as_str().unwrap()).await;
+        let Some(found) = action(&db, "create_index", "public.\"Part\"").await else {
+            // What would only be attached brings nothing any more.
+            let builds = statements[done..].iter().any(|one| one.contains("CONCURRENTLY"));
+            assert!(!builds, "after {done}");
+            break;
+        };
+        let (rest, undo) = script(&db, found["id"].as_str().unwrap()).await;
         assert_eq!(rest, statements[done..], "after {done}");
         psql(&db, &rest).await;
         assert_eq!((db.value(invalid).await, db.value(&whole).await), ("0".into(), "4".into()));
