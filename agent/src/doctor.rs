@@ -3,6 +3,7 @@
 use rules::quote::{ident, qualified};
 use serde::Deserialize;
 
+use crate::journal::{Which, attention, list as list_rows};
 use crate::postgres::{NEWEST_MAJOR, ServerVersion, Session};
 use crate::sampler::remedy::{self, MANAGED, PGSS};
 use crate::sampler::{Query, Reader, SampleError};
@@ -118,7 +119,12 @@ pub async fn examine(session: &Session) -> Result<Vec<Check>, SampleError> {
         ownership(&facts),
         invalid(&facts),
     ];
-    Ok(checks.into_iter().map(|check| for_standby(&facts, check)).collect())
+    let rows = match (facts.may_use_schema, facts.may_write_journal) {
+        (Some(true), Some(true)) => Some(rows(session).await),
+        _ => None,
+    };
+    let checks = checks.into_iter().chain(rows);
+    Ok(checks.map(|check| for_standby(&facts, check)).collect())
 }
 
 /// On a standby nothing can be granted, created or analyzed: the primary has to.
@@ -388,6 +394,30 @@ fn journal(facts: &Facts) -> Check {
             ],
         ),
     }
+}
+
+/// The rows of the journal that a person should know of.
+async fn rows(session: &Session) -> Check {
+    const ASPECT: &str = "actions in the journal";
+    let entries = match list_rows(session, Which::All).await {
+        Ok(entries) => entries,
+        Err(error) => return fail(ASPECT, error.to_string(), Vec::new()),
+    };
+    let open: Vec<_> = entries.iter().filter_map(|e| Some((e, attention(e)?))).collect();
+    if open.is_empty() {
+        return ok(ASPECT, "none is unfinished or waits for a person");
+    }
+    let said = open.iter().take(NAMED_MAX).map(|(entry, attention)| {
+        let index =
+            entry.index_name.as_ref().map_or(String::new(), |name| format!(" {}", ident(name)));
+        let (kind, table) = (entry.kind.replace('_', " "), entry.table.qualified());
+        format!("action {} ({kind}{index} on {table}): {}", entry.id, attention.what)
+    });
+    let more = open.len().saturating_sub(NAMED_MAX);
+    let more =
+        if more == 0 { String::new() } else { format!("; and {more} more, see pgwright log") };
+    let steps = open.iter().take(NAMED_MAX).flat_map(|(_, attention)| attention.steps.clone());
+    warn(ASPECT, format!("{}{more}", said.collect::<Vec<_>>().join("; ")), steps.collect())
 }
 
 fn ownership(facts: &Facts) -> Check {

@@ -1,6 +1,7 @@
 //! One run of the thinking: sample, analyze, plan, propose, price, choose, freeze. Changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
 use std::sync::Arc;
 
 use rules::assemble::{self, Assembly};
@@ -8,6 +9,7 @@ use rules::bindings;
 use rules::candidate::Candidate;
 use rules::change_plan::{ChangePlan, digest, lint};
 use rules::context::{Analyzed, Context};
+use rules::held_back::hold_back;
 use rules::report::{ActionReport, FORMAT, Report, RunReport, ServerReport, StatementReport};
 use rules::select::{Selection, Selector, Step, Task};
 use rules::snapshot::Snapshot;
@@ -18,6 +20,7 @@ use rules::workload::{mean_ms, ms_per_day};
 use crate::conninfo::ConnInfo;
 use crate::explain::{Explainer, Text};
 use crate::hypopg::HypoPg;
+use crate::journal;
 use crate::postgres::{Meter, PgError, Purpose, Session};
 use crate::sampler::{SampleError, SampleOptions, sample};
 
@@ -126,7 +129,8 @@ pub async fn propose(
 ) -> Result<Proposal, OptimizeError> {
     progress(Event::Sampling);
     let session = connect(info, Purpose::Sample, meter).await?;
-    let snapshot = sample(&session, &options.sample).await?;
+    let mut snapshot = sample(&session, &options.sample).await?;
+    let failed = failed_before(&session, &mut snapshot).await;
     session.close().await;
     let hypopg = hypopg_schema(&snapshot, options.what_if)?;
     let (mut workload, unanalyzed) = analyze(&snapshot);
@@ -153,7 +157,8 @@ pub async fn propose(
         selector: &selector,
         answered_by,
     };
-    let (actions, more) = assemble::actions(&assembly);
+    let (mut actions, more) = assemble::actions(&assembly);
+    hold_back(&mut actions, &failed);
     let made_from = fingerprint(&snapshot);
     let plan = assemble::freeze(made_from, options.min_confidence, actions);
     let faults = lint(&plan);
@@ -179,6 +184,16 @@ pub async fn propose(
         refused,
     };
     Ok(Proposal { snapshot, plan, report })
+}
+
+/// What the journal says failed before and would fail again. Where it cannot be read the dry run goes on and
+/// says so; `--apply` has to read it anyway.
+async fn failed_before(session: &Session, snapshot: &mut Snapshot) -> BTreeMap<String, String> {
+    journal::failures(session).await.unwrap_or_else(|error| {
+        let why = error.source().map_or(String::new(), |source| format!(": {source}"));
+        snapshot.intake.notes.push(format!("earlier failures are not known: {error}{why}"));
+        BTreeMap::new()
+    })
 }
 
 async fn connect(

@@ -8,11 +8,13 @@ use crate::change_plan::{
 };
 use crate::context::Context;
 use crate::evidence::{Fact, INDEXES_PER_TABLE_MAX, VETO_CAP, confidence};
+use crate::held_back::statistics_key;
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
+use crate::partitions;
 use crate::reach::Reach;
 use crate::select::{Chosen, HELPED_BELOW, Selection, Selector};
-use crate::snapshot::Table;
+use crate::snapshot::{Table, TableKind};
 use crate::statement::Limit;
 use crate::unpriced;
 use crate::whatif::{Cache, Configuration};
@@ -165,9 +167,12 @@ impl Assembly<'_> {
         impact: Impact,
         helps: Vec<Help>,
     ) -> Action {
+        let owner = self.table(table);
         let table = self.reference(table);
         let key = action_key(&table, &format!("create index {}", definition.canonical()));
         let name = index_name(definition, &key);
+        let by_hand = (owner.kind == TableKind::Partitioned)
+            .then(|| partitions::create(self.cx.snapshot, owner, &name, definition));
         Action {
             key,
             rule: candidate.rules[0].to_owned(),
@@ -177,6 +182,7 @@ impl Assembly<'_> {
             confidence: confidence(&distinct(facts)),
             impact,
             helps,
+            by_hand,
         }
     }
 
@@ -389,6 +395,12 @@ impl Assembly<'_> {
             }
             _ => (action_key(&reference, "analyze"), Operation::Analyze, Impact::default()),
         };
+        let by_hand = match &operation {
+            Operation::DropIndex { index } if table.kind == TableKind::Partitioned => {
+                Some(partitions::drop(self.cx.snapshot, index))
+            }
+            _ => None,
+        };
         Action {
             key,
             rule: candidate.rules[0].to_owned(),
@@ -398,6 +410,7 @@ impl Assembly<'_> {
             confidence: confidence(&distinct(candidate.facts.clone())),
             impact,
             helps: Vec::new(),
+            by_hand,
         }
     }
 
@@ -413,7 +426,7 @@ fn statistics_after(index: &Action) -> Option<Action> {
     let Operation::CreateIndex { name, definition } = &index.operation else { return None };
     let follows = Fact::FollowsIndex { index: name.clone(), confidence: index.confidence.value };
     definition.keys.iter().any(|key| matches!(key.term, Term::Expression(_))).then(|| Action {
-        key: action_key(&index.table, &format!("analyze for {}", index.key)),
+        key: statistics_key(index),
         rule: index.rule.clone(),
         table: index.table.clone(),
         operation: Operation::Analyze,
@@ -421,6 +434,7 @@ fn statistics_after(index: &Action) -> Option<Action> {
         confidence: confidence(&[follows]),
         impact: Impact::default(),
         helps: Vec::new(),
+        by_hand: None,
     })
 }
 

@@ -122,7 +122,7 @@ pub struct ActionReport {
     pub rule: String,
     /// `schema.table`.
     pub table: String,
-    /// What would be run.
+    /// What would be run: one statement, or several joined with `;` and a line break.
     pub statement: String,
     /// What would undo it; empty when nothing can or need be undone.
     pub undo: String,
@@ -198,7 +198,7 @@ impl ActionReport {
             kind: action.operation.kind().to_owned(),
             rule: action.rule.clone(),
             table: action.table.qualified(),
-            statement: action.sql(),
+            statement: action.statements().join(";\n"),
             undo: action.undo().join(";\n"),
             confidence: action.confidence.value,
             reach: action.reach,

@@ -158,6 +158,11 @@ impl<'a> Selector<'a> {
         }
     }
 
+    /// Bytes that new indexes may take together; `None` is no limit.
+    pub fn storage_budget(&self) -> Option<u64> {
+        self.task.storage_budget
+    }
+
     /// Takes answers in.
     pub fn feed(&mut self, answers: impl IntoIterator<Item = (Question, Answer)>) {
         answers.into_iter().for_each(|(question, answer)| self.prices.insert(question, answer));

@@ -27,6 +27,7 @@ pub fn actions(assembly: &Assembly<'_>, chosen: &Configuration) -> (Vec<Action>,
     let mut actions = Vec::new();
     let mut refusals = Vec::new();
     let mut settled: BTreeSet<(usize, u32)> = BTreeSet::new();
+    let mut taken: u64 = assembly.selection.chosen.iter().map(|chosen| chosen.bytes).sum();
     // Statement -> share of its time that no action saves yet: nothing is saved twice.
     let mut left: BTreeMap<usize, f64> = BTreeMap::new();
     for (position, candidate) in assembly.candidates.iter().enumerate() {
@@ -56,10 +57,25 @@ pub fn actions(assembly: &Assembly<'_>, chosen: &Configuration) -> (Vec<Action>,
         };
         if gains.is_empty() && !foreign_key {
             if candidate.unpriceable.is_some() {
-                refusals.push(no_use(assembly, candidate, definition));
+                let reason =
+                    "the plans keep too many rows of the table, or read it otherwise already";
+                refusals.push(refusal(assembly, candidate, definition, reason.to_owned()));
             }
             continue;
         }
+        let bytes = index_bytes(assembly.cx.snapshot, assembly.table(*table), definition);
+        let budget = assembly.selector.storage_budget();
+        if let Some(budget) = budget.filter(|&budget| taken.saturating_add(bytes) > budget) {
+            let reason = format!(
+                "does not fit the storage budget of {budget} bytes beside what was chosen before it"
+            );
+            refusals.push(refusal(assembly, candidate, definition, reason));
+            for (statement, share) in &gains {
+                *left.entry(*statement).or_default() += share;
+            }
+            continue;
+        }
+        taken += bytes;
         settled.extend(gains.iter().map(|(s, _)| (*s, *table)));
         actions.push(action(assembly, candidate, *table, definition, &gains));
     }
@@ -155,13 +171,17 @@ fn action(
     action
 }
 
-fn no_use(assembly: &Assembly<'_>, candidate: &Candidate, definition: &IndexDefinition) -> Refusal {
+fn refusal(
+    assembly: &Assembly<'_>,
+    candidate: &Candidate,
+    definition: &IndexDefinition,
+    reason: String,
+) -> Refusal {
     Refusal {
         rule: candidate.rules[0].to_owned(),
         table: assembly.table(candidate.change.table()).qualified(),
         what: format!("{} index ({})", definition.method, definition.brief()),
-        reason: "the plans keep too many rows of the table, or read it otherwise already"
-            .to_owned(),
+        reason,
         statements: candidate
             .serves
             .iter()
