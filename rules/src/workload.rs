@@ -77,7 +77,8 @@ fn of_known_columns(
 
 /// What the server counted of a table's writes and [`writes`] cannot weigh, for want of a statement in the files.
 pub fn unknown_writes(cx: &Context<'_>, table: u32) -> Option<Fact> {
-    let counters = &cx.snapshot.table(table).filter(|_| cx.snapshot.intake.since.is_none())?.counters;
+    let counters =
+        &cx.snapshot.table(table).filter(|_| cx.snapshot.intake.since.is_none())?.counters;
     let does = |kind: StatementKind| {
         let writes = |analyzed: &Analyzed| {
             analyzed.analysis.writes.as_ref().is_some_and(|write| write.table == table)

@@ -100,7 +100,8 @@ fn header(page: &mut Page, report: &Report) {
         text::line(&run.source)
     );
     if measured(report) {
-        let _ = write!(sampled, " over {}", window(run.observed_days.unwrap_or(run.days), run.days));
+        let _ =
+            write!(sampled, " over {}", window(run.observed_days.unwrap_or(run.days), run.days));
     } else if !report.statements.is_empty() {
         sampled
             .push_str("; nobody measured them, so times are estimated, for one call of each a day");

@@ -70,13 +70,7 @@ impl Case {
     /// The statements on the table `t`, each of which reads it whole at a cost of 1,000 and keeps 10 rows.
     pub(crate) fn new(snapshot: Snapshot) -> Self {
         let before = snapshot.statements.iter().map(|_| seq_scan(1000.0, 10.0)).collect();
-        Self {
-            snapshot,
-            candidates: vec![],
-            before,
-            answered_by: "hypopg",
-            storage_budget: None,
-        }
+        Self { snapshot, candidates: vec![], before, answered_by: "hypopg", storage_budget: None }
     }
 
     /// The workload with its plans.
