@@ -296,6 +296,11 @@ pub(crate) struct RulesArgs {
 /// Options of `doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
+    /// Fail also for what only `optimize --apply` lacks
+    ///
+    /// Without it, exit code 3 means that not even a dry run can work.
+    #[arg(long)]
+    pub(crate) apply: bool,
     /// Print in this form
     #[arg(long, value_name = "FORM", value_enum, default_value_t)]
     pub(crate) format: Format,

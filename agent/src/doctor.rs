@@ -3,6 +3,7 @@
 use rules::quote::{ident, qualified};
 use serde::Deserialize;
 
+use crate::journal::{Which, attention, list as list_rows};
 use crate::postgres::{NEWEST_MAJOR, ServerVersion, Session};
 use crate::sampler::remedy::{self, MANAGED, PGSS};
 use crate::sampler::{Query, Reader, SampleError};
@@ -14,7 +15,9 @@ pub enum State {
     Ok,
     /// It works, but less well or less safely than it could.
     Warn,
-    /// A dry run or `--apply` cannot work like this.
+    /// Dry runs work; `--apply` cannot work like this.
+    Apply,
+    /// Not even a dry run can work like this.
     Fail,
 }
 
@@ -67,9 +70,11 @@ struct Facts {
     tables: u64,
     tables_to_index: u64,
     other_owners: Vec<String>,
+    super_owners: Vec<String>,
     closed_schemas: Vec<String>,
     unreadable_schemas: Vec<String>,
     tables_unreadable: u64,
+    tables_unwritable: u64,
     never_analyzed: Vec<String>,
     invalid_indexes: Vec<String>,
     track_counts: String,
@@ -114,7 +119,25 @@ pub async fn examine(session: &Session) -> Result<Vec<Check>, SampleError> {
         ownership(&facts),
         invalid(&facts),
     ];
-    Ok(checks.into_iter().collect())
+    let rows = match (facts.may_use_schema, facts.may_write_journal) {
+        (Some(true), Some(true)) => Some(rows(session).await),
+        _ => None,
+    };
+    let checks = checks.into_iter().chain(rows);
+    Ok(checks.map(|check| for_standby(&facts, check)).collect())
+}
+
+/// On a standby nothing can be granted, created or analyzed: the primary has to.
+fn for_standby(facts: &Facts, mut check: Check) -> Check {
+    if facts.in_recovery {
+        for step in &mut check.remedy {
+            let ours = ["ALTER SYSTEM ", "SELECT pg_reload_conf"];
+            if step.ends_with(';') && !ours.iter().any(|begin| step.starts_with(begin)) {
+                step.push_str(" -- on the primary");
+            }
+        }
+    }
+    check
 }
 
 fn ok(aspect: &'static str, finding: impl Into<String>) -> Check {
@@ -125,6 +148,10 @@ fn warn(aspect: &'static str, finding: impl Into<String>, remedy: Vec<String>) -
     Check { aspect, state: State::Warn, finding: finding.into(), remedy }
 }
 
+fn apply(aspect: &'static str, finding: impl Into<String>, remedy: Vec<String>) -> Check {
+    Check { aspect, state: State::Apply, finding: finding.into(), remedy }
+}
+
 fn fail(aspect: &'static str, finding: impl Into<String>, remedy: Vec<String>) -> Check {
     Check { aspect, state: State::Fail, finding: finding.into(), remedy }
 }
@@ -133,7 +160,7 @@ fn version(facts: &Facts) -> Check {
     const ASPECT: &str = "server version";
     let version = ServerVersion(facts.version_num);
     if version.major() == 14 && facts.version_num < FIRST_SAFE_14 {
-        return fail(
+        return apply(
             ASPECT,
             format!(
                 "PostgreSQL {version} can build corrupt indexes concurrently, so --apply refuses; dry runs work"
@@ -155,12 +182,15 @@ fn writable(facts: &Facts) -> Check {
     let Facts { database, role, .. } = facts;
     if facts.in_recovery {
         let step = "connect to the primary server for --apply";
-        fail(ASPECT, "this is a standby: dry runs work, --apply cannot", vec![step.to_owned()])
+        let finding = "this is a standby: dry runs work, with the statements that ran here; what writers would pay \
+                       for an index is counted on the primary only. --apply cannot work";
+        apply(ASPECT, finding, vec![step.to_owned()])
     } else if facts.read_only {
-        warn(
+        apply(
             ASPECT,
             format!(
-                "transactions of {role} in {database} begin read-only (default_transaction_read_only)"
+                "transactions of {role} in {database} begin read-only (default_transaction_read_only): dry runs work, \
+                 --apply cannot"
             ),
             vec![format!(
                 "ALTER ROLE {} IN DATABASE {} SET default_transaction_read_only = off;",
@@ -267,7 +297,13 @@ fn tracking(facts: &Facts) -> Check {
 fn readable(facts: &Facts) -> Check {
     const ASPECT: &str = "reading tables' statistics";
     if facts.tables_unreadable == 0 {
-        return ok(ASPECT, format!("{} may read all {} tables", facts.role, facts.tables));
+        let writes = match facts.tables_unwritable {
+            0 => String::new(),
+            some => format!(
+                "; of writes to {some} of them the SELECT of the same rows is planned, for which reading is enough"
+            ),
+        };
+        return ok(ASPECT, format!("{} may read all {} tables{writes}", facts.role, facts.tables));
     }
     let role = ident(&facts.role);
     let mut steps = Vec::new();
@@ -276,18 +312,26 @@ fn readable(facts: &Facts) -> Check {
         steps.push(format!("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {role};", ident(schema)));
     }
     steps.push(format!("or, for all schemas at once: GRANT pg_read_all_data TO {role};"));
-    fail(
-        ASPECT,
-        format!(
-            "{} may not read {} of {} tables: their statistics stay hidden and their statements cannot be planned",
-            facts.role, facts.tables_unreadable, facts.tables
-        ),
-        steps,
-    )
+    let finding = format!(
+        "{} may not read {} of {} tables: their statistics stay hidden and their statements cannot be planned",
+        facts.role, facts.tables_unreadable, facts.tables
+    );
+    if facts.tables_unreadable == facts.tables {
+        fail(ASPECT, finding, steps)
+    } else {
+        warn(ASPECT, finding, steps)
+    }
 }
 
 fn statistics(facts: &Facts) -> Check {
     const ASPECT: &str = "statistics";
+    if facts.in_recovery {
+        // The counters that tell are not replicated, the statistics themselves are.
+        return ok(
+            ASPECT,
+            "a standby has the primary's; whether all tables have some, doctor tells there",
+        );
+    }
     if facts.never_analyzed.is_empty() {
         return ok(ASPECT, "every table with rows was analyzed");
     }
@@ -326,9 +370,9 @@ fn journal(facts: &Facts) -> Check {
     let (database, role) = (ident(&facts.database), ident(&facts.role));
     match (facts.may_use_schema, facts.may_write_journal) {
         (Some(true), None | Some(true)) => ok(ASPECT, "there, and open to this role"),
-        (Some(_), _) => fail(
+        (Some(_), _) => apply(
             ASPECT,
-            format!("there, but {} may not write to it", facts.role),
+            format!("there, but {} may not write to it: dry runs work, --apply cannot", facts.role),
             vec![
                 format!("GRANT USAGE, CREATE ON SCHEMA pgwright TO {role};"),
                 format!("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA pgwright TO {role};"),
@@ -338,7 +382,7 @@ fn journal(facts: &Facts) -> Check {
         (None, _) if facts.may_create_schema => {
             ok(ASPECT, "not there yet; this role may create it")
         }
-        (None, _) => fail(
+        (None, _) => apply(
             ASPECT,
             format!(
                 "not there, and {} may not create it: dry runs work, --apply cannot",
@@ -352,25 +396,64 @@ fn journal(facts: &Facts) -> Check {
     }
 }
 
+/// The rows of the journal that a person should know of.
+async fn rows(session: &Session) -> Check {
+    const ASPECT: &str = "actions in the journal";
+    let entries = match list_rows(session, Which::All).await {
+        Ok(entries) => entries,
+        Err(error) => return fail(ASPECT, error.to_string(), Vec::new()),
+    };
+    let open: Vec<_> = entries.iter().filter_map(|e| Some((e, attention(e)?))).collect();
+    if open.is_empty() {
+        return ok(ASPECT, "none is unfinished or waits for a person");
+    }
+    let said = open.iter().take(NAMED_MAX).map(|(entry, attention)| {
+        let index =
+            entry.index_name.as_ref().map_or(String::new(), |name| format!(" {}", ident(name)));
+        let (kind, table) = (entry.kind.replace('_', " "), entry.table.qualified());
+        format!("action {} ({kind}{index} on {table}): {}", entry.id, attention.what)
+    });
+    let more = open.len().saturating_sub(NAMED_MAX);
+    let more =
+        if more == 0 { String::new() } else { format!("; and {more} more, see pgwright log") };
+    let steps = open.iter().take(NAMED_MAX).flat_map(|(_, attention)| attention.steps.clone());
+    warn(ASPECT, format!("{}{more}", said.collect::<Vec<_>>().join("; ")), steps.collect())
+}
+
 fn ownership(facts: &Facts) -> Check {
     const ASPECT: &str = "ownership of tables";
     let Facts { role, tables, tables_to_index, .. } = facts;
     if tables_to_index == tables {
         return ok(ASPECT, format!("{role} may create indexes on all {tables} tables"));
     }
-    let owners = facts
-        .other_owners
-        .iter()
-        .map(|owner| format!("GRANT {} TO {};", ident(owner), ident(role)));
-    let schemas = facts
-        .closed_schemas
-        .iter()
-        .map(|schema| format!("GRANT CREATE ON SCHEMA {} TO {};", ident(schema), ident(role)));
-    let finding = format!(
+    let mut steps: Vec<String> = Vec::new();
+    for owner in &facts.other_owners {
+        steps.push(format!("GRANT {} TO {};", ident(owner), ident(role)));
+    }
+    for schema in &facts.closed_schemas {
+        steps.push(format!("GRANT CREATE ON SCHEMA {} TO {};", ident(schema), ident(role)));
+    }
+    let mut finding = format!(
         "{role} may create indexes on {tables_to_index} of {tables} tables; the others stay advice"
     );
-    let steps = owners.chain(schemas).collect();
-    if *tables_to_index == 0 { fail(ASPECT, finding, steps) } else { warn(ASPECT, finding, steps) }
+    if !facts.other_owners.is_empty() {
+        finding.push_str(
+            ". PostgreSQL lets only a table's owner index it, and a member of the owner may also change and drop the \
+             table: without that grant, have the owner run what `pgwright optimize --format sql` prints",
+        );
+    }
+    if !facts.super_owners.is_empty() {
+        let owners = list(&facts.super_owners);
+        finding.push_str(&format!(
+            ". Some belong to a superuser ({owners}): do not grant that one, for {role} could then do anything"
+        ));
+        steps.push(
+            "give tables of a superuser an owner of their own (CREATE ROLE … NOLOGIN, ALTER TABLE … OWNER TO …) and \
+             grant that, or run what `pgwright optimize --format sql` prints as the superuser"
+                .to_owned(),
+        );
+    }
+    if *tables_to_index == 0 { apply(ASPECT, finding, steps) } else { warn(ASPECT, finding, steps) }
 }
 
 fn invalid(facts: &Facts) -> Check {

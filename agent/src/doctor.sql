@@ -4,7 +4,10 @@ WITH relation AS (
            pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name,
            pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_ours,
            pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-               AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_read
+               AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_read,
+           c.relkind IN ('r', 'p') AND NOT (
+               pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
+               AND pg_catalog.has_table_privilege(c.oid, 'DELETE')) AS unwritable
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'm', 'i', 'I')
@@ -53,11 +56,14 @@ SELECT
     (SELECT pg_catalog.count(*) FROM tab) AS tables,
     (SELECT pg_catalog.count(*) FROM tab WHERE is_ours AND pg_catalog.has_schema_privilege(nspoid, 'CREATE'))
         AS tables_to_index,
-    ARRAY(SELECT DISTINCT pg_catalog.pg_get_userbyid(t.relowner)::text FROM tab AS t WHERE NOT t.is_ours ORDER BY 1)
-        AS other_owners,
+    ARRAY(SELECT DISTINCT o.rolname::text FROM tab AS t JOIN pg_catalog.pg_roles AS o ON o.oid = t.relowner
+          WHERE NOT t.is_ours AND NOT o.rolsuper ORDER BY 1) AS other_owners,
+    ARRAY(SELECT DISTINCT o.rolname::text FROM tab AS t JOIN pg_catalog.pg_roles AS o ON o.oid = t.relowner
+          WHERE NOT t.is_ours AND o.rolsuper ORDER BY 1) AS super_owners,
     ARRAY(SELECT DISTINCT s.nspname::text FROM tab AS t JOIN pg_catalog.pg_namespace AS s ON s.oid = t.nspoid
           WHERE t.is_ours AND NOT pg_catalog.has_schema_privilege(t.nspoid, 'CREATE') ORDER BY 1) AS closed_schemas,
     (SELECT pg_catalog.count(*) FROM tab AS t WHERE NOT t.may_read) AS tables_unreadable,
+    (SELECT pg_catalog.count(*) FROM tab AS t WHERE t.unwritable) AS tables_unwritable,
     ARRAY(SELECT DISTINCT s.nspname::text FROM tab AS t JOIN pg_catalog.pg_namespace AS s ON s.oid = t.nspoid
           WHERE NOT t.may_read ORDER BY 1) AS unreadable_schemas,
     ARRAY(SELECT t.name COLLATE "C" FROM tab AS t LEFT JOIN pg_catalog.pg_stat_all_tables AS s ON s.relid = t.oid

@@ -3,17 +3,24 @@
 //! Statements are prepared in the extended protocol, so exactly one can run and no value is ever pasted into a
 //! text; only texts that the syntax tree proves to be a single SELECT, INSERT, UPDATE or DELETE get here, and
 //! ANALYZE is never asked for. Bound values give custom plans on every version.
+//!
+//! EXPLAIN of a write needs the privilege to write. Where the role lacks it, the SELECT that looks for the same
+//! rows is planned in its place, without parallel workers, as a write is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use planparse::Plan;
 use rules::bindings::ParameterType;
-use rules::statement::is_single_plannable;
+use rules::statement::{is_single_plannable, stand_in};
 
 use crate::postgres::{PgError, Prepared, RawJson, Session, Type};
 
 /// SQLSTATE `indeterminate_datatype`: the server could not tell a parameter's type.
 const INDETERMINATE: &str = "42P18";
+
+/// SQLSTATE `insufficient_privilege`.
+const DENIED: &str = "42501";
 
 /// Plans statements on one session.
 #[derive(Debug)]
@@ -21,8 +28,18 @@ pub struct Explainer {
     session: Session,
     prepared: BTreeMap<usize, Prepared>,
     types: BTreeMap<u32, ParameterType>,
+    /// Statements that a SELECT stands in for.
+    stood_in: BTreeSet<usize>,
+    /// What the open transaction plans under.
+    entered: Option<Under>,
+}
+
+/// What a transaction plans under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Under {
     search_path: Vec<String>,
-    in_transaction: bool,
+    /// Without parallel workers.
+    serial: bool,
 }
 
 /// What a statement is to be planned under.
@@ -30,6 +47,8 @@ pub struct Explainer {
 pub struct Text<'a> {
     /// Position in the workload; the key of the prepared statement.
     pub id: usize,
+    /// What the report calls it.
+    pub label: &'a str,
     /// The repaired text.
     pub text: &'a str,
     /// The schemas in which its names resolve.
@@ -43,8 +62,8 @@ impl Explainer {
             session,
             prepared: BTreeMap::new(),
             types: BTreeMap::new(),
-            search_path: Vec::new(),
-            in_transaction: false,
+            stood_in: BTreeSet::new(),
+            entered: None,
         }
     }
 
@@ -59,90 +78,134 @@ impl Explainer {
         &mut self,
         text: Text<'_>,
     ) -> Result<Result<Vec<ParameterType>, String>, PgError> {
+        let since = Instant::now();
         if let Err(reason) = is_single_plannable(text.text) {
             return Ok(Err(reason.to_string()));
         }
-        self.enter(text.search_path).await?;
-        let explain = format!("EXPLAIN (FORMAT JSON) {}", text.text);
-        let mut types: Vec<Type> = Vec::new();
-        let prepared = loop {
-            match self.session.prepare(&explain, &types).await {
-                Ok(prepared) => break prepared,
-                Err(error) if error.is_lost() => return Err(error),
-                Err(error) => {
-                    self.leave().await?;
-                    self.enter(text.search_path).await?;
-                    // A parameter that nothing gives a type to takes any text as well as another.
-                    let Some(position) = undetermined(&error)
-                        .filter(|&p| types.get(p - 1).is_none_or(|t| *t == Type::UNKNOWN))
-                    else {
-                        return Ok(Err(one_line(&error)));
-                    };
-                    types.resize(types.len().max(position), Type::UNKNOWN);
-                    types[position - 1] = Type::TEXT;
-                }
-            }
+        let prepared = match self.parse(text, text.text).await? {
+            Ok(prepared) => prepared,
+            Err(error) => return Ok(Err(refused(text, &error))),
         };
         let oids: Vec<u32> = prepared.param_types().iter().map(Type::oid).collect();
         self.prepared.insert(text.id, prepared);
         self.learn_types(&oids).await?;
+        let (parameters, ms) = (oids.len(), millis(since));
+        tracing::debug!(statement = text.label, parameters, ms, "prepared");
         Ok(Ok(oids.iter().map(|oid| self.types[oid].clone()).collect()))
     }
 
-    /// The plan of a prepared statement with these values.
+    /// Whether a SELECT stands in for the statement, because the role may not write.
+    pub fn is_stood_in(&self, id: usize) -> bool {
+        self.stood_in.contains(&id)
+    }
+
+    /// Has the server parse EXPLAIN of a text; its refusal, or an error when the connection is lost.
+    async fn parse(
+        &mut self,
+        text: Text<'_>,
+        sql: &str,
+    ) -> Result<Result<Prepared, PgError>, PgError> {
+        let explain = format!("EXPLAIN (FORMAT JSON) {sql}");
+        let mut types: Vec<Type> = Vec::new();
+        loop {
+            self.enter(text).await?;
+            let error = match self.session.prepare(&explain, &types).await {
+                Ok(prepared) => return Ok(Ok(prepared)),
+                Err(error) if error.is_lost() => return Err(error),
+                Err(error) => error,
+            };
+            self.leave().await?;
+            // A parameter that nothing gives a type to takes any text as well as another.
+            let Some(position) = undetermined(&error)
+                .filter(|&p| types.get(p - 1).is_none_or(|t| *t == Type::UNKNOWN))
+            else {
+                return Ok(Err(error));
+            };
+            types.resize(types.len().max(position), Type::UNKNOWN);
+            types[position - 1] = Type::TEXT;
+        }
+    }
+
+    /// Puts the SELECT that looks for the same rows in the place of a write; false where that cannot be.
+    async fn replace(&mut self, text: Text<'_>, parameters: usize) -> Result<bool, PgError> {
+        let Some(select) = stand_in(text.text).filter(|_| !self.is_stood_in(text.id)) else {
+            return Ok(false);
+        };
+        let Ok(prepared) = self.parse(text, &select).await? else { return Ok(false) };
+        if prepared.param_types().len() != parameters {
+            return Ok(false);
+        }
+        self.prepared.insert(text.id, prepared);
+        self.stood_in.insert(text.id);
+        tracing::debug!(statement = text.label, "a SELECT of the same rows stands in");
+        Ok(true)
+    }
+
+    /// The plan of a prepared statement with these values; the reason as a sentence when the server refuses it, an
+    /// error when the connection is lost.
     pub async fn plan(
         &mut self,
         text: Text<'_>,
         values: &[Option<String>],
     ) -> Result<Result<Plan, String>, PgError> {
-        self.enter(text.search_path).await?;
-        let Some(prepared) = self.prepared.get(&text.id) else {
-            return Ok(Err("it was not prepared".to_owned()));
-        };
-        let rows = match self.session.query_text(prepared, values).await {
-            Ok(rows) => rows,
-            Err(error) if error.is_lost() => return Err(error),
-            Err(error) => {
-                self.leave().await?;
-                return Ok(Err(one_line(&error)));
+        let since = Instant::now();
+        let rows = loop {
+            self.enter(text).await?;
+            let Some(prepared) = self.prepared.get(&text.id) else {
+                return Ok(Err("it was not prepared".to_owned()));
+            };
+            let error = match self.session.query_text(prepared, values).await {
+                Ok(rows) => break rows,
+                Err(error) if error.is_lost() => return Err(error),
+                Err(error) => error,
+            };
+            self.leave().await?;
+            let denied = error.sqlstate() == Some(DENIED);
+            if !denied || !self.replace(text, values.len()).await? {
+                return Ok(Err(refused(text, &error)));
             }
         };
         let Some(json) = rows.first().and_then(|row| row.try_get::<_, RawJson>(0).ok()) else {
             return Ok(Err("the server returned no plan".to_owned()));
         };
-        Ok(match planparse::parse(&json.0) {
-            Ok(parsed) => parsed
-                .into_iter()
-                .next()
-                .map(|parsed| parsed.plan)
-                .ok_or_else(|| "the server returned no plan".to_owned()),
+        let parsed = planparse::parse(&json.0).map(|plans| plans.into_iter().next());
+        Ok(match parsed {
+            Ok(Some(parsed)) => {
+                let (cost, rows) = (parsed.plan.total_cost(), parsed.plan.rows());
+                tracing::trace!(statement = text.label, cost, rows, ms = millis(since), "planned");
+                Ok(parsed.plan)
+            }
+            Ok(None) => Err("the server returned no plan".to_owned()),
             Err(error) => Err(error.to_string()),
         })
     }
 
     /// Opens the read-only transaction in which planning happens, under the statement's search path.
-    async fn enter(&mut self, search_path: &[String]) -> Result<(), PgError> {
-        if self.in_transaction && self.search_path == search_path {
+    async fn enter(&mut self, text: Text<'_>) -> Result<(), PgError> {
+        let under =
+            Under { search_path: text.search_path.to_vec(), serial: self.is_stood_in(text.id) };
+        if self.entered.as_ref() == Some(&under) {
             return Ok(());
         }
         self.leave().await?;
         let mut path: Vec<String> =
-            search_path.iter().map(|schema| rules::quote::ident(schema)).collect();
+            under.search_path.iter().map(|schema| rules::quote::ident(schema)).collect();
         path.push("pg_temp".to_owned());
-        let begin = format!(
+        let mut begin = format!(
             "BEGIN READ ONLY; SET LOCAL search_path = {}; SET LOCAL plan_cache_mode = force_custom_plan",
             path.join(", ")
         );
-        self.in_transaction = true;
+        if under.serial {
+            begin.push_str("; SET LOCAL max_parallel_workers_per_gather = 0");
+        }
+        self.entered = Some(under);
         self.session.batch(&begin).await?;
-        self.search_path = search_path.to_vec();
         Ok(())
     }
 
     /// Rolls the planning transaction back; whatever planning did is undone.
     pub async fn leave(&mut self) -> Result<(), PgError> {
-        if self.in_transaction {
-            self.in_transaction = false;
+        if self.entered.take().is_some() {
             self.session.batch("ROLLBACK").await?;
         }
         Ok(())
@@ -202,6 +265,16 @@ fn undetermined(error: &PgError) -> Option<usize> {
     digits.parse().ok().filter(|&position| (1..=1000).contains(&position))
 }
 
-fn one_line(error: &PgError) -> String {
-    error.to_string().replace('\n', " ")
+/// Why the server refused, on one line, with what to do where that is known. The trace gets its code only, for its
+/// words may hold values.
+fn refused(text: Text<'_>, error: &PgError) -> String {
+    tracing::debug!(statement = text.label, sqlstate = error.sqlstate(), "refused");
+    let hint = error.hint().filter(|_| error.sqlstate() == Some(DENIED));
+    let reason = hint.map_or(error.to_string(), |hint| format!("{error}; {hint}"));
+    reason.replace('\n', " ")
+}
+
+/// Milliseconds that have passed, to the microsecond.
+pub(crate) fn millis(since: Instant) -> f64 {
+    (since.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }

@@ -4,13 +4,14 @@
 //! made anew for every configuration, few at a time, so that the extension never runs out of numbers for them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use rules::candidate::{Candidate, Change};
 use rules::context::Analyzed;
 use rules::snapshot::{Snapshot, TableKind};
 use rules::whatif::{Answer, Cache, Configuration, Price, Question};
 
-use crate::explain::{Explainer, Text};
+use crate::explain::{Explainer, Text, millis};
 use crate::postgres::PgError;
 
 /// Hypothetical indexes that exist at once; the extension's numbers for them are few (about 2,500 without
@@ -143,6 +144,7 @@ impl<'e, 'a> HypoPg<'e, 'a> {
         if self.present.as_ref().is_some_and(|(c, k)| c == configuration && *k == cache) {
             return Ok(());
         }
+        let since = Instant::now();
         self.present = None;
         self.names.clear();
         self.explainer.leave().await?;
@@ -166,6 +168,8 @@ impl<'e, 'a> HypoPg<'e, 'a> {
             .flat_map(|&c| self.statements(c).into_iter().map(move |statement| (c, statement)))
             .collect();
         self.create(&wanted).await?;
+        let (indexes, ms) = (self.names.len(), millis(since));
+        tracing::debug!(indexes, ?cache, ms, "hypothetical indexes made");
         self.present = Some((configuration.clone(), cache));
         Ok(())
     }
@@ -202,6 +206,7 @@ impl<'e, 'a> HypoPg<'e, 'a> {
                 }
                 Err(error) if error.is_lost() => return Err(error),
                 Err(error) => {
+                    tracing::debug!(candidate, sqlstate = error.sqlstate(), "HypoPG refuses it");
                     self.refused.insert(*candidate, error.to_string());
                 }
             }
@@ -248,6 +253,7 @@ impl<'e, 'a> HypoPg<'e, 'a> {
         let statement = analyzed.of(self.snapshot);
         let text = Text {
             id: question.statement,
+            label: &statement.id,
             text: &analyzed.text,
             search_path: &statement.search_path,
         };

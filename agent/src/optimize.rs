@@ -1,5 +1,7 @@
 //! One run of the thinking: sample, analyze, plan, propose, price, choose, freeze. Changes nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
 use std::sync::Arc;
 
 use rules::assemble::{self, Assembly};
@@ -7,6 +9,7 @@ use rules::bindings;
 use rules::candidate::Candidate;
 use rules::change_plan::{ChangePlan, digest, lint};
 use rules::context::{Analyzed, Context};
+use rules::held_back::hold_back;
 use rules::report::{ActionReport, FORMAT, Report, RunReport, ServerReport, StatementReport};
 use rules::select::{Selection, Selector, Step, Task};
 use rules::snapshot::Snapshot;
@@ -17,6 +20,7 @@ use rules::workload::{mean_ms, ms_per_day};
 use crate::conninfo::ConnInfo;
 use crate::explain::{Explainer, Text};
 use crate::hypopg::HypoPg;
+use crate::journal;
 use crate::postgres::{Meter, PgError, Purpose, Session};
 use crate::sampler::{SampleError, SampleOptions, sample};
 
@@ -125,12 +129,13 @@ pub async fn propose(
 ) -> Result<Proposal, OptimizeError> {
     progress(Event::Sampling);
     let session = connect(info, Purpose::Sample, meter).await?;
-    let snapshot = sample(&session, &options.sample).await?;
+    let mut snapshot = sample(&session, &options.sample).await?;
+    let failed = failed_before(&session, &mut snapshot).await;
     session.close().await;
     let hypopg = hypopg_schema(&snapshot, options.what_if)?;
     let (mut workload, unanalyzed) = analyze(&snapshot);
     let mut explainer = Explainer::new(connect(info, Purpose::Explain, meter).await?);
-    let unplanned = plan_all(&mut explainer, &snapshot, &mut workload, progress).await?;
+    let planned = plan_all(&mut explainer, &snapshot, &mut workload, progress).await?;
     let cx = Context { snapshot: &snapshot, workload: &workload };
     let findings = rules::propose(&cx);
     let candidates = findings.candidates;
@@ -152,7 +157,8 @@ pub async fn propose(
         selector: &selector,
         answered_by,
     };
-    let (actions, more) = assemble::actions(&assembly);
+    let (mut actions, more) = assemble::actions(&assembly);
+    hold_back(&mut actions, &failed);
     let made_from = fingerprint(&snapshot);
     let plan = assemble::freeze(made_from, options.min_confidence, actions);
     let faults = lint(&plan);
@@ -162,12 +168,13 @@ pub async fn propose(
     let mut refused = [findings.refusals, selection.refusals.clone(), more].concat();
     refused.sort();
     refused.dedup();
-    let statements =
-        statements(&snapshot, &workload, &selection, &[unanalyzed, unplanned].concat());
+    let notes = notes(&snapshot, answered_by, &candidates, &planned.stood_in);
+    let reasons = [unanalyzed, planned.refused].concat();
+    let statements = statements(&snapshot, &workload, &selection, &reasons, &planned.stood_in);
     let report = Report {
         format: FORMAT,
         server: server(&snapshot),
-        run: run(&snapshot, &plan, answered_by, &candidates),
+        run: run(&snapshot, &plan, answered_by, notes),
         statements,
         actions: plan
             .actions
@@ -177,6 +184,16 @@ pub async fn propose(
         refused,
     };
     Ok(Proposal { snapshot, plan, report })
+}
+
+/// What the journal says failed before and would fail again. Where it cannot be read the dry run goes on and
+/// says so; `--apply` has to read it anyway.
+async fn failed_before(session: &Session, snapshot: &mut Snapshot) -> BTreeMap<String, String> {
+    journal::failures(session).await.unwrap_or_else(|error| {
+        let why = error.source().map_or(String::new(), |source| format!(": {source}"));
+        snapshot.intake.notes.push(format!("earlier failures are not known: {error}{why}"));
+        BTreeMap::new()
+    })
 }
 
 async fn connect(
@@ -226,26 +243,37 @@ fn analyze(snapshot: &Snapshot) -> (Vec<Analyzed>, Vec<(usize, String)>) {
     (workload, unanalyzed)
 }
 
-/// Gives every statement bindings and a plan for each; names those that the server refuses.
+/// What came of planning, by position in the snapshot.
+#[derive(Default)]
+struct Planned {
+    /// Statements that the server refuses, with its reason.
+    refused: Vec<(usize, String)>,
+    /// Writes that a SELECT of the same rows stands in for.
+    stood_in: BTreeSet<usize>,
+}
+
+/// Gives every statement bindings and a plan for each.
+#[tracing::instrument(level = "debug", name = "plan", skip_all)]
 async fn plan_all(
     explainer: &mut Explainer,
     snapshot: &Snapshot,
     workload: &mut [Analyzed],
     progress: &mut dyn FnMut(Event),
-) -> Result<Vec<(usize, String)>, OptimizeError> {
+) -> Result<Planned, OptimizeError> {
     let lost =
         |source| OptimizeError::Postgres { action: "lost the server while planning", source };
     let total = workload.len();
-    let mut unplanned = Vec::new();
+    let mut planned = Planned::default();
     for (id, analyzed) in workload.iter_mut().enumerate() {
         progress(Event::Planning { done: id, total });
         let statement = &snapshot.statements[analyzed.statement];
         let given = analyzed.text.clone();
-        let text = Text { id, text: &given, search_path: &statement.search_path };
+        let text =
+            Text { id, label: &statement.id, text: &given, search_path: &statement.search_path };
         let types = match explainer.prepare(text).await.map_err(lost)? {
             Ok(types) => types,
             Err(reason) => {
-                unplanned.push((analyzed.statement, reason));
+                planned.refused.push((analyzed.statement, reason));
                 continue;
             }
         };
@@ -259,15 +287,20 @@ async fn plan_all(
                 Err(reason) => failure = Some(reason),
             }
         }
+        let (bindings, cost) = (analyzed.bindings.len(), analyzed.cost());
+        tracing::debug!(statement = text.label, bindings, cost, "planned as things are");
         bindings::fit(&analyzed.analysis, statement, &mut analyzed.bindings, &analyzed.plans);
         if let Some(reason) = failure.filter(|_| analyzed.plans.is_empty()) {
-            unplanned.push((analyzed.statement, reason));
+            planned.refused.push((analyzed.statement, reason));
+        } else if explainer.is_stood_in(id) {
+            planned.stood_in.insert(analyzed.statement);
         }
     }
     explainer.leave().await.map_err(lost)?;
-    Ok(unplanned)
+    Ok(planned)
 }
 
+#[tracing::instrument(level = "debug", name = "price", skip_all)]
 async fn choose<'a>(
     mut selector: Selector<'a>,
     mut answerer: HypoPg<'_, 'a>,
@@ -286,6 +319,7 @@ async fn choose<'a>(
                     .await;
                 let answers = answers.map_err(lost)?;
                 answered += answers.len();
+                tracing::debug!(answered, "questions answered");
                 selector.feed(answers);
             }
             Step::Done(selection) => break *selection,
@@ -328,12 +362,13 @@ fn server(snapshot: &Snapshot) -> ServerReport {
     }
 }
 
-fn run(
+/// What else is worth knowing of a run, one sentence each.
+fn notes(
     snapshot: &Snapshot,
-    plan: &ChangePlan,
     answered_by: &str,
     candidates: &[Candidate],
-) -> RunReport {
+    stood_in: &BTreeSet<usize>,
+) -> Vec<String> {
     let mut notes = snapshot.intake.notes.clone();
     if snapshot.server.read_only {
         notes.push(
@@ -346,6 +381,18 @@ fn run(
             "nobody priced the candidates: install HypoPG (CREATE EXTENSION hypopg) for verified recommendations".into(),
         );
     }
+    if !stood_in.is_empty() {
+        notes.push(format!(
+            "{} may not write to some tables, so for {} of the INSERT, UPDATE and DELETE statements the SELECT of the \
+             same rows was planned, which the server finds in the same way; no grant is needed for that",
+            snapshot.server.role,
+            stood_in.len()
+        ));
+    }
+    notes
+}
+
+fn run(snapshot: &Snapshot, plan: &ChangePlan, answered_by: &str, notes: Vec<String>) -> RunReport {
     RunReport {
         pgwright: env!("CARGO_PKG_VERSION").to_owned(),
         snapshot: plan.made_from.clone(),
@@ -353,6 +400,7 @@ fn run(
         min_confidence: plan.min_confidence,
         source: snapshot.intake.source.clone(),
         days: (snapshot.days() * 1000.0).round() / 1000.0,
+        observed_days: snapshot.observed_days().map(|days| (days * 1e6).round() / 1e6),
         seen: snapshot.intake.seen,
         kept_share: snapshot.intake.kept_share.map(|share| (share * 1000.0).round() / 1000.0),
         left_out: snapshot
@@ -370,6 +418,7 @@ fn statements(
     workload: &[Analyzed],
     selection: &Selection,
     reasons: &[(usize, String)],
+    stood_in: &BTreeSet<usize>,
 ) -> Vec<StatementReport> {
     let round = |value: f64| (value * 1000.0).round() / 1000.0;
     let place =
@@ -396,6 +445,9 @@ fn statements(
                     .iter()
                     .find(|(at, _)| *at == position)
                     .map(|(_, why)| why.clone()),
+                planned_as: stood_in
+                    .contains(&position)
+                    .then(|| "a SELECT of the same rows".to_owned()),
             }
         })
         .collect()

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::applier::{ApplyError, ApplyOptions, Effect, Event, Outcome, Runner, recover, undo};
+use crate::applier::{
+    ApplyError, ApplyOptions, Effect, Event, Outcome, Runner, recover, settled_by_hand, undo,
+};
 use crate::conninfo::ConnInfo;
 use crate::journal::{self, Entry, State, Which};
 use crate::postgres::Meter;
@@ -37,7 +39,8 @@ async fn rollback_all(runner: &mut Runner<'_>, which: Which) -> Result<Vec<Outco
     for entry in entries {
         runner.heed_stop()?;
         entry.action_id().clone_into(&mut runner.action);
-        let effect = take_back(runner, &entry).await?;
+        // One action that cannot be undone does not keep the others from it.
+        let effect = take_back(runner, &entry).await.or_else(ApplyError::of_one_action)?;
         tracing::info!(row = entry.id, ?effect, "rollback of an action ended");
         let outcome = Outcome::of_entry(&entry, effect);
         runner.tell(Event::Finished(outcome.clone()));
@@ -52,6 +55,9 @@ async fn take_back(runner: &Runner<'_>, entry: &Entry) -> Result<Effect, ApplyEr
     match entry.state {
         State::Reverted => Ok(Effect::AlreadyReverted),
         State::Aborted => Ok(Effect::NothingToUndo { why: "it never took effect".to_owned() }),
+        State::Conflict if settled_by_hand(runner, entry).await? => Ok(Effect::Reverted {
+            note: Some("a person had settled it; its row is closed now".to_owned()),
+        }),
         State::Conflict => {
             Ok(Effect::Refused { reason: format!("a person has to look at this one: {}", told()) })
         }

@@ -129,12 +129,13 @@ impl<'a> Builder<'a> {
     }
 
     pub(crate) fn open_array(&mut self, key: Option<Cow<'a, str>>) -> Result<(), TooDeep> {
-        let frame = match (self.stack.last(), key.as_deref()) {
-            (Some((Frame::Node(index), _)), Some("Plans")) => Frame::Plans(*index),
-            _ => {
-                self.deeper()?;
-                Frame::Array(Vec::new())
-            }
+        let frame = if let (Some((Frame::Node(index), _)), Some("Plans")) =
+            (self.stack.last(), key.as_deref())
+        {
+            Frame::Plans(*index)
+        } else {
+            self.deeper()?;
+            Frame::Array(Vec::new())
         };
         self.stack.push((frame, key));
         Ok(())

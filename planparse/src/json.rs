@@ -276,15 +276,17 @@ impl<'a> Reader<'a> {
     }
 
     fn position(&self) -> (usize, usize) {
+        let (lines, from) = self.lines;
         let before = &self.text[..self.at];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count())
+        let line = 1 + lines + self.text[from.min(self.at)..self.at].matches('\n').count();
+        (line, 1 + before[line_start..].chars().count())
     }
 }
 
 /// Returns the line of a place that is not before one asked for earlier; `lines` remembers how far they were counted.
 fn line_of(text: &str, at: usize, lines: &mut (usize, usize)) -> usize {
-    lines.0 += text.as_bytes()[lines.1..at].iter().filter(|byte| **byte == b'\n').count();
+    lines.0 += text[lines.1..at].matches('\n').count();
     lines.1 = at;
     1 + lines.0
 }

@@ -45,7 +45,8 @@ impl Plan {
     /// What other servers ran (Citus) is not among them. That is the root's time, and that of data-modifying CTEs which nobody reads: they run after the root has finished.
     pub fn operators_ms(&self) -> Option<f64> {
         self.operator(self.root()).actual?.total_ms?;
-        let own = self.metrics().into_iter().filter(|(id, _)| !self.is_remote(*id));
+        let remote = self.tree.remote();
+        let own = self.metrics().into_iter().filter(|(id, _)| !remote[id.index()]);
         Some(own.filter_map(|(_, metrics)| metrics.exclusive_ms).sum())
     }
 }
@@ -399,6 +400,36 @@ mod tests {
         let sorted = node("Index Scan", "Outer", costs(0.0, 1000.0, 1000.0), &[]);
         let plan = plan(&node("Limit", "Outer", costs(0.0, 10.0, 10.0), &[sorted]));
         assert_eq!(figures(&plan, |metrics| metrics.exclusive_cost), [0.0, 10.0]);
+    }
+
+    #[test]
+    fn rows_and_wal_and_spills_of_all_loops_and_processes() {
+        let scan = with(
+            ran(1.0, 2.5, 4.0),
+            json!({"Rows Removed by Filter": 3, "Rows Removed by Index Recheck": 0.5, "WAL Bytes": 40}),
+        );
+        let workers = json!([
+            {"Worker Number": 0, "Sort Space Used": 70, "Sort Space Type": "Disk"},
+            {"Worker Number": 1, "Sort Space Used": 25, "Sort Space Type": "Memory"},
+        ]);
+        let sort = with(
+            ran(2.0, 10.0, 1.0),
+            json!({"Sort Space Used": 100, "Sort Space Type": "Disk", "Workers": workers, "WAL Bytes": 100,
+                "Temp Written Blocks": 30}),
+        );
+        let hash = with(ran(3.0, 10.0, 1.0), json!({"Temp Written Blocks": 35}));
+        let sort = node("Sort", "Outer", sort, &[node("Seq Scan", "Outer", scan, &[])]);
+        let plan = plan(&node("Hash", "Outer", hash, &[sort]));
+        let metrics = plan.metrics();
+        let (hash, sort, scan) = (metrics[&id(0)], metrics[&id(1)], metrics[&id(2)]);
+        assert_eq!((scan.rows, scan.rows_removed), (Some(10.0), Some(14.0)));
+        assert_eq!((sort.rows, sort.rows_removed), (Some(10.0), None));
+        assert_eq!(
+            (hash.spilled_kb, sort.spilled_kb, scan.spilled_kb),
+            (Some(40), Some(170), None)
+        );
+        let wal = |metrics: Metrics| metrics.exclusive_wal.map(|wal| wal.bytes);
+        assert_eq!((wal(hash), wal(sort), wal(scan)), (None, Some(60), Some(40)));
     }
 
     #[test]

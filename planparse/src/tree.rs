@@ -150,6 +150,18 @@ impl Tree {
         after.take_while(move |next| self.parent(*next).is_some_and(|(parent, _)| parent >= id))
     }
 
+    /// Tells of each operator whether another server ran it.
+    pub(crate) fn remote(&self) -> Vec<bool> {
+        let mut remote: Vec<bool> = Vec::with_capacity(self.len());
+        for id in self.ids() {
+            let above = self.parent(id);
+            remote.push(
+                above.is_some_and(|(parent, link)| link == Link::Remote || remote[parent.index()]),
+            );
+        }
+        remote
+    }
+
     /// Returns for each operator the last id of its subtree.
     pub(crate) fn ends(&self) -> Vec<OperatorId> {
         let mut ends: Vec<_> = self.ids().collect();

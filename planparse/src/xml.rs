@@ -26,8 +26,8 @@ pub(crate) fn read(text: &str, line: usize) -> Outcome {
                 break (!document.open.is_empty()).then(|| "the end is missing".to_owned());
             }
             Ok(event) => {
-                let lines = &text.as_bytes()[before..reader.buffer_position() as usize];
-                document.line += lines.iter().filter(|byte| **byte == b'\n').count();
+                let lines = &text[before..reader.buffer_position() as usize];
+                document.line += lines.matches('\n').count();
                 match document.event(&event) {
                     Err(TooDeep) => break Some("elements are nested too deeply".to_owned()),
                     Ok(()) if document.open.is_empty() && matches!(event, Event::End(_)) => {

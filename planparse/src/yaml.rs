@@ -16,7 +16,8 @@ pub(crate) fn opens_plan(line: &str) -> bool {
 /// Reads the result that begins on the line `first`; returns it, if there is a plan in it, with the index of the first
 /// line after it.
 pub(crate) fn read(lines: &[Line<'_>], first: usize) -> (Option<RawPlan<'static>>, usize) {
-    let mut reader = Reader { builder: Builder::new(Format::Yaml), open: Vec::new() };
+    let mut reader =
+        Reader { builder: Builder::new(Format::Yaml), has_plan: false, open: Vec::new() };
     let number = lines[first].number;
     let dash = lines[first].text.trim_start().starts_with("- ");
     let base = column(lines[first].text) + if dash { 2 } else { 0 };
@@ -37,6 +38,8 @@ pub(crate) fn read(lines: &[Line<'_>], first: usize) -> (Option<RawPlan<'static>
 
 struct Reader {
     builder: Builder<'static>,
+    /// Whether the plan of the result was met.
+    has_plan: bool,
     /// The column at which the entries of each open bracket stand.
     open: Vec<usize>,
 }
@@ -60,9 +63,10 @@ impl Reader {
                 index += 1;
                 continue;
             }
-            if at < base {
+            if at < base || (at == base && index > first && self.begins_another(text)) {
                 break;
             }
+            self.has_plan |= at == base && text == "Plan:";
             while self.open.len() > 1 && self.open.last().is_some_and(|open| *open > at) {
                 self.open.pop();
                 self.builder.close();
@@ -75,6 +79,11 @@ impl Reader {
             index += 1;
         }
         Ok(index)
+    }
+
+    /// Tells whether a key belongs to the next result.
+    fn begins_another(&self, text: &str) -> bool {
+        text.starts_with("Query Text:") || (text == "Plan:" && self.has_plan)
     }
 
     /// Reads one entry; `false` where it is none.

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use planparse::{Format, Link, OperatorKind, Plan, Reading};
+use planparse::Format::{self, Json, Text, Xml, Yaml};
+use planparse::{Link, OperatorKind, Plan, Reading};
 
 const TEXT: &str = r#"Limit  (cost=57.94..57.96 rows=10 width=44) (actual time=1.510..1.515 rows=10.00 loops=1)
   Output: o.id, o.note, (count(*))
@@ -92,7 +93,7 @@ fn every_line_of_the_text_is_understood() {
         (trigger.name.as_deref(), trigger.total_ms, trigger.calls),
         (Some("audit"), Some(0.25), 3.0)
     );
-    assert_eq!(planparse::read(TEXT).unwrap().plans[0].format, Format::Text);
+    assert_eq!(planparse::read(TEXT).unwrap().plans[0].format, Text);
 }
 
 #[test]
@@ -285,7 +286,6 @@ fn several_plans_and_formats_in_one_file() {
     let all = format!("{TEXT}\n{JSON}\n\n{yaml}\n{xml}\nand\n{result}\n{result}");
     let Reading { plans, notes } = planparse::read(&all).expect("six plans");
     let formats: Vec<Format> = plans.iter().map(|parsed| parsed.format).collect();
-    use Format::{Json, Text, Xml, Yaml};
     assert_eq!(formats, [Text, Json, Yaml, Xml, Text, Text]);
     assert_eq!(notes, []);
     let lines: Vec<usize> = plans.iter().map(|parsed| parsed.line).collect();

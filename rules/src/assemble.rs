@@ -8,15 +8,17 @@ use crate::change_plan::{
 };
 use crate::context::Context;
 use crate::evidence::{Fact, INDEXES_PER_TABLE_MAX, VETO_CAP, confidence};
+use crate::held_back::statistics_key;
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
+use crate::partitions;
 use crate::reach::Reach;
 use crate::select::{Chosen, HELPED_BELOW, Selection, Selector};
-use crate::snapshot::Table;
+use crate::snapshot::{Table, TableKind};
 use crate::statement::Limit;
 use crate::unpriced;
 use crate::whatif::{Cache, Configuration};
-use crate::workload::mean_ms;
+use crate::workload::{mean_ms, unknown_writes};
 use crate::write_cost::{burden, index_count, insert_slowdown, write_cost};
 
 /// Mean time in milliseconds under which a statement counts as fast already.
@@ -114,6 +116,7 @@ impl Assembly<'_> {
         if chosen.write.ends_hot > 0.01 {
             facts.push(Fact::EndsHot { share: chosen.write.ends_hot });
         }
+        facts.extend(unknown_writes(&self.cx, candidate.change.table()));
         facts.extend(self.slows_inserts(candidate, configuration));
         facts.extend(self.crowds(candidate, configuration));
         if !chosen.proven && !helped.is_empty() && facts.iter().all(|fact| fact.cap() > VETO_CAP) {
@@ -164,9 +167,12 @@ impl Assembly<'_> {
         impact: Impact,
         helps: Vec<Help>,
     ) -> Action {
+        let owner = self.table(table);
         let table = self.reference(table);
         let key = action_key(&table, &format!("create index {}", definition.canonical()));
         let name = index_name(definition, &key);
+        let by_hand = (owner.kind == TableKind::Partitioned)
+            .then(|| partitions::create(self.cx.snapshot, owner, &name, definition));
         Action {
             key,
             rule: candidate.rules[0].to_owned(),
@@ -176,6 +182,7 @@ impl Assembly<'_> {
             confidence: confidence(&distinct(facts)),
             impact,
             helps,
+            by_hand,
         }
     }
 
@@ -184,7 +191,10 @@ impl Assembly<'_> {
         let uses = |statement: usize| {
             (0..self.cx.workload[statement].bindings.len()).any(|binding| {
                 let price = self.selector.price(statement, binding, configuration, Cache::AsSet);
-                price.is_some_and(|price| price.used.contains(&candidate))
+                price.is_some_and(|price| {
+                    price.used.contains(&candidate)
+                        && !self.selector.misjudged(statement, binding, price)
+                })
             })
         };
         let gains = |statement: usize| {
@@ -261,7 +271,8 @@ impl Assembly<'_> {
                     continue;
                 };
                 bindings += 1;
-                gain += usize::from(after.total_cost() <= before.total_cost() * 0.95);
+                let misjudged = self.selector.misjudged(statement, binding, after);
+                gain += usize::from(!misjudged && after.total_cost() <= before.total_cost() * 0.95);
             }
         }
         facts.push(if gain == bindings {
@@ -384,6 +395,12 @@ impl Assembly<'_> {
             }
             _ => (action_key(&reference, "analyze"), Operation::Analyze, Impact::default()),
         };
+        let by_hand = match &operation {
+            Operation::DropIndex { index } if table.kind == TableKind::Partitioned => {
+                Some(partitions::drop(self.cx.snapshot, index))
+            }
+            _ => None,
+        };
         Action {
             key,
             rule: candidate.rules[0].to_owned(),
@@ -393,6 +410,7 @@ impl Assembly<'_> {
             confidence: confidence(&distinct(candidate.facts.clone())),
             impact,
             helps: Vec::new(),
+            by_hand,
         }
     }
 
@@ -403,18 +421,20 @@ impl Assembly<'_> {
 }
 
 /// An index on an expression makes ANALYZE collect statistics of the expression; without them the planner
-/// goes on guessing. What it saves is counted with the index already.
+/// goes on guessing. What it saves is counted with the index already, and what speaks for the index is said there.
 fn statistics_after(index: &Action) -> Option<Action> {
-    let Operation::CreateIndex { definition, .. } = &index.operation else { return None };
+    let Operation::CreateIndex { name, definition } = &index.operation else { return None };
+    let follows = Fact::FollowsIndex { index: name.clone(), confidence: index.confidence.value };
     definition.keys.iter().any(|key| matches!(key.term, Term::Expression(_))).then(|| Action {
-        key: action_key(&index.table, &format!("analyze for {}", index.key)),
+        key: statistics_key(index),
         rule: index.rule.clone(),
         table: index.table.clone(),
         operation: Operation::Analyze,
         reach: index.reach,
-        confidence: index.confidence.clone(),
+        confidence: confidence(&[follows]),
         impact: Impact::default(),
         helps: Vec::new(),
+        by_hand: None,
     })
 }
 

@@ -308,7 +308,8 @@ fn role(predicate: &Predicate) -> Option<Role> {
 /// The operator class that a fixed start needs where the collation is not C: only then is the order of the index
 /// that of the bytes (documentation, "Operator Classes and Operator Families").
 fn pattern_class(predicate: &Predicate, term: &Term, table: &Table) -> Option<String> {
-    if predicate.class != PredicateClass::Prefix {
+    let own = term.own_collation();
+    if predicate.class != PredicateClass::Prefix || matches!(own.as_deref(), Some("C" | "POSIX")) {
         return None;
     }
     let class = |base: &str| match base {

@@ -10,6 +10,7 @@ use crate::index::IndexDefinition;
 use crate::quote::{ident, qualified};
 use crate::reach::Reach;
 use crate::snapshot::Index;
+use crate::statement::fingerprint;
 
 /// What an action does. The applier renders its SQL from this and from nothing else.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,6 +106,18 @@ pub struct Action {
     pub impact: Impact,
     /// What it does for which statement, the most helped first.
     pub helps: Vec<Help>,
+    /// What a person runs instead, where one statement does not do it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<ByHand>,
+}
+
+/// Statements that a person runs one after the other, outside of a transaction: the applier does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByHand {
+    /// What carries the action out.
+    pub statements: Vec<String>,
+    /// What undoes it.
+    pub undo: Vec<String>,
 }
 
 impl Action {
@@ -113,7 +126,13 @@ impl Action {
         &self.key[..8]
     }
 
-    /// The statement that carries it out, for people and for the applier alike.
+    /// The statements that carry it out, for people: one, or those to be run by hand.
+    pub fn statements(&self) -> Vec<String> {
+        self.by_hand.as_ref().map_or_else(|| vec![self.sql()], |by_hand| by_hand.statements.clone())
+    }
+
+    /// The statement that carries it out, for people and for the applier alike; of what is done by hand, the one
+    /// that names it.
     pub fn sql(&self) -> String {
         match &self.operation {
             Operation::CreateIndex { name, definition } => definition.create(name),
@@ -126,6 +145,9 @@ impl Action {
 
     /// The statements that undo it; empty when nothing needs undoing or nothing can (`ANALYZE`).
     pub fn undo(&self) -> Vec<String> {
+        if let Some(by_hand) = &self.by_hand {
+            return by_hand.undo.clone();
+        }
         match &self.operation {
             Operation::CreateIndex { name, .. } => {
                 vec![format!("DROP INDEX CONCURRENTLY {}", qualified(&self.table.schema, name))]
@@ -138,8 +160,14 @@ impl Action {
 
 /// The statements that make a dropped index again with everything that it had.
 pub fn recreate(index: &Index) -> Vec<String> {
+    remake(index, true)
+}
+
+/// The same, without CONCURRENTLY where that is not allowed: for the index of a partitioned table.
+pub(crate) fn remake(index: &Index, concurrently: bool) -> Vec<String> {
     let name = qualified(&index.schema, &index.name);
-    let definition = index.definition.replacen("INDEX ", "INDEX CONCURRENTLY ", 1);
+    let create = if concurrently { "INDEX CONCURRENTLY " } else { "INDEX " };
+    let definition = index.definition.replacen("INDEX ", create, 1);
     let definition = match &index.tablespace {
         // `TABLESPACE` stands before `WHERE` in the grammar. A literal may hold that word as well.
         Some(space) => {
@@ -255,6 +283,16 @@ pub fn lint(plan: &ChangePlan) -> Vec<String> {
                 != (action.table.schema.as_str(), action.table.name.as_str())
             {
                 faults.push(format!("action {id}: index and action name different tables"));
+            }
+        }
+        if action.by_hand.is_some() && action.reach != Reach::Advise {
+            faults.push(format!("action {id}: would be applied, but can only be done by hand"));
+        }
+        let by_hand =
+            action.by_hand.iter().flat_map(|hand| hand.statements.iter().chain(&hand.undo));
+        for sql in by_hand {
+            if let Err(error) = fingerprint(sql) {
+                faults.push(format!("action {id}: the server's parser refuses `{sql}`: {error}"));
             }
         }
         if let Err(error) = second_opinion(&action.sql()) {

@@ -141,6 +141,22 @@ pub enum Fact {
         /// Statements that read the table.
         statements: usize,
     },
+    /// Statistics of an expression can be taken only once its index is there, and help as far as that does.
+    FollowsIndex {
+        /// The index.
+        index: String,
+        /// The index's own confidence.
+        confidence: f64,
+    },
+    /// The server counted writes of the table that no statement of the workload's files makes.
+    UnknownWrites {
+        /// Rows inserted that are not weighed, since nobody knows how long they were counted.
+        inserted: u64,
+        /// Rows updated of which it is not known what they set.
+        updated: u64,
+        /// Share of those that was HOT.
+        hot: f64,
+    },
     /// It cannot be carried out alone.
     NotAlone {
         /// Why.
@@ -203,6 +219,10 @@ impl Fact {
                 }
             }
             Self::EndsHot { share } => -1.5 * share,
+            // A third of the above: of the columns that such updates set, most are in no new index.
+            Self::UnknownWrites { hot, .. } => -0.5 * hot,
+            // No more and no less sure than the index.
+            Self::FollowsIndex { confidence, .. } => (confidence / (1.0 - confidence)).ln(),
             Self::SlowsInserts { .. } | Self::ManyIndexes { .. } => 0.0,
             Self::RowsAgree { factor } if *factor > 10.0 => -0.8,
             Self::RowsAgree { .. } => 0.1,
@@ -384,6 +404,19 @@ impl std::fmt::Display for Fact {
                 "{} of the rows changed since the last ANALYZE and {}",
                 percent(*share),
                 readers(*statements)
+            ),
+            Self::FollowsIndex { index, .. } => write!(
+                f,
+                "the planner knows nothing of the values of {index} until the table is analyzed after the build"
+            ),
+            Self::UnknownWrites { inserted, updated: 0, .. } => write!(
+                f,
+                "{inserted} rows inserted into the table are not weighed: no file holds such a statement, and the server's counters were never reset"
+            ),
+            Self::UnknownWrites { updated, hot, .. } => write!(
+                f,
+                "the server counted {updated} updates of the table, {} of them HOT; no file holds them, so nobody knows whether they set these columns",
+                percent(*hot)
             ),
             Self::NotAlone { reason } => f.write_str(reason),
         }

@@ -17,6 +17,16 @@ pub enum Term {
     Expression(String),
 }
 
+impl Term {
+    /// The collation that an expression ends with, without quotes.
+    pub(crate) fn own_collation(&self) -> Option<String> {
+        match self {
+            Self::Column(_) => None,
+            Self::Expression(sql) => collated(sql).1.map(plain_collation),
+        }
+    }
+}
+
 /// One key of an index that could be made.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
@@ -48,7 +58,11 @@ impl Key {
     pub fn sql(&self) -> String {
         let mut sql = match &self.term {
             Term::Column(name) => ident(name),
-            Term::Expression(expression) => format!("({expression})"),
+            // Of a collation within the expression HypoPG makes another expression.
+            Term::Expression(expression) => match collated(expression) {
+                (inner, Some(collation)) => format!("({inner}) COLLATE {collation}"),
+                (whole, None) => format!("({whole})"),
+            },
         };
         if let Some(opclass) = &self.opclass {
             sql.push(' ');
@@ -72,11 +86,16 @@ impl Key {
     }
 
     fn same_as(&self, existing: &IndexKey, table: &Table, snapshot: &Snapshot) -> bool {
+        let (inner, collation) = match &self.term {
+            Term::Column(_) => ("", None),
+            Term::Expression(mine) => collated(mine),
+        };
         let term = match (&self.term, &existing.column, &existing.expression) {
             (Term::Column(mine), Some(theirs), _) => mine == theirs,
+            (Term::Expression(_), Some(theirs), _) => collation.is_some() && ident(theirs) == inner,
             (Term::Expression(mine), None, Some(theirs)) => {
                 matches!(index_expression(theirs, table, snapshot),
-                    Some(Target::Expression(theirs)) if theirs.sql == *mine)
+                    Some(Target::Expression(theirs)) if same_sql(&theirs.sql, inner) || same_sql(&theirs.sql, mine))
             }
             _ => false,
         };
@@ -84,8 +103,31 @@ impl Key {
             None => existing.opclass_default,
             Some(mine) => *mine == existing.opclass,
         };
-        term && opclass && existing.opclass_options.is_empty() && existing.collation.is_none()
+        let theirs = existing.collation.as_deref().map(plain_collation);
+        let collation = theirs == collation.map(plain_collation);
+        term && opclass && collation && existing.opclass_options.is_empty()
     }
+}
+
+/// Whether two expressions are one; AT TIME ZONE is `pg_catalog.timezone` to the grammar, and printed without schema.
+fn same_sql(one: &str, other: &str) -> bool {
+    let plain = |sql: &str| sql.replace("pg_catalog.", "");
+    one == other || plain(one) == plain(other)
+}
+
+/// An expression that ends with COLLATE, apart; its own operators stand in parentheses then.
+fn collated(expression: &str) -> (&str, Option<&str>) {
+    let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '"' | '.' | '-' | '@');
+    match expression.rsplit_once(" COLLATE ") {
+        Some((inner, collation)) if collation.chars().all(name) => (inner, Some(collation)),
+        _ => (expression, None),
+    }
+}
+
+/// The name of a collation without quotes and the system's schema.
+fn plain_collation(name: &str) -> String {
+    let bare = name.replace('"', "");
+    bare.strip_prefix("pg_catalog.").map_or(bare.clone(), str::to_owned)
 }
 
 /// Whether the server prints a planned predicate so.

@@ -59,8 +59,10 @@ pub struct RunReport {
     pub min_confidence: f64,
     /// Source of the statements.
     pub source: String,
-    /// Days over which they were counted; at least an hour's worth.
+    /// Days that rates per day are reckoned with: the observed ones, but at least an hour's worth; 1 for files.
     pub days: f64,
+    /// Days over which the statements were really counted; `None` for files.
+    pub observed_days: Option<f64>,
     /// Entries seen.
     pub seen: u64,
     /// Share of the seen time that the analyzed statements make up, 0 to 1.
@@ -90,6 +92,9 @@ pub struct StatementReport {
     pub cost_after: Option<f64>,
     /// Why it was not analyzed or planned.
     pub unanalyzed: Option<String>,
+    /// What was planned in its place: of a write that the role may not plan, the SELECT of the same rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_as: Option<String>,
 }
 
 /// An index in the report.
@@ -117,7 +122,7 @@ pub struct ActionReport {
     pub rule: String,
     /// `schema.table`.
     pub table: String,
-    /// What would be run.
+    /// What would be run: one statement, or several joined with `;` and a line break.
     pub statement: String,
     /// What would undo it; empty when nothing can or need be undone.
     pub undo: String,
@@ -193,7 +198,7 @@ impl ActionReport {
             kind: action.operation.kind().to_owned(),
             rule: action.rule.clone(),
             table: action.table.qualified(),
-            statement: action.sql(),
+            statement: action.statements().join(";\n"),
             undo: action.undo().join(";\n"),
             confidence: action.confidence.value,
             reach: action.reach,

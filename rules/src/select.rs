@@ -13,11 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use planparse::Plan;
 
+use crate::bindings::unselective;
 use crate::candidate::{Candidate, Change, Refusal};
 use crate::context::Context;
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
 use crate::sizes::index_bytes;
+use crate::snapshot::Snapshot;
 use crate::statement::Target;
 use crate::whatif::{Answer, Cache, Configuration, Price, Question};
 use crate::workload::ms_per_day;
@@ -82,10 +84,15 @@ pub struct Selection {
 #[derive(Debug)]
 pub struct Selector<'a> {
     task: Task<'a>,
+    /// Partition -> what it is a partition of, at any depth.
+    ancestors: BTreeMap<u32, BTreeSet<u32>>,
+    /// The tables that a statement reads, with what they are partitions of.
     tables: Vec<BTreeSet<u32>>,
     weights: Vec<f64>,
     /// Table -> tables that some statement reads together with it, itself among them.
     neighbours: BTreeMap<u32, BTreeSet<u32>>,
+    /// Statement and binding -> expressions of which it wants a value that too many rows have.
+    unselective: BTreeMap<(usize, usize), Vec<(u32, String)>>,
     prices: Prices,
     /// The moves, once all their prices were known.
     moves: RefCell<BTreeMap<Trust, Vec<Configuration>>>,
@@ -109,11 +116,16 @@ enum Trust {
 impl<'a> Selector<'a> {
     /// Begins a selection.
     pub fn new(task: Task<'a>) -> Self {
+        let ancestors = ancestors(task.cx.snapshot);
         let tables: Vec<BTreeSet<u32>> = task
             .cx
             .workload
             .iter()
-            .map(|s| s.analysis.relations.iter().map(|r| r.table).collect())
+            .map(|s| {
+                let read: BTreeSet<u32> = s.analysis.relations.iter().map(|r| r.table).collect();
+                let more = read.iter().filter_map(|table| ancestors.get(table)).flatten();
+                more.chain(&read).copied().collect()
+            })
             .collect();
         let weights = task.cx.workload.iter().map(|s| ms_per_day(task.cx.snapshot, s)).collect();
         let mut neighbours: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
@@ -123,9 +135,12 @@ impl<'a> Selector<'a> {
                 neighbours.entry(table).or_default().extend(together);
             }
         }
+        let unselective = unselective_bindings(&task.cx);
         Self {
             task,
+            ancestors,
             tables,
+            unselective,
             weights,
             neighbours,
             prices: Prices::default(),
@@ -141,6 +156,11 @@ impl<'a> Selector<'a> {
             Ok(selection) => Step::Done(Box::new(selection)),
             Err(Missing(questions)) => Step::Ask(questions.into_iter().collect()),
         }
+    }
+
+    /// Bytes that new indexes may take together; `None` is no limit.
+    pub fn storage_budget(&self) -> Option<u64> {
+        self.task.storage_budget
     }
 
     /// Takes answers in.
@@ -186,7 +206,38 @@ impl<'a> Selector<'a> {
         let Change::CreateIndex { table, definition } = &candidate.change else { return false };
         candidate.serves.contains(&statement)
             || (self.tables[statement].contains(table)
-                && asks_for(&self.task.cx.workload[statement], *table, definition))
+                && self.asks_for(statement, *table, definition))
+    }
+
+    /// Whether a statement compares, joins, orders or groups by the leading key of an index on `table` or on a
+    /// partition of it. Not the other way round: that a partition's index serves the whole table's statement
+    /// may be so for the values tried, which all lie in that partition, and for no others.
+    fn asks_for(&self, statement: usize, table: u32, definition: &IndexDefinition) -> bool {
+        let analysis = &self.task.cx.workload[statement].analysis;
+        let is_of = |read: u32| {
+            read == table || self.ancestors.get(&read).is_some_and(|above| above.contains(&table))
+        };
+        let leading = definition.keys.first().map(|key| &key.term);
+        let is_leading = |relation: usize, target: &Target| {
+            is_of(analysis.relations[relation].table)
+                && match (target, leading) {
+                    (Target::Column(mine), Some(Term::Column(theirs))) => mine == theirs,
+                    (Target::Expression(mine), Some(Term::Expression(theirs))) => {
+                        !mine.parameters.is_empty() || mine.sql == *theirs
+                    }
+                    _ => false,
+                }
+        };
+        analysis.predicates.iter().any(|p| is_leading(p.relation, &p.target))
+            || analysis.joins.all_edges().any(|(_, _, pairs)| {
+                pairs
+                    .iter()
+                    .any(|p| is_leading(p.left.0, &p.left.1) || is_leading(p.right.0, &p.right.1))
+            })
+            || analysis.blocks.iter().any(|block| {
+                block.order_by.iter().any(|key| is_leading(key.relation, &key.target))
+                    || block.group_by.iter().any(|(relation, target)| is_leading(*relation, target))
+            })
     }
 
     fn known_cost(
@@ -227,7 +278,10 @@ impl<'a> Selector<'a> {
         let question = Question { statement, binding, configuration, cache };
         match self.prices.get(&question) {
             // A plan whose promise often breaks is no gain to count on.
-            Some(Ok(price)) if self.doubtful(statement, plan, price, trust) => {
+            Some(Ok(price))
+                if self.doubtful(statement, plan, price, trust)
+                    || self.misjudged(statement, binding, price) =>
+            {
                 Some(plan.total_cost().max(price.total_cost()))
             }
             Some(Ok(price)) => Some(price.total_cost()),
@@ -280,6 +334,19 @@ impl<'a> Selector<'a> {
         };
         let broken = trust == Trust::Proven && !judge::plan_facts(before, &price.plan).is_empty();
         !price.used.is_empty() && (broken || judge::reads_most(before, &price.plan, &rows))
+    }
+
+    /// Whether the plan uses an index on an expression for a value that too many rows have, which the planner could
+    /// not know: with statistics of the expression it will leave the index aside.
+    pub(crate) fn misjudged(&self, statement: usize, binding: usize, price: &Price) -> bool {
+        let Some(wide) = self.unselective.get(&(statement, binding)) else { return false };
+        price.used.iter().any(|&candidate| {
+            let leading = self.definition(candidate).keys.first().map(|key| &key.term);
+            let table = self.task.candidates[candidate].change.table();
+            wide.iter().any(|(of, sql)| {
+                *of == table && matches!(leading, Some(Term::Expression(mine)) if mine == sql)
+            })
+        })
     }
 
     fn priceable(&self) -> Vec<usize> {
@@ -337,28 +404,22 @@ impl<'a> Selector<'a> {
     }
 }
 
-/// Whether a statement compares, joins, orders or groups by the leading key of an index on `table`.
-fn asks_for(analyzed: &crate::context::Analyzed, table: u32, definition: &IndexDefinition) -> bool {
-    let analysis = &analyzed.analysis;
-    let leading = definition.keys.first().map(|key| &key.term);
-    let is_leading = |relation: usize, target: &Target| {
-        analysis.relations[relation].table == table
-            && match (target, leading) {
-                (Target::Column(mine), Some(Term::Column(theirs))) => mine == theirs,
-                (Target::Expression(mine), Some(Term::Expression(theirs))) => {
-                    !mine.parameters.is_empty() || mine.sql == *theirs
-                }
-                _ => false,
-            }
-    };
-    analysis.predicates.iter().any(|p| is_leading(p.relation, &p.target))
-        || analysis.joins.all_edges().any(|(_, _, pairs)| {
-            pairs
-                .iter()
-                .any(|p| is_leading(p.left.0, &p.left.1) || is_leading(p.right.0, &p.right.1))
+fn unselective_bindings(cx: &Context<'_>) -> BTreeMap<(usize, usize), Vec<(u32, String)>> {
+    let bindings = cx.workload.iter().enumerate().flat_map(|(statement, analyzed)| {
+        let each = analyzed.bindings.iter().enumerate();
+        each.map(move |(place, binding)| {
+            let wide = unselective(&analyzed.analysis, cx.snapshot, &binding.values);
+            ((statement, place), wide)
         })
-        || analysis.blocks.iter().any(|block| {
-            block.order_by.iter().any(|key| is_leading(key.relation, &key.target))
-                || block.group_by.iter().any(|(relation, target)| is_leading(*relation, target))
-        })
+    });
+    bindings.filter(|(_, wide)| !wide.is_empty()).collect()
+}
+
+/// What each partition is a partition of, at any depth.
+fn ancestors(snapshot: &Snapshot) -> BTreeMap<u32, BTreeSet<u32>> {
+    let parent = |&of: &u32| snapshot.table(of).and_then(|table| table.partition_of);
+    let partitions = snapshot.tables.iter().filter(|table| table.partition_of.is_some());
+    partitions
+        .map(|leaf| (leaf.oid, std::iter::successors(leaf.partition_of, parent).collect()))
+        .collect()
 }

@@ -515,11 +515,13 @@ impl Snapshot {
     ///
     /// The floor keeps a workload counted for seconds from being blown up into a whole day of them.
     pub fn days(&self) -> f64 {
-        const HOUR: f64 = 1.0 / 24.0;
-        self.intake.since.map_or(1.0, |since| {
-            let seconds = (self.server.taken_at - since).num_milliseconds() as f64 / 1000.0;
-            (seconds / 86_400.0).max(HOUR)
-        })
+        self.observed_days().map_or(1.0, |days| days.max(1.0 / 24.0))
+    }
+
+    /// Days for which the statements were really counted, however short; `None` when unknown (files).
+    pub fn observed_days(&self) -> Option<f64> {
+        let since = self.intake.since?;
+        Some(((self.server.taken_at - since).num_milliseconds() as f64 / 86_400_000.0).max(0.0))
     }
 }
 

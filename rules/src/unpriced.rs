@@ -3,7 +3,7 @@
 //! They never pass the gate: confidence is capped and the reach is at most `Ask`, or `Advise` for a foreign key by
 //! which nothing is known to gain.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::assemble::{Assembly, UNPRICED_REACH, round};
 use crate::candidate::{Candidate, Change, Refusal};
@@ -14,7 +14,7 @@ use crate::judge::sequential_share;
 use crate::reach::Reach;
 use crate::sizes::index_bytes;
 use crate::whatif::{Cache, Configuration};
-use crate::workload::ms_per_day;
+use crate::workload::{ms_per_day, unknown_writes};
 use crate::write_cost::write_cost;
 
 /// Cost of a row fetched through an index against one read in sequence (1.2 µs against 0.11 µs, measured warm).
@@ -27,6 +27,9 @@ pub fn actions(assembly: &Assembly<'_>, chosen: &Configuration) -> (Vec<Action>,
     let mut actions = Vec::new();
     let mut refusals = Vec::new();
     let mut settled: BTreeSet<(usize, u32)> = BTreeSet::new();
+    let mut taken: u64 = assembly.selection.chosen.iter().map(|chosen| chosen.bytes).sum();
+    // Statement -> share of its time that no action saves yet: nothing is saved twice.
+    let mut left: BTreeMap<usize, f64> = BTreeMap::new();
     for (position, candidate) in assembly.candidates.iter().enumerate() {
         let Change::CreateIndex { table, definition } = &candidate.change else { continue };
         let priced = candidate.unpriceable.is_none() && assembly.answered_by != "none";
@@ -41,14 +44,38 @@ pub fn actions(assembly: &Assembly<'_>, chosen: &Configuration) -> (Vec<Action>,
             Vec::new()
         } else {
             let open = candidate.serves.iter().filter(|&&s| !settled.contains(&(s, *table)));
-            open.filter_map(|&s| Some((s, gain(assembly, s, *table)?))).collect()
+            let share = |&s: &usize| {
+                let priced = || assembly.selection.ratios.get(&s).copied().unwrap_or(1.0);
+                let left = left.entry(s).or_insert_with(|| priced().clamp(0.0, 1.0));
+                let share = gain(assembly, s, *table)?.min(*left);
+                (share > GAIN_MIN).then(|| {
+                    *left -= share;
+                    (s, share)
+                })
+            };
+            open.filter_map(share).collect()
         };
         if gains.is_empty() && !foreign_key {
             if candidate.unpriceable.is_some() {
-                refusals.push(no_use(assembly, candidate, definition));
+                let reason =
+                    "the plans keep too many rows of the table, or read it otherwise already";
+                refusals.push(refusal(assembly, candidate, definition, reason.to_owned()));
             }
             continue;
         }
+        let bytes = index_bytes(assembly.cx.snapshot, assembly.table(*table), definition);
+        let budget = assembly.selector.storage_budget();
+        if let Some(budget) = budget.filter(|&budget| taken.saturating_add(bytes) > budget) {
+            let reason = format!(
+                "does not fit the storage budget of {budget} bytes beside what was chosen before it"
+            );
+            refusals.push(refusal(assembly, candidate, definition, reason));
+            for (statement, share) in &gains {
+                *left.entry(*statement).or_default() += share;
+            }
+            continue;
+        }
+        taken += bytes;
         settled.extend(gains.iter().map(|(s, _)| (*s, *table)));
         actions.push(action(assembly, candidate, *table, definition, &gains));
     }
@@ -113,6 +140,7 @@ fn action(
     if write.ends_hot > 0.01 {
         facts.push(Fact::EndsHot { share: write.ends_hot });
     }
+    facts.extend(unknown_writes(&assembly.cx, table));
     let saved: f64 = gains
         .iter()
         .map(|(s, share)| share * ms_per_day(assembly.cx.snapshot, &assembly.cx.workload[*s]))
@@ -143,13 +171,17 @@ fn action(
     action
 }
 
-fn no_use(assembly: &Assembly<'_>, candidate: &Candidate, definition: &IndexDefinition) -> Refusal {
+fn refusal(
+    assembly: &Assembly<'_>,
+    candidate: &Candidate,
+    definition: &IndexDefinition,
+    reason: String,
+) -> Refusal {
     Refusal {
         rule: candidate.rules[0].to_owned(),
         table: assembly.table(candidate.change.table()).qualified(),
         what: format!("{} index ({})", definition.method, definition.brief()),
-        reason: "the plans keep too many rows of the table, or read it otherwise already"
-            .to_owned(),
+        reason,
         statements: candidate
             .serves
             .iter()

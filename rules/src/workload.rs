@@ -1,6 +1,7 @@
 //! Rates of the workload: how often a day tables are written, and what a statement weighs.
 
 use crate::context::{Analyzed, Context};
+use crate::evidence::Fact;
 use crate::snapshot::{Snapshot, Statement};
 use crate::statement::StatementKind;
 
@@ -44,11 +45,51 @@ pub fn is_bulk_load(statement: &Statement) -> bool {
     statement.calls <= 2 && rows >= BULK_ROWS
 }
 
-/// How a table is written, per day: counted by statement where statements were counted, else from the table's
-/// own counters where it is known since when they run. One-off bulk loads are left out.
+/// How a table is written, per day: counted by statement where statements were counted. Files do not count: then
+/// the table's own counters tell how often, where it is known since when they run, and the files' statements what
+/// is set; where nobody knows, each statement of a file counts as run once a day, as it does for what is read.
+/// One-off bulk loads are left out.
 pub fn writes(cx: &Context<'_>, table: u32) -> Writes {
-    let counted = cx.snapshot.intake.since.is_some();
-    if counted { by_statement(cx, table) } else { by_counter(cx.snapshot, table) }
+    let own = by_statement(cx, table);
+    match by_counter(cx.snapshot, table).filter(|_| cx.snapshot.intake.since.is_none()) {
+        Some(counted) => Writes {
+            inserted: own.inserted.max(counted.inserted),
+            updated: of_known_columns(own.updated, &counted.updated),
+            deleted: own.deleted.max(counted.deleted),
+        },
+        None => own,
+    }
+}
+
+/// Updates at the rate that was counted, which set what the statements set in the statements' proportions.
+fn of_known_columns(
+    known: Vec<(Vec<String>, f64)>,
+    counted: &[(Vec<String>, f64)],
+) -> Vec<(Vec<String>, f64)> {
+    let sum = |updates: &[(Vec<String>, f64)]| updates.iter().map(|(_, rows)| rows).sum::<f64>();
+    let (own, all) = (sum(&known), sum(counted));
+    if known.is_empty() {
+        return counted.to_vec();
+    }
+    let factor = if own > 0.0 { (all / own).max(1.0) } else { 1.0 };
+    known.into_iter().map(|(columns, rows)| (columns, rows * factor)).collect()
+}
+
+/// What the server counted of a table's writes and [`writes`] cannot weigh, for want of a statement in the files.
+pub fn unknown_writes(cx: &Context<'_>, table: u32) -> Option<Fact> {
+    let counters =
+        &cx.snapshot.table(table).filter(|_| cx.snapshot.intake.since.is_none())?.counters;
+    let does = |kind: StatementKind| {
+        let writes = |analyzed: &Analyzed| {
+            analyzed.analysis.writes.as_ref().is_some_and(|write| write.table == table)
+        };
+        cx.workload.iter().any(|analyzed| analyzed.analysis.kind == kind && writes(analyzed))
+    };
+    let weighed = cx.snapshot.server.counters_since.is_some() || does(StatementKind::Insert);
+    let inserted = if weighed { 0 } else { counters.inserted };
+    let updated = if does(StatementKind::Update) { 0 } else { counters.updated };
+    let hot = if updated > 0 { counters.hot_updated as f64 / updated as f64 } else { 0.0 };
+    (inserted + updated > 0).then_some(Fact::UnknownWrites { inserted, updated, hot })
 }
 
 fn by_statement(cx: &Context<'_>, table: u32) -> Writes {
@@ -77,17 +118,15 @@ fn by_statement(cx: &Context<'_>, table: u32) -> Writes {
     writes
 }
 
-fn by_counter(snapshot: &Snapshot, table: u32) -> Writes {
-    let (Some(since), Some(table)) = (snapshot.server.counters_since, snapshot.table(table)) else {
-        return Writes::default();
-    };
+fn by_counter(snapshot: &Snapshot, table: u32) -> Option<Writes> {
+    let (since, table) = (snapshot.server.counters_since?, snapshot.table(table)?);
     let days = ((snapshot.server.taken_at - since).num_seconds() as f64 / 86_400.0).max(1.0 / 24.0);
     let counters = &table.counters;
-    Writes {
+    Some(Writes {
         inserted: counters.inserted as f64 / days,
         updated: vec![(Vec::new(), counters.updated as f64 / days)],
         deleted: counters.deleted as f64 / days,
-    }
+    })
 }
 
 /// Rows deleted per day from a table.

@@ -12,12 +12,14 @@ use crate::failure::Failure;
 use crate::output::{self, human::page::Page, json};
 use crate::text;
 
-/// Asks the server and prints what was found. What keeps a dry run or `--apply` from working is exit code 3.
+/// Asks the server and prints what was found. What keeps a dry run from working, with `--apply` also what keeps
+/// that from working, is exit code 3.
 pub(crate) async fn run(call: &Call, args: &DoctorArgs) -> Result<Exit, Failure> {
     let session = call.session(Purpose::Sample).await?;
     let checks = examine(&session).await.map_err(|error| Failure::of(Exit::Connection, &error))?;
     session.close().await;
-    let failed = checks.iter().any(|check| check.state == State::Fail);
+    let bearable = if args.apply { State::Warn } else { State::Apply };
+    let failed = checks.iter().any(|check| check.state > bearable);
     let text = match args.format {
         Format::Human => human(&checks, output::width()),
         Format::Json => {
@@ -55,6 +57,7 @@ fn word(state: State) -> &'static str {
     match state {
         State::Ok => "ok",
         State::Warn => "warn",
+        State::Apply => "apply",
         State::Fail => "fail",
     }
 }
@@ -66,6 +69,7 @@ fn human(checks: &[Check], width: usize) -> String {
         let color = match check.state {
             State::Ok => AnsiColor::Green,
             State::Warn => AnsiColor::Yellow,
+            State::Apply => AnsiColor::Magenta,
             State::Fail => AnsiColor::Red,
         };
         let style = color.on_default().bold();
@@ -81,9 +85,10 @@ fn human(checks: &[Check], width: usize) -> String {
     }
     let count = |state| checks.iter().filter(|check| check.state == state).count();
     page.blank();
-    page.text(match (count(State::Fail), count(State::Warn)) {
-        (0, 0) => "All is well.",
-        (0, _) => "It works; what is marked with warn would make it work better.",
+    page.text(match (count(State::Fail), count(State::Apply), count(State::Warn)) {
+        (0, 0, 0) => "All is well.",
+        (0, 0, _) => "It works; what is marked with warn would make it work better.",
+        (0, ..) => "Dry runs work. What is marked with apply keeps --apply from working here.",
         _ => "What is marked with fail keeps pgwright from working here.",
     });
     page.finish()
@@ -103,7 +108,7 @@ mod tests {
             finding: finding.to_owned(),
             remedy: remedy.iter().map(|&step| step.to_owned()).collect(),
         };
-        let checks = [
+        let mut checks = vec![
             check("server version", State::Ok, "PostgreSQL 15.18; 14 to 18 are supported", &[]),
             check(
                 "statement texts",
@@ -118,8 +123,9 @@ mod tests {
                 &["CREATE EXTENSION pg_stat_statements;"],
             ),
         ];
+        let shown = |checks: &[Check]| anstream::adapter::strip_str(&human(checks, 80)).to_string();
         assert_eq!(
-            anstream::adapter::strip_str(&human(&checks, 80)).to_string(),
+            shown(&checks),
             "\
 ok    server version: PostgreSQL 15.18; 14 to 18 are supported
 warn  statement texts: app\\u{1b} sees only its own
@@ -130,5 +136,10 @@ fail  pg_stat_statements: loaded, but not installed in shop
 What is marked with fail keeps pgwright from working here.
 "
         );
+        checks[2] = check("primary or standby", State::Apply, "this is a standby", &[]);
+        assert!(shown(&checks).ends_with(
+            "apply primary or standby: this is a standby\n\n\
+             Dry runs work. What is marked with apply keeps --apply from working here.\n"
+        ));
     }
 }

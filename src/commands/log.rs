@@ -1,6 +1,6 @@
 //! `pgwright log [ID]`: the journal, and one action in full.
 
-use agent::journal::{self, Entry, State};
+use agent::journal::{self, Entry, State, attention};
 use agent::postgres::Purpose;
 use anstyle::{AnsiColor, Style};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -119,7 +119,7 @@ fn meaning(state: State) -> (&'static str, Style) {
         State::Kept => ("applied, kept", bold(AnsiColor::Green)),
         State::Reverted => ("undone", Style::new().bold()),
         State::Aborted => ("not applied", Style::new().dimmed()),
-        State::Conflict => ("changed by others", bold(AnsiColor::Red)),
+        State::Conflict => ("needs a person", bold(AnsiColor::Red)),
         State::CleanupPending => ("to be cleaned up", bold(AnsiColor::Yellow)),
         State::RevertPending => ("to be undone", bold(AnsiColor::Yellow)),
         State::Intent | State::Applying | State::Verifying => {
@@ -195,6 +195,12 @@ fn full(entry: &Entry, width: usize) -> String {
     for (label, said) in [("error", error), ("note", entry.note.as_deref().map(text::line))] {
         if let Some(said) = said {
             page.labelled(label, &said);
+        }
+    }
+    if let Some(attention) = attention(entry) {
+        page.labelled("to do", &text::line(&attention.what));
+        for step in &attention.steps {
+            page.labelled("", &text::line(step));
         }
     }
     page.blank();
@@ -338,6 +344,25 @@ mod tests {
   -- undo: DROP INDEX CONCURRENTLY public.pgw_behaviorlog_userid_3f2a91c0;
 "#
         );
+    }
+
+    #[test]
+    fn a_row_that_needs_a_person_says_what_to_do() {
+        let mut entry = entry();
+        entry.state = State::Conflict;
+        entry.note = Some("public.d2 is there again, but in tablespace tsp".into());
+        let text = anstream::adapter::strip_str(&full(&entry, 100)).to_string();
+        for part in [
+            ", needs a person",
+            "to do      pgwright leaves this to a person: public.d2 is there again, but in tablespace tsp",
+            "pgwright rollback 12   -- closes the row once the index is gone",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        entry.state = State::RevertPending;
+        entry.last_error = Some("canceling statement due to lock timeout".into());
+        let text = anstream::adapter::strip_str(&full(&entry, 100)).to_string();
+        assert!(text.contains("could not be undone yet: canceling statement"), "{text}");
     }
 
     #[test]

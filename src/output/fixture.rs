@@ -86,6 +86,7 @@ fn statement(id: &str, text: &str, ms_per_day: f64) -> StatementReport {
         cost: Some(12_345.0),
         cost_after: Some(8.31),
         unanalyzed: None,
+        planned_as: None,
     }
 }
 
@@ -144,6 +145,7 @@ pub(crate) fn empty() -> Report {
             min_confidence: 0.90,
             source: "pg_stat_statements".into(),
             days: 6.5,
+            observed_days: Some(6.5),
             seen: 45,
             kept_share: Some(0.97),
             left_out: BTreeMap::from([("utility".into(), 12), ("other_database".into(), 3)]),

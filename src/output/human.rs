@@ -69,6 +69,16 @@ fn total_ms(report: &Report) -> Option<f64> {
     (!known.is_empty()).then(|| known.iter().sum())
 }
 
+/// `6.5 days`; `20.0 s, counted as if it were 1 hour` of a window too short for rates per day.
+fn window(observed: f64, counted: f64) -> String {
+    if observed + 0.001 < counted {
+        let observed = units::duration(observed * 86_400_000.0);
+        format!("{observed}, counted as if it were {}", units::days(counted))
+    } else {
+        units::days(counted)
+    }
+}
+
 /// Whether the server measured the statements; else their times are estimated from their cost.
 fn measured(report: &Report) -> bool {
     report.statements.iter().any(|statement| statement.mean_ms.is_some())
@@ -90,7 +100,8 @@ fn header(page: &mut Page, report: &Report) {
         text::line(&run.source)
     );
     if measured(report) {
-        let _ = write!(sampled, " over {}", units::days(run.days));
+        let _ =
+            write!(sampled, " over {}", window(run.observed_days.unwrap_or(run.days), run.days));
     } else if !report.statements.is_empty() {
         sampled
             .push_str("; nobody measured them, so times are estimated, for one call of each a day");
@@ -173,7 +184,15 @@ fn statements(page: &mut Page, report: &Report) {
     page.text(&format!("{BOLD}Statements{BOLD:#}"));
     for statement in &report.statements {
         let StatementReport {
-            id, calls, mean_ms, ms_per_day, cost, cost_after, unanalyzed, ..
+            id,
+            calls,
+            mean_ms,
+            ms_per_day,
+            cost,
+            cost_after,
+            unanalyzed,
+            planned_as,
+            ..
         } = statement;
         let mut figures = vec![calls_of(*calls)];
         figures.extend(mean_ms.map(|ms| format!("{} each", units::duration(ms))));
@@ -185,6 +204,7 @@ fn statements(page: &mut Page, report: &Report) {
             (Some(cost), _) => figures.push(format!("cost {}", units::cost(*cost))),
             (None, _) => {}
         }
+        figures.extend(planned_as.as_ref().map(|what| format!("planned as {}", text::line(what))));
         figures.extend(unanalyzed.as_ref().map(|why| text::line(why)));
         page.cut_line(2, &format!("{id}  {}", text::line(&statement.text)));
         page.indented(20, &format!("{FAINT}{}{FAINT:#}", figures.join(" · ")));
@@ -398,6 +418,16 @@ Undo one with `pgwright rollback 12`, or all of this run with
             text.chars().filter(|c| *c != '\n' && crate::text::unprintable(*c)).collect();
         assert!(bad.is_empty(), "{bad:?}");
         assert!(!text.lines().any(|line| line.starts_with("Nothing to do")), "{text}");
+    }
+
+    #[test]
+    fn a_window_of_seconds_is_told_as_such() {
+        let mut report = fixture::report();
+        (report.run.days, report.run.observed_days) = (0.042, Some(20.0 / 86_400.0));
+        let text = plain(&Document::of(&report));
+        assert!(text.contains("over 20.0 s, counted as if it were 1 hour"), "{text}");
+        (report.run.days, report.run.observed_days) = (0.042, Some(1.0 / 24.0));
+        assert!(plain(&Document::of(&report)).contains("over 1 hour;"));
     }
 
     #[test]

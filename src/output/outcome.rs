@@ -104,7 +104,9 @@ fn remains(left: Left) -> &'static str {
     match left {
         Left::Nothing => "nothing was changed",
         Left::Cleaned => "its remains were removed",
-        Left::Pending => "something of it is left, which the next run removes",
+        Left::Pending => "something of it is left, which the next run tries to finish",
+        Left::ToBeUndone => "it is not undone yet, which the next run tries again",
+        Left::ForAPerson => "a person has to look: `pgwright log` says what to do",
     }
 }
 

@@ -29,7 +29,9 @@ impl Format for Sql {
         }
         for action in due {
             heading(&mut out, action);
-            let _ = writeln!(out, "{};", one_line(&action.statement));
+            for statement in statements(&action.statement) {
+                let _ = writeln!(out, "{};", one_line(statement));
+            }
             undo(&mut out, action);
         }
         if !rest.is_empty() {
@@ -37,7 +39,9 @@ impl Format for Sql {
         }
         for action in rest {
             heading(&mut out, action);
-            let _ = writeln!(out, "-- {};", one_line(&action.statement));
+            for statement in statements(&action.statement) {
+                let _ = writeln!(out, "-- {};", one_line(statement));
+            }
             undo(&mut out, action);
         }
         out
@@ -62,9 +66,9 @@ fn undo(out: &mut String, action: &ActionReport) {
     }
 }
 
-/// The statements of an undo: the report joins them with `;` and a line break.
-pub(crate) fn statements(undo: &str) -> impl Iterator<Item = &str> {
-    undo.split(";\n").filter(|statement| !statement.is_empty())
+/// The statements of an action or of its undo: the report joins them with `;` and a line break.
+pub(crate) fn statements(joined: &str) -> impl Iterator<Item = &str> {
+    joined.split(";\n").filter(|statement| !statement.is_empty())
 }
 
 /// The same statement on one line and without a character that a terminal could obey.

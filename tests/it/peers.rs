@@ -19,7 +19,9 @@ async fn proposed(db: &TestDatabase, statements: &str, options: &[&str]) -> (Vec
     })
     .await
     .unwrap();
-    if output.stderr.contains("no SELECT, INSERT, UPDATE or DELETE on a table") {
+    let nothing =
+        ["no SELECT, INSERT, UPDATE or DELETE on a table", "holds no statement that parses"];
+    if nothing.iter().any(|words| output.stderr.contains(words)) {
         assert_eq!(output.status, Some(2), "{}", output.stderr);
         return (Vec::new(), Value::Null);
     }
@@ -99,14 +101,14 @@ const DEXTER: &[(&str, &str, &[&str])] = &[
     ),
     (
         "SELECT * FROM posts WHERE user_id = 1 ORDER BY blog_id LIMIT 1000",
-        "SELECT * FROM posts WHERE user_id = $1 ORDER BY blog_id LIMIT 1000",
+        "SELECT * FROM posts WHERE user_id = $1 ORDER BY blog_id LIMIT $2",
         &["public.posts (user_id, blog_id)"],
     ),
     // dexter names (blog_id) alone, since it measures a pair of columns against both single indexes combined in
     // a bitmap. The planner's cost of the pair is 279 against 1,071 for (blog_id), so we name the pair.
     (
         "SELECT * FROM posts WHERE user_id = 1 AND blog_id < 10",
-        "",
+        "SELECT * FROM posts WHERE user_id = $1 AND blog_id < $2",
         &["public.posts (user_id, blog_id)"],
     ),
     (
@@ -129,6 +131,12 @@ const DEXTER: &[(&str, &str, &[&str])] = &[
         "SELECT * FROM events WHERE blog_id = $1",
         &["public.events (blog_id)"],
     ),
+    // Asked for by the parent's name and by a partition's: the parent's index serves both.
+    (
+        "SELECT * FROM events WHERE blog_id = 1; SELECT * FROM events_0 WHERE blog_id = 1",
+        "SELECT * FROM events WHERE blog_id = $1; SELECT * FROM events_0 WHERE blog_id = $1",
+        &["public.events (blog_id)"],
+    ),
     (
         "WITH cte AS (SELECT * FROM posts WHERE id = 1) SELECT * FROM cte",
         "WITH cte AS (SELECT * FROM posts WHERE id = $1) SELECT * FROM cte",
@@ -149,21 +157,35 @@ const DEXTER: &[(&str, &str, &[&str])] = &[
         "WITH cte AS MATERIALIZED (SELECT * FROM posts) SELECT * FROM cte WHERE id = $1",
         &[],
     ),
-    ("SELECT * FROM posts ORDER BY user_id DESC LIMIT 10", "", &["public.posts (user_id)"]),
     (
-        "SELECT user_id, blog_id FROM posts ORDER BY 1 DESC LIMIT 10",
-        "",
+        "SELECT * FROM posts ORDER BY user_id DESC LIMIT 10",
+        "SELECT * FROM posts ORDER BY user_id DESC LIMIT $1",
         &["public.posts (user_id)"],
     ),
-    ("SELECT user_id AS c FROM posts ORDER BY c DESC LIMIT 10", "", &["public.posts (user_id)"]),
+    (
+        "SELECT user_id, blog_id FROM posts ORDER BY 1 DESC LIMIT 10",
+        "SELECT user_id, blog_id FROM posts ORDER BY 1 DESC LIMIT $1",
+        &["public.posts (user_id)"],
+    ),
+    // dexter does not look behind the star, and calls that not ideal.
+    (
+        "SELECT * FROM posts ORDER BY 1 DESC LIMIT 10",
+        "SELECT * FROM posts ORDER BY 1 DESC LIMIT $1",
+        &["public.posts (id)"],
+    ),
+    (
+        "SELECT user_id AS c FROM posts ORDER BY c DESC LIMIT 10",
+        "SELECT user_id AS c FROM posts ORDER BY c DESC LIMIT $1",
+        &["public.posts (user_id)"],
+    ),
     (
         "SELECT * FROM posts ORDER BY user_id, blog_id LIMIT 10",
-        "",
+        "SELECT * FROM posts ORDER BY user_id, blog_id LIMIT $1",
         &["public.posts (user_id, blog_id)"],
     ),
     (
         "SELECT * FROM posts ORDER BY user_id DESC, blog_id LIMIT 10",
-        "",
+        "SELECT * FROM posts ORDER BY user_id DESC, blog_id LIMIT $1",
         &["public.posts (user_id DESC, blog_id)"],
     ),
     (
@@ -179,8 +201,16 @@ const DEXTER: &[(&str, &str, &[&str])] = &[
         "SELECT * FROM pg_class WHERE relname = $1",
         &[],
     ),
-    ("SELECT * FROM information_schema.tables WHERE table_name = 'a'", "", &[]),
+    ("SELECT * FROM pg_catalog.pg_index", "", &[]),
+    ("SELECT * FROM pg_index", "", &[]),
+    (
+        "SELECT * FROM information_schema.tables WHERE table_name = 'a'",
+        "SELECT * FROM information_schema.tables WHERE table_name = $1",
+        &[],
+    ),
+    ("SELECT * FROM missing", "", &[]),
     ("SELECT * FROM missing WHERE id = 1", "SELECT * FROM missing WHERE id = $1", &[]),
+    ("SELECT +", "", &[]),
     ("SELECT bad FROM posts WHERE id = 1", "SELECT bad FROM posts WHERE id = $1", &[]),
 ];
 
@@ -278,22 +308,19 @@ const FOUR_WAY: &str = "SELECT b.title, a.name, p.name, r.body FROM book b JOIN 
 async fn index_advisors_cases() {
     let Some(db) = database_with_hypopg().await else { return };
     db.sql(BOOKS).await;
-    // On empty tables that were never analyzed. index_advisor names all three foreign keys; beside one of book's
-    // two keys the other saves too little by the planner's own figures, so one of them is enough.
+    // Exactly the three foreign keys, on empty tables that were never analyzed.
     let all = ["public.book (author_id)", "public.book (publisher_id)", "public.review (book_id)"];
     for statement in [FOUR_WAY.to_owned(), FOUR_WAY.replace("$1", "1").replace("$2", "2")] {
-        let found = proposed(&db, &statement, &[]).await.0;
-        assert!(found.iter().all(|index| all.contains(&index.as_str())), "{found:?}");
-        assert!(found.iter().any(|index| index == all[2]), "{found:?}");
-        assert!(found.iter().any(|index| index == all[0] || index == all[1]), "{found:?}");
+        let (found, report) = proposed(&db, &statement, &[]).await;
+        assert_eq!(found, all, "{}", report["refused"]);
     }
 
     let Some(db) = database_with_hypopg().await else { return };
     db.sql("CREATE TABLE book (id int, name text, data json)").await;
-    assert_eq!(
-        proposed(&db, "SELECT * FROM book WHERE id = $1", &[]).await.0,
-        ["public.book (id)"]
-    );
+    for value in ["$1", "1"] {
+        let statement = format!("SELECT * FROM book WHERE id = {value}");
+        assert_eq!(proposed(&db, &statement, &[]).await.0, ["public.book (id)"], "{statement}");
+    }
     // A trailing semicolon and comments with semicolons in them are no second statement.
     let commented = "-- one; two\n/* three; */ SELECT * FROM book WHERE id = $1 -- four;\n;";
     assert_eq!(proposed(&db, commented, &[]).await.0, ["public.book (id)"]);

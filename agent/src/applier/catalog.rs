@@ -165,6 +165,14 @@ async fn indexes(
     Ok(found)
 }
 
+/// Returns the name of the tablespace in which the database puts what names none.
+pub(super) async fn default_tablespace(session: &Session) -> Result<String, PgError> {
+    let sql = "SELECT s.spcname::text FROM pg_catalog.pg_database d \
+               JOIN pg_catalog.pg_tablespace s ON s.oid = d.dattablespace \
+               WHERE d.datname = pg_catalog.current_database()";
+    Ok(session.query_one(sql, &[]).await?.try_get(0)?)
+}
+
 /// A transaction that would hold our statement up.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Blocker {

@@ -67,6 +67,17 @@ pub(super) async fn carry_out(
     if let Some(effect) = there_already(runner, action, &wanted).await? {
         return Ok((None, effect));
     }
+    // This run has just tried to remove it, and what kept it from that would meet the new build as well.
+    if let Some(entry) = journal::remains(&runner.session, action.table.oid).await? {
+        let reason = format!(
+            "what action {} left on {} could not be removed yet, and another build could end as it did; \
+             `pgwright log {}` says why",
+            entry.id,
+            action.table.qualified(),
+            entry.id
+        );
+        return Ok((None, Effect::Refused { reason }));
+    }
     let what = WaitsFor::WritersAndSnapshots;
     if let Err(reason) = check::way_is_free(runner, action.table.oid, what).await? {
         return Ok((None, Effect::Refused { reason }));

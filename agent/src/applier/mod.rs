@@ -27,7 +27,7 @@ use crate::postgres::{Meter, PgError};
 
 pub(crate) use recover::recover;
 pub(crate) use runner::Runner;
-pub(crate) use undo::undo;
+pub(crate) use undo::{settled_by_hand, undo};
 
 /// Limits of a run.
 #[derive(Clone, Debug)]
@@ -195,6 +195,10 @@ pub enum Left {
     Cleaned,
     /// Something: the row in the journal says what. The next run tries again to clean it up.
     Pending,
+    /// The action itself, which should be taken back. The next run tries again.
+    ToBeUndone,
+    /// The row is closed as one that a person has to look at.
+    ForAPerson,
 }
 
 /// Why a run ended early. What it had done by then was reported as [`Event::Finished`].
@@ -268,6 +272,23 @@ impl ApplyError {
         }
     }
 
+    /// What became of one action where this error ends it alone and the run can go on; the error itself
+    /// where it cannot.
+    pub(crate) fn of_one_action(self) -> Result<Effect, Self> {
+        match self {
+            Self::Journal(error) => match error.in_the_way() {
+                Some(reason) => Ok(Effect::Refused { reason }),
+                None => Err(Self::Journal(error)),
+            },
+            Self::Server { doing, source } if !source.is_lost() => Ok(Effect::Failed {
+                sqlstate: source.sqlstate().map(str::to_owned),
+                message: format!("cannot {doing}: {source}"),
+                left: Left::Pending,
+            }),
+            error => Err(error),
+        }
+    }
+
     /// Turns a server error into one that says what we were doing.
     pub(crate) fn while_doing(doing: &'static str) -> impl FnOnce(PgError) -> Self {
         move |source| Self::Server { doing, source }
@@ -300,13 +321,11 @@ async fn apply_due(
     plan: &ChangePlan,
     run: Uuid,
 ) -> Result<Vec<Outcome>, ApplyError> {
-    let exists = journal::exists(&runner.session).await?;
-    if exists {
-        recover(runner).await?;
-    }
     let due: Vec<&Action> = plan.due().collect();
-    if !exists && !due.is_empty() {
-        journal::ensure(&runner.session).await?;
+    if journal::exists(&runner.session).await? {
+        recover(runner).await?;
+    } else if !due.is_empty() {
+        journal::refuse_lost(&runner.session).await?;
     }
     let mut outcomes = Vec::with_capacity(due.len());
     for action in due {

@@ -24,7 +24,14 @@ pub(crate) async fn recover(runner: &mut Runner<'_>) -> Result<(), ApplyError> {
         runner.heed_stop()?;
         entry.action_id().clone_into(&mut runner.action);
         end_orphan(runner, entry.backend_pid).await?;
-        let what = finish(runner, &entry).await?;
+        // One row that cannot be finished does not keep the others from it.
+        let what = match finish(runner, &entry).await {
+            Ok(what) => what,
+            Err(error) => match error.of_one_action()? {
+                Effect::Refused { reason } | Effect::Failed { message: reason, .. } => reason,
+                _ => "nothing was done".to_owned(),
+            },
+        };
         let now = journal::get(&runner.session, entry.id).await?;
         let state = now.map_or(entry.state, |entry| entry.state);
         tracing::info!(row = entry.id, %state, what, "finished what an earlier run left");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::check::Checked;
 use super::{ApplyError, ApplyOptions, Event};
 use crate::conninfo::ConnInfo;
-use crate::journal::{self, Change, Identity, JournalError, NewEntry, State};
+use crate::journal::{self, Change, Identity, NewEntry, State};
 use crate::postgres::{Meter, PgError, Purpose, Session};
 
 /// First half of the advisory lock's key: the first four bytes of the SHA-256 of `pgwright`. The other half
@@ -71,17 +71,16 @@ impl<'a> Runner<'a> {
         if stopped { Err(ApplyError::Interrupted) } else { Ok(()) }
     }
 
-    /// Writes the row of an action; the reason where an unfinished one is in its way.
+    /// Writes the row of an action; the reason where an unfinished one is in its way. Makes the journal for
+    /// the first row, and not before, so that a run of which every action is refused leaves nothing behind.
     pub(super) async fn intend(&self, new: &NewEntry) -> Result<Checked<i64>, ApplyError> {
+        journal::ensure(&self.session).await?;
         match journal::insert(&self.session, new).await {
             Ok(id) => Ok(Ok(id)),
-            Err(JournalError::Write(error)) if error.sqlstate() == Some("23505") => {
-                Ok(Err(format!(
-                    "an unfinished action on {} is in the way; `pgwright log` shows it",
-                    new.action.table.qualified()
-                )))
-            }
-            Err(error) => Err(error.into()),
+            Err(error) => match error.in_the_way() {
+                Some(reason) => Ok(Err(reason)),
+                None => Err(error.into()),
+            },
         }
     }
 

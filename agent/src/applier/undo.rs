@@ -3,7 +3,7 @@
 
 use rules::change_plan::{Operation, recreate};
 use rules::index::IndexDefinition;
-use rules::quote::qualified;
+use rules::quote::{ident, qualified};
 use rules::snapshot::Index;
 use rules::statement::guard::{Permitted, Purpose};
 use rules::statement::index_shape::IndexShape;
@@ -14,7 +14,7 @@ use super::create_index::{Settled, Wanted, build, drop_patiently, settle};
 use super::runner::Runner;
 use super::send::{Failure, Order, send_patiently};
 use super::{ApplyError, Effect, Left};
-use crate::journal::{Change, Entry, INDEX_PREFIX, State};
+use crate::journal::{Change, Entry, INDEX_PREFIX, State, comes_again};
 
 /// Takes an action back that is in place, or goes on with doing so.
 pub(crate) async fn undo(runner: &Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
@@ -45,6 +45,50 @@ async fn mismatch(
     Ok(Effect::Refused { reason })
 }
 
+/// Refuses since something stands in the way that can go away. A row whose undo had begun waits.
+async fn wait(runner: &Runner<'_>, entry: &Entry, reason: String) -> Result<Effect, ApplyError> {
+    if entry.state == State::Reverting {
+        let change = Change { error: Some(&reason), ..Change::default() };
+        runner.step(entry.id, State::Reverting, State::RevertPending, &change).await?;
+    }
+    Ok(Effect::Refused { reason })
+}
+
+/// Closes the row of an action that a person has taken back by hand; whether it was one.
+pub(crate) async fn settled_by_hand(
+    runner: &Runner<'_>,
+    entry: &Entry,
+) -> Result<bool, ApplyError> {
+    let settled = match entry.operation() {
+        _ if !entry.is_of(&runner.here) => false,
+        Ok(Operation::CreateIndex { name, definition }) if describes(entry, &name, &definition) => {
+            matches!(look_up(runner, &entry.table.schema, &name).await?, Named::Absent)
+        }
+        Ok(Operation::DropIndex { .. }) => match recorded(entry) {
+            Some((index, _)) => match look_up(runner, &index.schema, &index.name).await? {
+                Named::Index(now) => is_back(&index, &now),
+                Named::Absent => !table_is_there(runner, entry).await?,
+                Named::Other => false,
+            },
+            None => false,
+        },
+        _ => false,
+    };
+    if settled {
+        runner.step(entry.id, State::Conflict, State::Reverting, &Change::default()).await?;
+        let note = Some("a person took it back by hand");
+        let change = Change { note, ..Change::default() };
+        runner.step(entry.id, State::Reverting, State::Reverted, &change).await?;
+    }
+    Ok(settled)
+}
+
+/// Whether the table of a row is still there, be it under another name.
+async fn table_is_there(runner: &Runner<'_>, entry: &Entry) -> Result<bool, ApplyError> {
+    let look = ApplyError::while_doing("look whether the table is still there");
+    Ok(catalog::table(&runner.session, entry.table.oid).await.map_err(look)?.is_some())
+}
+
 /// Writes down that the undo begins.
 async fn begin(runner: &Runner<'_>, entry: &Entry) -> Result<(), ApplyError> {
     if entry.state == State::Reverting {
@@ -63,7 +107,8 @@ async fn complete(
     Ok(Effect::Reverted { note: change.note.map(str::to_owned) })
 }
 
-/// Writes down that the undo could not be completed now.
+/// Writes down that the undo could not be completed: that it waits, or, where it would fail again, that a
+/// person has to look.
 async fn postpone(
     runner: &Runner<'_>,
     entry: &Entry,
@@ -76,11 +121,17 @@ async fn postpone(
         attempts,
         ..Change::default()
     };
-    runner.step(entry.id, State::Reverting, State::RevertPending, &change).await?;
+    let hopeless = failure.sqlstate.as_deref().is_some_and(comes_again);
+    let (to, left) = if hopeless {
+        (State::Conflict, Left::ForAPerson)
+    } else {
+        (State::RevertPending, Left::ToBeUndone)
+    };
+    runner.step(entry.id, State::Reverting, to, &change).await?;
     if failure.stopped {
         return Err(ApplyError::Interrupted);
     }
-    let (sqlstate, message, left) = (failure.sqlstate, failure.message, Left::Pending);
+    let (sqlstate, message) = (failure.sqlstate, failure.message);
     Ok(Effect::Failed { sqlstate, message, left })
 }
 
@@ -116,7 +167,7 @@ async fn undo_create(
                 return mismatch(runner, entry, reason).await;
             }
             if let Some(reason) = in_use(&index) {
-                return Ok(Effect::Refused { reason });
+                return wait(runner, entry, reason).await;
             }
         }
         Named::Other => {
@@ -125,10 +176,10 @@ async fn undo_create(
         }
     }
     if let Err(reason) = check::table(runner, &entry.table, Right::Drop).await? {
-        return Ok(Effect::Refused { reason });
+        return wait(runner, entry, reason).await;
     }
     if let Err(reason) = check::way_is_free(runner, entry.table.oid, WaitsFor::Users).await? {
-        return Ok(Effect::Refused { reason });
+        return wait(runner, entry, reason).await;
     }
     begin(runner, entry).await?;
     let (result, attempts) = drop_patiently(runner, &entry.action_key, schema, name).await?;
@@ -181,24 +232,37 @@ async fn undo_drop(runner: &Runner<'_>, entry: &Entry) -> Result<Effect, ApplyEr
     };
     let full = qualified(&index.schema, &index.name);
     let there = match look_up(runner, &index.schema, &index.name).await? {
+        Named::Absent if !table_is_there(runner, entry).await? => {
+            begin(runner, entry).await?;
+            let note = Some("the table is gone, and the index with it");
+            return complete(runner, entry, &Change { note, ..Change::default() }).await;
+        }
         Named::Absent => false,
-        Named::Index(now) if now.definition == index.definition && now.usable => true,
+        Named::Index(now) if now.definition == index.definition && now.usable => {
+            if now.tablespace != index.tablespace {
+                let reason = elsewhere(runner, &index, &now).await?;
+                return mismatch(runner, entry, reason).await;
+            }
+            true
+        }
         // Our own attempt to make it again may have ended half-way.
         Named::Index(now) if now.definition == index.definition && entry.state.is_in_flight() => {
             false
         }
         Named::Index(_) | Named::Other => {
-            let reason = format!("the name {full} is taken, so the dropped index cannot come back");
+            let reason = format!(
+                "the name {full} is taken by something else, so the dropped index cannot come back; rename that"
+            );
             return mismatch(runner, entry, reason).await;
         }
     };
     let state = match check::table(runner, &entry.table, Right::Index).await? {
         Ok(state) => state,
-        Err(reason) => return Ok(Effect::Refused { reason }),
+        Err(reason) => return wait(runner, entry, reason).await,
     };
     let what = WaitsFor::WritersAndSnapshots;
     if let Err(reason) = check::way_is_free(runner, entry.table.oid, what).await? {
-        return Ok(Effect::Refused { reason });
+        return wait(runner, entry, reason).await;
     }
     begin(runner, entry).await?;
     let limit = runner.options.time_for(u64::try_from(state.bytes).unwrap_or(0));
@@ -231,11 +295,32 @@ async fn undo_drop(runner: &Runner<'_>, entry: &Entry) -> Result<Effect, ApplyEr
             let change = Change { index_oid: Some(now.oid), attempts: 1, ..Change::default() };
             complete(runner, entry, &change).await
         }
+        // Trying again would end the same way.
         _ => {
-            let failure = Failure::plain("the index that was made again is not what was dropped");
-            postpone(runner, entry, failure, 1).await
+            let message = format!("{full} was made again, but is not what was dropped");
+            let change = Change { error: Some(&message), attempts: 1, ..Change::default() };
+            runner.step(entry.id, State::Reverting, State::Conflict, &change).await?;
+            Ok(Effect::Failed { sqlstate: None, message, left: Left::ForAPerson })
         }
     }
+}
+
+/// Says that the dropped index is back in another tablespace, and what moves it: a statement that keeps
+/// others from the index while it copies, so that a person has to choose the hour.
+async fn elsewhere(
+    runner: &Runner<'_>,
+    index: &Index,
+    now: &IndexState,
+) -> Result<String, ApplyError> {
+    let look = ApplyError::while_doing("look which tablespace is the database's");
+    let usual = catalog::default_tablespace(&runner.session).await.map_err(look)?;
+    let (full, right) =
+        (qualified(&index.schema, &index.name), index.tablespace.as_ref().unwrap_or(&usual));
+    Ok(format!(
+        "{full} is there again, but in tablespace {}; ALTER INDEX {full} SET TABLESPACE {} moves it",
+        now.tablespace.as_ref().unwrap_or(&usual),
+        ident(right)
+    ))
 }
 
 /// The dropped index out of a row, if its columns agree about it.

@@ -5,7 +5,9 @@
 //! [`State::may_become`], by compare-and-set. The SQL texts in it are for people: what is executed is
 //! rendered anew from the structured columns.
 
+mod attention;
 mod entry;
+mod failures;
 mod state;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub use attention::{Attention, attention};
 pub use entry::Entry;
+pub(crate) use failures::{comes_again, failures};
 pub use state::State;
 
 use crate::postgres::{Param, PgError, Session};
@@ -74,6 +78,21 @@ pub enum JournalError {
         /// To where.
         to: State,
     },
+}
+
+impl JournalError {
+    /// Why a row cannot move now while others can: another one of its table or action is at work, or somebody
+    /// else moved it. `None` where nothing can be written at all.
+    pub(crate) fn in_the_way(&self) -> Option<String> {
+        match self {
+            Self::Write(error) if error.sqlstate() == Some("23505") => Some(
+                "another action on the same table is unfinished and in the way; `pgwright log` shows it"
+                    .to_owned(),
+            ),
+            Self::Moved { .. } => Some(self.to_string()),
+            _ => None,
+        }
+    }
 }
 
 /// What helps a role that may not make the journal.
@@ -189,11 +208,8 @@ fn difference(found: &BTreeMap<String, String>) -> Option<String> {
     extra.map(|name| format!("column \"{name}\" was added"))
 }
 
-/// Makes the journal where there is none. Refuses where its absence means that it was lost.
-pub(crate) async fn ensure(session: &Session) -> Result<(), JournalError> {
-    if exists(session).await? {
-        return Ok(());
-    }
+/// Refuses where indexes of ours show that there was a journal, which is lost.
+pub(crate) async fn refuse_lost(session: &Session) -> Result<(), JournalError> {
     let orphans = session
         .query(
             "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c \
@@ -207,6 +223,14 @@ pub(crate) async fn ensure(session: &Session) -> Result<(), JournalError> {
     let indexes: Vec<String> = orphans.iter().filter_map(|row| row.try_get(0).ok()).collect();
     if !indexes.is_empty() {
         return Err(JournalError::Lost { indexes });
+    }
+    Ok(())
+}
+
+/// Makes the journal where there is none.
+pub(crate) async fn ensure(session: &Session) -> Result<(), JournalError> {
+    if exists(session).await? {
+        return Ok(());
     }
     create(session).await.map_err(JournalError::Create)
 }
@@ -350,18 +374,33 @@ pub async fn get(session: &Session, id: i64) -> Result<Option<Entry>, JournalErr
     Ok(list(session, Which::Id(id)).await?.pop())
 }
 
-/// Returns the rows that a run left unfinished, oldest first.
+/// Returns the rows that a run left unfinished: those that it was at work on, then those that wait, each
+/// oldest first.
 pub(crate) async fn in_flight(session: &Session) -> Result<Vec<Entry>, JournalError> {
     let names: Vec<&str> =
         State::ALL.iter().filter(|state| state.is_in_flight()).map(|state| state.name()).collect();
-    select(session, r#""state" = ANY($1)"#, &[&names]).await
+    let mut entries = select(session, r#""state" = ANY($1)"#, &[&names]).await?;
+    entries.sort_by_key(|entry| entry.state.is_pending());
+    Ok(entries)
 }
 
 /// Returns the row that says that an action is in place or under way, if there is one.
 pub(crate) async fn open(session: &Session, key: &str) -> Result<Option<Entry>, JournalError> {
+    if !exists(session).await? {
+        return Ok(None);
+    }
     let done = [State::Kept, State::Aborted, State::Conflict, State::Reverted].map(State::name);
     let params: [&dyn Param; 2] = [&key, &done.as_slice()];
     Ok(select(session, r#""actionKey" = $1 AND "state" <> ALL($2)"#, &params).await?.pop())
+}
+
+/// Returns the row of a table that says that something is left which could not be removed yet.
+pub(crate) async fn remains(session: &Session, table: u32) -> Result<Option<Entry>, JournalError> {
+    if !exists(session).await? {
+        return Ok(None);
+    }
+    let params: [&dyn Param; 2] = [&table, &State::CleanupPending.name()];
+    Ok(select(session, r#""tableOid" = $1 AND "state" = $2"#, &params).await?.pop())
 }
 
 async fn select(

@@ -39,7 +39,7 @@ CREATE TABLE pgwright."OptimizationLog" (
 CREATE UNIQUE INDEX "OptimizationLog_one_per_action" ON pgwright."OptimizationLog" ("actionKey")
     WHERE "state" NOT IN ('kept', 'aborted', 'conflict', 'reverted');
 CREATE UNIQUE INDEX "OptimizationLog_one_per_table" ON pgwright."OptimizationLog" ("tableOid")
-    WHERE "state" NOT IN ('observing', 'kept', 'aborted', 'conflict', 'reverted');
+    WHERE "state" IN ('intent', 'applying', 'verifying', 'reverting');
 COMMENT ON TABLE pgwright."OptimizationLog" IS
     'pgwright journal, format 1. One row per action, written before the action. Do not edit: pgwright log shows it, pgwright rollback undoes it.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."id" IS 'Number of the action, in the order of writing.';

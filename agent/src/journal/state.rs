@@ -79,9 +79,16 @@ impl State {
             Self::Observing => &[Self::Kept, Self::Reverting],
             Self::Kept | Self::RevertPending => &[Self::Reverting],
             Self::Reverting => &[Self::Reverted, Self::RevertPending, Self::Conflict],
-            Self::Aborted | Self::Conflict | Self::Reverted => &[],
+            // Only to write down that a person has settled it.
+            Self::Conflict => &[Self::Reverting],
+            Self::Aborted | Self::Reverted => &[],
         };
         next_states.contains(&next)
+    }
+
+    /// Returns whether nothing can be done about it now. It waits and is in nobody's way.
+    pub fn is_pending(self) -> bool {
+        matches!(self, Self::CleanupPending | Self::RevertPending)
     }
 
     /// Returns whether a step of it is unfinished, so that the next run has to finish it.
@@ -145,16 +152,21 @@ mod tests {
             assert!(!state.may_become(State::Intent) && !state.may_become(state), "{state}");
             assert_eq!(state.may_become(State::Applying), state == State::Intent);
         }
-        for state in [State::Observing, State::Kept, State::Reverting, State::RevertPending] {
+        for state in [State::Observing, State::Kept, State::Conflict, State::RevertPending] {
             assert!(reachable(state).iter().all(|next| !before.contains(next)), "{state}");
         }
     }
 
     #[test]
     fn the_end_is_the_end_and_what_is_in_flight_can_end() {
-        for state in [State::Aborted, State::Conflict, State::Reverted] {
+        for state in [State::Aborted, State::Reverted] {
             assert_eq!(reachable(state), BTreeSet::from([state]));
         }
+        assert!(
+            State::ALL
+                .into_iter()
+                .all(|next| { State::Conflict.may_become(next) == (next == State::Reverting) })
+        );
         for state in State::ALL.into_iter().filter(|state| state.is_in_flight()) {
             assert!(reachable(state).iter().any(|next| !next.is_in_flight()), "{state}");
         }
@@ -173,6 +185,17 @@ mod tests {
         let schema = include_str!("schema.sql");
         for state in State::ALL {
             assert!(schema.contains(&format!("'{state}'")), "{state}");
+        }
+    }
+
+    #[test]
+    fn only_one_action_is_at_work_on_a_table_and_the_pending_ones_are_in_nobodys_way() {
+        let schema = include_str!("schema.sql");
+        let (_, rest) = schema.split_once("one_per_table").unwrap();
+        let (condition, _) = rest.split_once(';').unwrap();
+        for state in State::ALL {
+            let at_work = state.is_in_flight() && !state.is_pending();
+            assert_eq!(condition.contains(&format!("'{state}'")), at_work, "{state}");
         }
     }
 }

@@ -51,6 +51,14 @@ impl Limits {
     }
 }
 
+/// Limits of the server's that would end a session of ours while it waits or builds, switched off: our own
+/// limits do for it. Not in the start-up packet, where a server that lacks one refuses the connection.
+fn endless(version: ServerVersion) -> Vec<(&'static str, String)> {
+    let known = [(14, "idle_session_timeout"), (17, "transaction_timeout")];
+    let there = known.into_iter().filter(|(since, _)| version.major() >= *since);
+    there.map(|(_, name)| (name, "0".to_owned())).collect()
+}
+
 /// Everything that one attempt needs to know.
 struct Wanted<'a> {
     info: &'a ConnInfo,
@@ -352,6 +360,7 @@ impl Wanted<'_> {
             self.refuse_transaction_pooling(&link, &hello, config, tls, target).await?;
             self.set_all(&link, &self.settings(), target).await?;
         }
+        self.set_all(&link, &endless(hello.version), target).await?;
         if self.purpose == Purpose::Apply {
             // Without it a server goes on with a statement whose client is gone.
             let check = [("client_connection_check_interval", "5s".to_owned())];

@@ -14,6 +14,7 @@ mod search_path;
 mod workload;
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use rules::intake::{Thresholds, WorkloadFile};
 use rules::snapshot::{FORMAT, Server, Snapshot, Table};
@@ -21,6 +22,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use self::error::{SampleError, SampleErrorKind};
+use crate::explain::millis;
 use crate::postgres::Session;
 
 /// What to look at.
@@ -60,6 +62,7 @@ impl Default for SampleOptions {
 /// # Errors
 /// Without `pg_stat_statements`, or when all its texts are hidden from the role, unless statements come from
 /// files; when those hold none; when the server refuses a query or is lost.
+#[tracing::instrument(level = "debug", skip_all)]
 pub async fn sample(session: &Session, options: &SampleOptions) -> Result<Snapshot, SampleError> {
     let reader = Reader { session };
     reader.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
@@ -257,12 +260,14 @@ impl Reader<'_> {
         sql: &str,
         parse: impl Fn(&str) -> serde_json::Result<T>,
     ) -> Result<Vec<T>, SampleError> {
+        let since = Instant::now();
         let sql = format!("SELECT pg_catalog.row_to_json(q)::text FROM (\n{sql}) AS q");
         let rows = self
             .session
             .query(&sql, &[])
             .await
             .map_err(|source| SampleError::Read { about, source })?;
+        tracing::debug!(about, rows = rows.len(), ms = millis(since), "read");
         let mut parsed = Vec::with_capacity(rows.len());
         for row in rows {
             let text = row

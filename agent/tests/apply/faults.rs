@@ -96,9 +96,10 @@ async fn remains_that_cannot_be_dropped_are_said_and_removed_by_the_next_run() {
     assert_eq!(entry.state, State::CleanupPending);
     assert!(entry.note.as_ref().unwrap().contains("could not be dropped"), "{entry:?}");
     assert_eq!(db.indexes().await, ["Log_pkey", &format!("{}!", name_of(&action))]);
-    // Still not to be had: another action on the table has to wait, and says so.
+    // Still not to be had: another build on the table has to wait, and says so.
     let other = index_on(db.log_table().await, vec![Key::column("email")]);
-    assert!(!reason(&db.apply_one(&other).await).is_empty());
+    assert!(reason(&db.apply_one(&other).await).contains("what action 1 left on app.\"Log\""));
+    assert_eq!(db.states().await, [State::CleanupPending]);
     assert!(reason(&db.rollback(Which::All).await.unwrap()[0].effect).contains("unfinished"));
     holder.batch("ROLLBACK").await.unwrap();
     let mut recovered = Vec::new();
@@ -320,7 +321,10 @@ async fn half_a_drop_is_finished_and_half_a_return_as_well() {
 
     let snapshot = reader(&db).await;
     let undone = db.rollback(Which::All).await.unwrap();
-    assert!(matches!(&undone[0].effect, Effect::Failed { left: Left::Pending, .. }), "{undone:?}");
+    assert!(
+        matches!(&undone[0].effect, Effect::Failed { left: Left::ToBeUndone, .. }),
+        "{undone:?}"
+    );
     assert_eq!(db.states().await, [State::RevertPending]);
     snapshot.batch("ROLLBACK").await.unwrap();
     let undone = db.rollback(Which::All).await.unwrap();

@@ -298,6 +298,7 @@ fn action(key: String, table: TableRef, operation: Operation) -> Action {
         confidence: Confidence { value: 0.95, terms: Vec::new() },
         impact: Impact { ms_per_day: Some(1000.0), bytes: Some(1 << 20), write_ms_per_day: 0.5 },
         helps: vec![help],
+        by_hand: None,
     }
 }
 

@@ -6,4 +6,5 @@ mod faults;
 mod harness;
 mod journey;
 mod refusals;
+mod stuck;
 mod undo;

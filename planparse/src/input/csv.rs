@@ -13,7 +13,7 @@ pub(super) fn quoted_fields(text: &str) -> impl Iterator<Item = (usize, String)>
         let bytes = text.as_bytes();
         loop {
             let open = at + bytes[at..].iter().position(|byte| *byte == b'"')?;
-            line += count_lines(&bytes[at..open]);
+            line += count_lines(&text[at..open]);
             let first = line;
             let mut field = String::new();
             let mut end = open + 1;
@@ -32,7 +32,7 @@ pub(super) fn quoted_fields(text: &str) -> impl Iterator<Item = (usize, String)>
                 field.push('"');
                 end += 1;
             }
-            line += count_lines(&bytes[open..end]);
+            line += count_lines(&text[open..end]);
             at = end;
             let starts = open == 0 || matches!(bytes[open - 1], b',' | b'\n' | b';' | b'\t');
             if starts {
@@ -42,6 +42,6 @@ pub(super) fn quoted_fields(text: &str) -> impl Iterator<Item = (usize, String)>
     })
 }
 
-fn count_lines(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|byte| **byte == b'\n').count()
+fn count_lines(text: &str) -> usize {
+    text.matches('\n').count()
 }

@@ -126,9 +126,9 @@ impl<'a> Scanner<'a> {
                 self.duration = Some(duration);
                 None
             } else if trimmed.starts_with(['[', '{']) {
-                self.json(index, found)
+                Some(self.json(index, found))
             } else if trimmed.starts_with("<explain") || trimmed.starts_with("<?xml") {
-                self.xml(index, found)
+                Some(self.xml(index, found))
             } else if yaml::opens_plan(trimmed) {
                 self.yaml(index, found)
             } else if trimmed.starts_with("Query Text:") {
@@ -161,7 +161,7 @@ impl<'a> Scanner<'a> {
         self.lines.partition_point(|line| line.text.as_ptr().addr() - start < offset)
     }
 
-    fn json(&mut self, index: usize, found: &mut Found) -> Option<usize> {
+    fn json(&mut self, index: usize, found: &mut Found) -> usize {
         let number = self.lines[index].number;
         let mut reader = json::Reader::new(self.text, self.offset(index));
         reader.first_line(number);
@@ -182,10 +182,10 @@ impl<'a> Scanner<'a> {
                 Item::Text { line, text, .. } => part(&text, line - 1, self.nesting + 1, found),
             }
         }
-        Some(next)
+        next
     }
 
-    fn xml(&mut self, index: usize, found: &mut Found) -> Option<usize> {
+    fn xml(&mut self, index: usize, found: &mut Found) -> usize {
         let offset = self.offset(index);
         let number = self.lines[index].number;
         let (plans, length, error) = xml::read(&self.text[offset..], number);
@@ -195,7 +195,7 @@ impl<'a> Scanner<'a> {
         if let Some(message) = error {
             found.notes.push(Note { line: number, message });
         }
-        Some(self.line_at(offset + length))
+        self.line_at(offset + length)
     }
 
     fn yaml(&mut self, index: usize, found: &mut Found) -> Option<usize> {

@@ -185,7 +185,9 @@ fn aggregate(key: &str, value: &str, fields: &mut Fields<'static>) -> bool {
         _ => push(fields, name, part),
     };
     add(key, first);
-    parts.into_iter().for_each(|(name, part)| add(name, part));
+    for (name, part) in parts {
+        add(name, part);
+    }
     true
 }
 
@@ -266,7 +268,9 @@ fn wal(value: &str, fields: &mut Fields<'static>) -> bool {
 fn storage(value: &str, fields: &mut Fields<'static>) -> bool {
     let (kind, parts) = pairs(value);
     push(fields, "Storage", kind);
-    parts.into_iter().for_each(|(name, part)| push(fields, name, kilobytes(part)));
+    for (name, part) in parts {
+        push(fields, name, kilobytes(part));
+    }
     true
 }
 

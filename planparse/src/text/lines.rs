@@ -181,8 +181,7 @@ impl Gather {
         let is_root = self.pending.is_none() && self.widest == 0;
         let beside = !is_root
             && place == Place::Other
-            && (column <= self.root
-                || detail::split(text).is_some_and(|(key, _)| is_beside(key)));
+            && (column <= self.root || detail::split(text).is_some_and(|(key, _)| is_beside(key)));
         self.balance = Balance::default();
         self.balance.go_on(text);
         self.pending

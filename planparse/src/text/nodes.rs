@@ -1,5 +1,7 @@
 //! The nodes that were read so far, and which of them are open.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::raw::{Fields, RawNode};
@@ -19,8 +21,8 @@ enum Kind {
     Label(String),
     /// A part of a distributed query, by its index in [`Nodes::parts`].
     Part(usize),
-    /// A worker of a node, by its place in the node's list.
-    Worker { node: usize, position: usize },
+    /// A worker of a node, by its number.
+    Worker { node: usize, number: u64 },
 }
 
 /// A task or subplan of Citus: it has lines of its own and a plan below, and is no node.
@@ -33,8 +35,8 @@ struct Part {
 
 #[derive(Default)]
 pub(super) struct Nodes {
-    nodes: Vec<RawNode<'static>>,
-    workers: Vec<Vec<(u64, Fields<'static>)>>,
+    list: Vec<RawNode<'static>>,
+    workers: Vec<BTreeMap<u64, Fields<'static>>>,
     open: Vec<Open>,
     parts: Vec<Part>,
 }
@@ -70,9 +72,9 @@ impl Nodes {
             }
             break;
         }
-        self.open.push(Open { column, kind: Kind::Node(self.nodes.len()) });
-        self.nodes.push(RawNode { parent, fields });
-        self.workers.push(Vec::new());
+        self.open.push(Open { column, kind: Kind::Node(self.list.len()) });
+        self.list.push(RawNode { parent, fields });
+        self.workers.push(BTreeMap::new());
     }
 
     fn part(&mut self, column: usize, text: &str) -> bool {
@@ -101,11 +103,12 @@ impl Nodes {
         });
         let Some(inside) = inside else { return false };
         let mut fields = Fields::new();
-        if let Kind::Worker { node, position } = self.open[inside].kind {
+        if let Kind::Worker { node, number } = self.open[inside].kind {
             let Some((key, value)) = detail::split(text) else { return false };
             let jit = matches!(key, "JIT" | "Functions" | "Options" | "Timing");
             if jit && !(key == "JIT" && value.is_empty()) {
-                footer::Group::Jit.read(key, value, &mut self.workers[node][position].1);
+                let worker = self.workers[node].entry(number).or_default();
+                footer::Group::Jit.read(key, value, worker);
             }
             return jit;
         }
@@ -126,7 +129,7 @@ impl Nodes {
         let Some((key, value)) = detail::split(text) else {
             match header::modified(text) {
                 Some((_, target)) => self.target(node, target),
-                None => self.nodes[node].fields.push((text.to_owned().into(), true.into())),
+                None => self.list[node].fields.push((text.to_owned().into(), true.into())),
             }
             return;
         };
@@ -135,13 +138,13 @@ impl Nodes {
             return;
         }
         match self.open.last().map(|open| &open.kind) {
-            Some(Kind::Worker { node, position }) => {
-                detail::read(key, value, &mut self.workers[*node][*position].1);
+            Some(Kind::Worker { node, number }) => {
+                detail::read(key, value, self.workers[*node].entry(*number).or_default());
             }
             Some(Kind::Part(part)) => {
                 self.parts[*part].fields.insert(key.to_owned(), value.into());
             }
-            _ => detail::read(key, value, &mut self.nodes[node].fields),
+            _ => detail::read(key, value, &mut self.list[node].fields),
         }
     }
 
@@ -150,7 +153,7 @@ impl Nodes {
         let fields = header::read(&format!("Update on {target}")).fields;
         let named = fields.into_iter().filter(|(key, _)| key != "Node Type" && key != "Operation");
         let target = Value::Object(named.map(|(key, value)| (key.into_owned(), value)).collect());
-        let fields = &mut self.nodes[node].fields;
+        let fields = &mut self.list[node].fields;
         match fields.iter_mut().find(|(key, _)| key == "Target Tables") {
             Some((_, Value::Array(targets))) => targets.push(target),
             _ => fields.push(("Target Tables".into(), json!([target]))),
@@ -159,19 +162,13 @@ impl Nodes {
 
     /// `Worker 0:  actual time=0.1..0.2 rows=3 loops=1`, or `Worker 0:  Sort Method: quicksort  Memory: 25kB`.
     fn worker(&mut self, node: usize, number: u64, column: usize, value: &str) {
-        let workers = &mut self.workers[node];
-        let position =
-            workers.iter().position(|(known, _)| *known == number).unwrap_or_else(|| {
-                workers.push((number, Fields::new()));
-                workers.len() - 1
-            });
-        let fields = &mut workers[position].1;
+        let fields = self.workers[node].entry(number).or_default();
         if let Some(actual) = value.strip_prefix("actual ") {
             header::read_actual(actual, fields);
         } else if let Some((key, value)) = detail::split(value) {
             detail::read(key, value, fields);
         }
-        self.open.push(Open { column, kind: Kind::Worker { node, position } });
+        self.open.push(Open { column, kind: Kind::Worker { node, number } });
     }
 
     fn innermost_node(&self) -> Option<usize> {
@@ -190,15 +187,15 @@ impl Nodes {
 
     pub(super) fn finish(mut self) -> Vec<RawNode<'static>> {
         let timed = |node: &RawNode<'_>| node.has("Actual Total Time");
-        if self.nodes.iter().any(timed) {
-            for node in self.nodes.iter_mut().filter(|node| node.has("Actual Loops")) {
+        if self.list.iter().any(timed) {
+            for node in self.list.iter_mut().filter(|node| node.has("Actual Loops")) {
                 if !node.has("Actual Total Time") {
                     node.fields.push(("Actual Startup Time".into(), 0.into()));
                     node.fields.push(("Actual Total Time".into(), 0.into()));
                 }
             }
         }
-        for (node, workers) in self.nodes.iter_mut().zip(self.workers) {
+        for (node, workers) in self.list.iter_mut().zip(self.workers) {
             group_sets(&mut node.fields);
             if workers.is_empty() {
                 continue;
@@ -210,8 +207,8 @@ impl Nodes {
             });
             node.fields.push(("Workers".into(), Value::Array(workers.collect())));
         }
-        distribute(&mut self.nodes, self.parts);
-        self.nodes
+        distribute(&mut self.list, self.parts);
+        self.list
     }
 }
 

@@ -13,8 +13,8 @@ use super::values::Binder;
 use super::{ParameterType, json_share};
 use crate::snapshot::{Snapshot, Statement};
 use crate::statement::{
-    Analysis, Expression, JsonPath, Operand, PathStep, Predicate, RelationId, Target, json_path,
-    with_literals,
+    Analysis, Expression, JsonPath, Operand, PathStep, Predicate, PredicateClass, RelationId,
+    Target, json_path, with_literals,
 };
 
 /// Concrete expressions that are kept of one.
@@ -87,6 +87,42 @@ pub fn substitute(
     });
     found.truncate(KEPT);
     found
+}
+
+/// Share of the rows from which an index on an expression is not worth its while without a LIMIT.
+pub const SHARE_MAX: f64 = 0.2;
+
+/// Concrete expressions, with the table's oid, of which a binding wants a value that too many rows have for an index,
+/// by the sampled documents. The planner does not know it: it has no statistics of an expression before it is indexed.
+pub fn unselective(
+    analysis: &Analysis,
+    snapshot: &Snapshot,
+    values: &[Option<String>],
+) -> Vec<(u32, String)> {
+    let value = |number: u16| values.get(usize::from(number).checked_sub(1)?)?.clone();
+    let wide = |predicate: &Predicate| {
+        let Target::Expression(expression) = &predicate.target else { return None };
+        let relation = analysis.relations.get(predicate.relation)?;
+        let block = analysis.blocks.get(relation.block)?;
+        if predicate.class != PredicateClass::Equality
+            || predicate.alternative.is_some()
+            || (block.limit.is_some() && !block.aggregates)
+        {
+            return None;
+        }
+        let wanted = match &predicate.operand {
+            Operand::Parameter(number) => value(*number)?,
+            Operand::Constant(constant) => constant.clone(),
+            _ => return None,
+        };
+        let constants = expression.parameters.iter().map(|number| Some((*number, value(*number)?)));
+        let constants: BTreeMap<u16, String> = constants.collect::<Option<_>>()?;
+        let share =
+            share_of(expression, &constants, predicate.relation, &wanted, analysis, snapshot)?;
+        let sql = with_literals(&expression.sql, &constants)?;
+        (share > SHARE_MAX).then_some((relation.table, sql))
+    };
+    analysis.predicates.iter().filter_map(wide).collect()
 }
 
 /// Predicates on the expression.

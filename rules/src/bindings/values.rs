@@ -128,10 +128,15 @@ impl<'s> Binder<'s> {
         Some((observed / others).clamp(least, 0.9))
     }
 
-    /// Frequency of the most common value of the first column that a parameter must equal.
+    /// Frequency of the most common value of the first column, or place in documents, that a parameter must equal.
     pub(super) fn common_frequency(&self) -> Option<f64> {
-        let all = self.analysis.parameters.values().flat_map(|parameter| &parameter.compared);
-        all.filter(|comparison| comparison.operator == "=").find_map(|comparison| {
+        let all = self.analysis.parameters.iter().flat_map(|(number, parameter)| {
+            parameter.compared.iter().map(move |comparison| (*number, comparison))
+        });
+        all.filter(|(_, comparison)| comparison.operator == "=").find_map(|(number, comparison)| {
+            if let Some((_, share)) = self.json[Scenario::Common.index()].get(&number) {
+                return Some(*share);
+            }
             let column = self.column(comparison)?;
             column.stats.as_ref()?.common_frequencies.first().copied()
         })

@@ -103,10 +103,14 @@ fn read_file(
     let mut found = Vec::new();
     let mut parsed = 0;
     let first = unread.len();
+    let mut styles: BTreeMap<&str, usize> = BTreeMap::new();
     for piece in split(&file.text) {
         intake.seen += 1;
         let (line, text, class) = match piece {
-            Ok(FileStatement { line, text }) => {
+            Ok(FileStatement { line, text, style }) => {
+                if let Some(style) = style {
+                    *styles.entry(style).or_default() += 1;
+                }
                 let class = match classify(&text) {
                     // Nobody cuts the texts of a file: this one is written so.
                     Class::Truncated => Class::Unparsable(
@@ -131,6 +135,13 @@ fn read_file(
             }
             _ => {}
         }
+    }
+    for (style, count) in styles {
+        let write = if count == 1 { "statement writes" } else { "statements write" };
+        intake.notes.push(format!(
+            "{}: {count} {write} parameters as `{style}`, read as $1, $2, …",
+            file.name
+        ));
     }
     match unread.get(first) {
         Some(Unread { file, line, reason }) if parsed == 0 => Err(WorkloadError::NothingParses {
@@ -204,6 +215,27 @@ mod tests {
         assert_eq!((intake.seen, intake.left_out), (4, [(LeftOut::Repeated, 1)].into()));
         let (statements, intake) = take_in_files(&[file(text)], 1, &[]).unwrap();
         assert_eq!((statements.len(), intake.left_out[&LeftOut::BeyondLimit]), (1, 1));
+    }
+
+    #[test]
+    fn parameters_of_drivers_are_read_and_told_once_a_file() {
+        let text = "SELECT x FROM t WHERE a = ?;\nSELECT x FROM t WHERE a = ? AND b = ?;\nSELECT y FROM t WHERE a = :a;\nSELECT x FROM t WHERE a = 7";
+        let (statements, intake) = take_in_files(&[file(text)], 10, &[]).unwrap();
+        let first = statements.iter().find(|s| s.calls == 2).unwrap();
+        assert_eq!(first.text, "SELECT x FROM t WHERE a = $1");
+        assert_eq!(
+            first.examples,
+            ["SELECT x FROM t WHERE a = 7"],
+            "a literal of the same statement"
+        );
+        assert_eq!(
+            intake.notes,
+            [
+                "w.sql: 1 statement writes parameters as `:name`, read as $1, $2, …",
+                "w.sql: 2 statements write parameters as `?`, read as $1, $2, …"
+            ]
+        );
+        assert!(intake.left_out.is_empty());
     }
 
     #[test]

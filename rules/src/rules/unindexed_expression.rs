@@ -1,5 +1,5 @@
 use super::unserved_predicate::{covering, create};
-use crate::bindings::{Concrete, ValueSource, json_longest, substitute};
+use crate::bindings::{Concrete, SHARE_MAX, ValueSource, json_longest, substitute};
 use crate::btree;
 use crate::candidate::{Findings, Refusal};
 use crate::context::{Analyzed, Context};
@@ -7,8 +7,10 @@ use crate::evidence::Fact;
 use crate::index::Term;
 use crate::reach::Reach;
 use crate::rule::{Rule, declare_rule};
-use crate::snapshot::{Column, Function, Snapshot, Table, Volatility};
-use crate::statement::{Expression, PathStep, PredicateClass, RelationId, Target, json_path};
+use crate::snapshot::{Snapshot, Table};
+use crate::statement::{
+    Expression, PathStep, PredicateClass, RelationId, Target, json_path, unfit_for_index,
+};
 
 declare_rule! {
     /// A comparison with, or an order by, an expression over columns, such as `lower(email)`,
@@ -42,9 +44,6 @@ declare_rule! {
 
 /// Probability under which a guessed constant is not worth an index.
 const PROBABILITY_MIN: f64 = 0.3;
-
-/// Share of the rows from which an index on the expression is not worth its while without a LIMIT.
-const SHARE_MAX: f64 = 0.2;
 
 impl Rule for UnindexedExpression {
     fn propose(&self, cx: &Context<'_>) -> Findings {
@@ -201,48 +200,7 @@ impl Case<'_> {
     }
 }
 
-/// Operators of PostgreSQL itself that are immutable and take every value. Arithmetic does not: it overflows, and an
-/// index on it would make the INSERT of such a row fail.
-const TOTAL_OPERATORS: &[&str] = &["#>", "#>>", "->", "->>"];
-
-/// Functions of PostgreSQL itself that take every value of a column; which of their overloads are immutable the
-/// snapshot knows.
-const TOTAL_FUNCTIONS: &[&str] = &[
-    "array_length",
-    "bit_length",
-    "btrim",
-    "cardinality",
-    "char_length",
-    "character_length",
-    "date",
-    "date_part",
-    "date_trunc",
-    "extract",
-    "host",
-    "initcap",
-    "json_extract_path",
-    "json_extract_path_text",
-    "json_typeof",
-    "jsonb_extract_path",
-    "jsonb_extract_path_text",
-    "jsonb_typeof",
-    "left",
-    "length",
-    "lower",
-    "ltrim",
-    "md5",
-    "octet_length",
-    "replace",
-    "reverse",
-    "right",
-    "rtrim",
-    "starts_with",
-    "strpos",
-    "translate",
-    "upper",
-];
-
-/// Those of them whose result is short however long the value is.
+/// Functions whose result is short however long the value is.
 const SHORT_RESULTS: &[&str] = &[
     "bit_length",
     "char_length",
@@ -254,98 +212,12 @@ const SHORT_RESULTS: &[&str] = &[
     "strpos",
 ];
 
-/// Types from which the cast to text is immutable; the output of enums, dates, money and the names of catalog objects
-/// is not (`provolatile` of their output functions).
-const PRINTABLE: &[&str] =
-    &["bpchar", "int2", "int4", "int8", "json", "jsonb", "name", "text", "uuid", "varchar"];
-
-/// Types from which a cast to bigint cannot fail.
-const WHOLE: &[&str] = &["int2", "int4", "int8"];
-
 /// Why an expression cannot, or should not, be indexed.
 fn unfit(snapshot: &Snapshot, table: &Table, expression: &Expression) -> Option<String> {
-    let columns: Vec<_> = expression.columns.iter().filter_map(|name| table.column(name)).collect();
-    if columns.len() != expression.columns.len() || columns.is_empty() {
-        return Some("it is no expression over the table's own columns".to_owned());
-    }
-    let operators = &mut expression.operators.iter();
-    if let Some(operator) = operators.find(|o| !TOTAL_OPERATORS.contains(&o.as_str())) {
-        return Some(format!(
-            "the operator {operator} is not known to be immutable and to take every value"
-        ));
-    }
-    for cast in &expression.casts {
-        let from: &[&str] = match cast.as_str() {
-            "date" => &["timestamp"],
-            "int8" => WHOLE,
-            "text" | "varchar" => PRINTABLE,
-            _ => &[],
-        };
-        if !columns.iter().all(|column| from.contains(&column.base_type.as_str())) {
-            return Some(format!(
-                "the cast to {cast} is not immutable, or could fail on a later row"
-            ));
-        }
-    }
-    let calls = &mut expression.functions.iter();
     let short = expression.functions.iter().any(|(_, f)| SHORT_RESULTS.contains(&f.as_str()));
-    let mut texts = columns.iter().filter(|column| !short && column.type_category == 'S');
-    calls
-        .find_map(|(schema, name)| mutable(snapshot, &columns, expression, schema.as_deref(), name))
-        .or_else(|| texts.find_map(|column| btree::unsuited(column)))
-}
-
-/// Why a function cannot be part of an index: it must be PostgreSQL's own, take every value, and be immutable in
-/// every overload that takes one of the columns (or, for text-like columns and values out of documents, text).
-fn mutable(
-    snapshot: &Snapshot,
-    columns: &[&Column],
-    expression: &Expression,
-    schema: Option<&str>,
-    name: &str,
-) -> Option<String> {
-    let overloads: Vec<_> = snapshot
-        .functions
-        .iter()
-        .filter(|f| f.name == name && schema.is_none_or(|schema| f.schema == schema))
-        .collect();
-    if overloads.iter().any(|function| function.schema != "pg_catalog") {
-        return Some(format!(
-            "{name}() is not PostgreSQL's own; its result could change with its definition"
-        ));
-    }
-    let unpacked = expression.operators.iter().any(|o| matches!(o.as_str(), "->>" | "#>>"));
-    let takes = |function: &&Function| {
-        function.arguments.iter().any(|argument| {
-            let text = argument == "text";
-            (text && unpacked)
-                || columns.iter().any(|column| {
-                    argument == &unmodified(&column.type_name)
-                        || (text && column.type_category == 'S')
-                })
-        })
-    };
-    let fitting: Vec<_> = overloads.iter().copied().filter(takes).collect();
-    let immutable = |function: &&Function| function.volatility == Volatility::Immutable;
-    if fitting.is_empty() && (overloads.is_empty() || overloads.iter().any(immutable)) {
-        Some(format!("no built-in {name}() is known that takes the column"))
-    } else if fitting.is_empty() || !fitting.iter().all(immutable) {
-        Some(format!("{name}() is not immutable for this type"))
-    } else if TOTAL_FUNCTIONS.contains(&name) {
-        None
-    } else {
-        Some(format!("{name}() is not known to take every value"))
-    }
-}
-
-/// `timestamp without time zone` for `timestamp(3) without time zone`.
-fn unmodified(type_name: &str) -> String {
-    match (type_name.find('('), type_name.find(')')) {
-        (Some(open), Some(close)) if open < close => {
-            format!("{}{}", &type_name[..open], &type_name[close + 1..])
-        }
-        _ => type_name.to_owned(),
-    }
+    let columns = expression.columns.iter().filter_map(|name| table.column(name));
+    let mut texts = columns.filter(|column| !short && column.type_category == 'S');
+    unfit_for_index(&expression.sql, table, snapshot).or_else(|| texts.find_map(btree::unsuited))
 }
 
 /// Why the values at a path in documents make no B-tree keys.

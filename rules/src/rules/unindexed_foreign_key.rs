@@ -18,11 +18,12 @@ declare_rule! {
     ///
     /// # Evidence
     /// No valid B-tree holds the key's columns, in any order, as its first columns, and no hash index is on its one
-    /// column. Deletes counted on the referenced table, times the cost of one sequential scan, give the gain;
+    /// column. A partial index counts where its predicate is `IS NOT NULL` on columns of the key and nothing else:
+    /// a row with a NULL there references nothing. Deletes counted on the referenced table, times the cost of one sequential scan, give the gain;
     /// statements that join along the key are priced like any other.
     ///
     /// # Silent when
-    /// An index covers the key (a partial one only where it leaves out NULLs alone, which reference nothing); the
+    /// An index covers the key, also one `WHERE column IS NOT NULL` on the key's own column; the
     /// referencing table is tiny, foreign, excluded, an extension's, or a partition (the partitioned table is looked
     /// at instead), or it is empty and neither deletes nor joins are known. Without counted deletes it is only shown, or
     /// refused where statements that join along it gain too little; on a partitioned table, or one that another role
@@ -65,12 +66,15 @@ fn serves(index: &Index, key: &Constraint) -> bool {
         && key.columns.iter().all(|column| first.contains(&Some(column)))
 }
 
-/// Whether a partial index leaves out only rows that reference nothing.
+/// Whether a partial index leaves out only rows that reference nothing: those where a column of the key is NULL.
 fn not_null_only(predicate: &str, key: &Constraint) -> bool {
-    key.columns.iter().any(|column| {
-        let quoted = crate::quote::ident(column);
-        predicate.trim_matches(['(', ')']) == format!("{quoted} IS NOT NULL")
-    })
+    let wanted = |part: &str| {
+        key.columns.iter().any(|column| {
+            let quoted = crate::quote::ident(column);
+            part.trim_matches(['(', ')']) == format!("{quoted} IS NOT NULL")
+        })
+    };
+    predicate.split(" AND ").all(wanted)
 }
 
 fn look_at(cx: &Context<'_>, table: &Table, key: &Constraint) -> Findings {

@@ -83,6 +83,20 @@ pub fn analyze(
 /// What an expression of an index on `table`, as the server prints it, is in the terms of [`Analysis`]: equal
 /// expressions have equal SQL here. `None` when it is none over the table's columns alone.
 pub fn index_expression(sql: &str, table: &Table, snapshot: &Snapshot) -> Option<Target> {
+    let (analyzer, expr) = resolved_over(sql, table, snapshot)?;
+    analyzer.single_target(&expr).map(|(_, target)| target)
+}
+
+/// An expression over the columns of one table, names resolved.
+pub(super) fn expression_over(sql: &str, table: &Table, snapshot: &Snapshot) -> Option<Expr> {
+    resolved_over(sql, table, snapshot).map(|(_, expr)| expr)
+}
+
+fn resolved_over<'s>(
+    sql: &str,
+    table: &Table,
+    snapshot: &'s Snapshot,
+) -> Option<(Analyzer<'s>, Expr)> {
     let NodeEnum::SelectStmt(select) = parse::statement(&format!("SELECT {sql}")).ok()? else {
         return None;
     };
@@ -94,7 +108,7 @@ pub fn index_expression(sql: &str, table: &Table, snapshot: &Snapshot) -> Option
     let mut scope = Scope::default();
     scope.items.push(analyzer.source(table, &table.name, 0).ok()?);
     let expr = analyzer.expr(target.val.as_deref()?, &scope, &Names::default()).ok()?;
-    analyzer.single_target(&expr).map(|(_, target)| target)
+    Some((analyzer, expr))
 }
 
 /// Proves by the syntax tree that a text is exactly one SELECT, INSERT, UPDATE or DELETE that creates no

@@ -21,6 +21,8 @@ pub(super) struct Lexeme {
     pub(super) token: Token,
     /// Whether it is a keyword.
     pub(super) keyword: bool,
+    /// Whether it is a keyword that can be a column's name without quotes (`key`, `value`, `first`).
+    pub(super) name: bool,
 }
 
 /// The statements of a text as syntax trees.
@@ -37,6 +39,11 @@ pub(super) fn statement(text: &str) -> Result<NodeEnum, Unanalyzable> {
         return Err(Unanalyzable::NotOne(all.len()));
     }
     all.pop().and_then(|raw| raw.stmt).and_then(|node| node.node).ok_or(Unanalyzable::NotOne(0))
+}
+
+/// A syntax tree as text.
+pub(super) fn print(statement: &NodeEnum) -> Result<String, Unanalyzable> {
+    statement.deparse(pg_query::DeparseOptions::default()).map_err(|error| refusal(&error))
 }
 
 /// What can be told of a text without its tree, which takes a tenth of the time.
@@ -89,6 +96,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Lexeme>, Unanalyzable> {
             end: usize::try_from(token.end).unwrap_or(0),
             token: token.token(),
             keyword: token.keyword_kind() != pg::KeywordKind::NoKeyword,
+            name: token.keyword_kind() == pg::KeywordKind::UnreservedKeyword,
         })
         .collect())
 }

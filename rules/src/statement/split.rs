@@ -5,14 +5,17 @@
 
 use super::Unanalyzable;
 use super::parse;
+use super::placeholders;
 
 /// A statement of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileStatement {
     /// Line on which it begins, from 1.
     pub line: usize,
-    /// Its text, without the semicolon.
+    /// Its text, without the semicolon, parameters as `$n`.
     pub text: String,
+    /// How the file writes parameters, where not as `$n`: `?`, `:name`, `%s`, `%(name)s`, `@name`.
+    pub style: Option<&'static str>,
 }
 
 /// A part of a file that is no statement.
@@ -83,6 +86,9 @@ impl File<'_> {
             return true;
         }
         self.at = cut.next;
+        let translated = placeholders::translate(text);
+        let style = translated.as_ref().map(|known| known.style);
+        let text = translated.as_ref().map_or(text, |known| known.text.as_str());
         let refusal = match (&cut.how, parse::outline(text)) {
             (End::Open(what), _) => Some(format!("unterminated {what}")),
             (_, Err(Unanalyzable::Syntax(message))) => Some(message),
@@ -92,7 +98,7 @@ impl File<'_> {
         match refusal {
             None => {
                 let line = self.line(start);
-                self.found.push(Ok(FileStatement { line, text: text.to_owned() }));
+                self.found.push(Ok(FileStatement { line, text: text.to_owned(), style }));
                 self.skip_copy_data(text);
             }
             Some(reason) => {

@@ -8,7 +8,7 @@ use rules::change_plan::{Impact, lint};
 use rules::evidence::{Fact, VETO_CAP};
 use rules::reach::Reach;
 use rules::snapshot::{Index, Snapshot};
-use rules::testing::{plan_of, table_mut};
+use rules::testing::{plan_of, set_stats, stats, table_mut};
 use rules::whatif::Question;
 use serde_json::{Value, json};
 
@@ -99,8 +99,68 @@ fn statistics_of_an_expression_follow_its_index_though_writers_pay_for_it() {
     let [index, after] = outcome.actions.as_slice() else { panic!() };
     assert!(index.impact.write_ms_per_day > 0.0);
     assert_eq!(after.impact, Impact::default(), "what it saves is counted with the index");
-    assert_eq!((after.reach, &after.confidence), (index.reach, &index.confidence));
+    assert_eq!((after.reach, after.confidence.value), (index.reach, index.confidence.value));
+    let [said] = facts(after).try_into().unwrap();
+    assert!(said.contains("until the table is analyzed"), "true of an ANALYZE: {said}");
+    assert!(said.contains("pgw_t_lower_email_"), "{said}");
     assert!(after.undo().is_empty());
+}
+
+/// Statements on documents of which 88 % have the light theme and 1 % the dark one.
+fn themes(statements: &[(&str, u64)]) -> Case {
+    let mut snapshot = database("t(id int8 pk, a int8, data jsonb) 100000", &[]);
+    snapshot.intake.since = Some(snapshot.server.taken_at - TimeDelta::days(1));
+    snapshot.statements = statements.iter().map(|(text, calls)| run(text, *calls)).collect();
+    let documents = [(r#"{"theme": "light"}"#, 0.88), (r#"{"theme": "dark"}"#, 0.01)];
+    set_stats(&mut snapshot, "t.data", stats(-0.1, &documents, &[]));
+    let mut case = Case::new(snapshot);
+    case.candidates = vec![btree(&case.snapshot, &["data ->> 'theme'"], &[0])];
+    case
+}
+
+#[test]
+fn a_value_that_most_rows_have_is_not_helped_whatever_the_planner_believes() {
+    let case = themes(&[
+        ("SELECT * FROM t WHERE data->>'theme' = 'dark'", 100),
+        ("SELECT count(*), max(a) FROM t WHERE data->>'theme' = 'light'", 100),
+    ]);
+    let outcome = case.outcome(&indexed(10.0));
+    let [index, _] = outcome.actions.as_slice() else { panic!("{:?}", lines(&outcome.actions)) };
+    let helped: Vec<_> = index.helps.iter().map(|help| help.statement.as_str()).collect();
+    assert_eq!(helped, [&case.snapshot.statements[0].id]);
+    assert_eq!(index.impact.ms_per_day, Some(990.0), "a second a day of one statement alone");
+    let limited = themes(&[
+        ("SELECT * FROM t WHERE data->>'theme' = 'dark'", 100),
+        ("SELECT * FROM t WHERE data->>'theme' = 'light' LIMIT 10", 100),
+    ]);
+    assert_eq!(
+        limited.outcome(&indexed(10.0)).actions[0].helps.len(),
+        2,
+        "a LIMIT takes the first"
+    );
+}
+
+#[test]
+fn of_the_values_behind_a_parameter_those_that_most_rows_have_gain_nothing() {
+    let case = themes(&[
+        ("SELECT * FROM t WHERE data->>'theme' = 'dark'", 100),
+        ("SELECT count(*), max(a) FROM t WHERE data->>$1 = $2", 100),
+    ]);
+    let mut workload = case.planned();
+    let value = |theme: &str, weight: f64| Binding {
+        values: vec![Some("theme".to_owned()), Some(theme.to_owned())],
+        weight,
+        label: "x".to_owned(),
+    };
+    let plan = workload[1].plans[0].clone();
+    workload[1].bindings = vec![value("light", 0.95), value("dark", 0.05)];
+    workload[1].plans = vec![plan.clone(), plan];
+    let helped = |workload: &[rules::context::Analyzed]| {
+        case.outcome_of(workload, &indexed(10.0)).actions[0].helps.len()
+    };
+    assert_eq!(helped(&workload), 1, "nearly always it is the light theme");
+    workload[1].bindings = vec![value("light", 0.3), value("dark", 0.7)];
+    assert_eq!(helped(&workload), 2);
 }
 
 #[test]

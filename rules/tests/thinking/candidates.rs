@@ -69,8 +69,9 @@ fn a_prefix_counts_as_a_range() {
     assert_eq!(keys("h ~ '^abc' AND a = 1"), pattern);
     let statement = "SELECT * FROM t WHERE h LIKE 'abc%' AND a = 1";
     let mut sorted_by_bytes = table(&[statement]);
-    let columns = &mut table_mut(&mut sorted_by_bytes, "t").columns;
-    columns.iter_mut().for_each(|column| column.c_collation = true);
+    for column in &mut table_mut(&mut sorted_by_bytes, "t").columns {
+        column.c_collation = true;
+    }
     assert_eq!(keys_of(&sorted_by_bytes, 0), ["a", "a, h", "h"]);
     assert_eq!(keys("h > 'a' AND h LIKE 'abc%'"), ["h", "h text_pattern_ops"]);
     assert_eq!(keys("h LIKE '%abc'"), Vec::<String>::new());

@@ -24,6 +24,7 @@ fn action(table: TableRef, operation: Operation, key: String) -> Action {
         confidence: confidence(&[]),
         impact: Impact::default(),
         helps: vec![],
+        by_hand: None,
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) struct Case {
     /// The plan of each statement as things are.
     pub(crate) before: Vec<Value>,
     pub(crate) answered_by: &'static str,
+    pub(crate) storage_budget: Option<u64>,
 }
 
 /// What came of it.
@@ -69,7 +70,7 @@ impl Case {
     /// The statements on the table `t`, each of which reads it whole at a cost of 1,000 and keeps 10 rows.
     pub(crate) fn new(snapshot: Snapshot) -> Self {
         let before = snapshot.statements.iter().map(|_| seq_scan(1000.0, 10.0)).collect();
-        Self { snapshot, candidates: vec![], before, answered_by: "hypopg" }
+        Self { snapshot, candidates: vec![], before, answered_by: "hypopg", storage_budget: None }
     }
 
     /// The workload with its plans.
@@ -95,7 +96,8 @@ impl Case {
         planner: &dyn Fn(&Question) -> Value,
     ) -> Outcome {
         let cx = Context { snapshot: &self.snapshot, workload };
-        let task = Task { cx, candidates: &self.candidates, storage_budget: None };
+        let budget = self.storage_budget;
+        let task = Task { cx, candidates: &self.candidates, storage_budget: budget };
         let mut selector = Selector::new(task);
         let selection = loop {
             if self.answered_by == "none" {

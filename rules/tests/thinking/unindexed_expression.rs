@@ -1,6 +1,6 @@
 use rules::evidence::Fact;
 use rules::snapshot::Volatility::{Immutable, Stable};
-use rules::snapshot::{Snapshot, TableKind};
+use rules::snapshot::{Function, Snapshot, TableKind};
 use rules::testing::{function, index_mut, set_stats, stats, table_mut};
 
 use crate::seen::{Seen, database, look};
@@ -28,6 +28,13 @@ fn people(index: &str, statements: &[&str]) -> Snapshot {
         function("lower", &["anyrange"], Immutable),
         function("md5", &["text"], Immutable),
         function("now", &[], Stable),
+        Function { result: plain.to_owned(), ..function("timezone", &["text", zoned], Immutable) },
+        Function {
+            result: plain.to_owned(),
+            ..function("timezone", &["interval", zoned], Immutable)
+        },
+        Function { result: zoned.to_owned(), ..function("timezone", &["text", plain], Immutable) },
+        function("timezone", &[zoned], Stable),
         function("to_char", &[plain, "text"], Stable),
         function("to_char", &[zoned, "text"], Stable),
         function("app.slug", &["text"], Immutable),
@@ -58,6 +65,7 @@ fn fires_on_immutable_expressions() {
     for (condition, index) in [
         ("lower(email) = $1", "btree ((lower(email)))"),
         ("lower(email) LIKE 'a%'", "btree ((lower(email)) text_pattern_ops)"),
+        ("lower(email) COLLATE \"C\" LIKE 'a%'", "btree ((lower(email)) COLLATE \"C\")"),
         ("lower(email) = lower($1)", "btree ((lower(email)))"),
         ("lower(email::text) IN ('a', 'b')", "btree ((lower(email)))"),
         ("metadata->>'theme' = $1", "btree ((metadata ->> 'theme'))"),
@@ -73,6 +81,18 @@ fn fires_on_immutable_expressions() {
         ("md5(bio) = $1", "btree ((md5(bio)))"),
         ("(metadata->'n')::text = $1", "btree (((metadata -> 'n')::text))"),
         ("coalesce(email, '') = $1", "btree ((COALESCE(email, '')))"),
+        ("lower(email) COLLATE \"C\" = $1", "btree ((lower(email)) COLLATE \"C\")"),
+        ("email COLLATE \"C\" = $1", "btree ((email) COLLATE \"C\")"),
+        ("email || '@x' = $1", "btree ((email || '@x'))"),
+        ("lower(email || bio) = $1", "btree ((lower(email || bio)))"),
+        ("date(at AT TIME ZONE 'UTC') = $1", "btree ((date(pg_catalog.timezone('UTC', at))))"),
+        ("(at AT TIME ZONE 'UTC')::date = $1", "btree ((pg_catalog.timezone('UTC', at)::date))"),
+        (
+            "date_trunc('day', at AT TIME ZONE 'UTC') = $1",
+            "btree ((date_trunc('day', pg_catalog.timezone('UTC', at))))",
+        ),
+        ("born::timestamp = $1", "btree ((born::timestamp))"),
+        ("tags[1] = 'x'", "btree (((tags)[1]))"),
         ("array_length(tags, 1) = 3", "btree ((array_length(tags, 1)))"),
     ] {
         assert_eq!(seen(condition).proposed(), [format!("{index} on people: act")], "{condition}");
@@ -138,9 +158,15 @@ fn refuses_what_depends_on_the_time_zone_or_the_clock() {
         ("born::text = $1", "cast to text is not immutable"),
         ("extract(epoch from at) > $1", "extract() is not immutable"),
         ("to_char(created, 'YYYY') = $1", "to_char() is not immutable"),
-        ("created - now() > $1", "the operator -"),
+        ("created - now() > $1", "now() is not immutable"),
         ("coalesce(at, now()) > $1", "now() is not immutable"),
         ("at + interval '1 day' > $1", "the operator +"),
+        ("date_trunc('day', born) = $1", "date_trunc() is not immutable for this type"),
+        ("date(created AT TIME ZONE 'UTC') = $1", "date() is not immutable for this type"),
+        ("created::timestamptz = $1", "it depends on the session's time zone"),
+        ("at AT TIME ZONE email = $1", "timezone() is not known to take every value"),
+        ("age || 'x' = $1", "|| is known to be immutable between texts only"),
+        ("email || 5 = $1", "|| is known to be immutable between texts only"),
     ] {
         seen(condition).refuses(words);
     }
@@ -158,8 +184,8 @@ fn refuses_text_of_types_whose_output_is_not_immutable() {
 #[test]
 fn refuses_what_could_fail_on_a_later_row() {
     for (condition, words) in [
-        ("(metadata->>'age')::int = $1", "cast to int4 is not immutable, or could fail"),
-        ("(metadata->>'age')::bigint = $1", "cast to int8 is not immutable, or could fail"),
+        ("(metadata->>'age')::int = $1", "cast to int4 could fail on a later row"),
+        ("(metadata->>'age')::bigint = $1", "cast to int8 could fail on a later row"),
         ("email::int = $1", "cast to int4"),
         ("(metadata->>'at')::timestamptz > $1", "cast to timestamptz"),
         ("age + code > $1", "the operator +"),
@@ -214,6 +240,25 @@ fn refuses_where_an_index_on_the_expression_exists() {
 }
 
 #[test]
+fn a_collation_is_part_of_what_covers() {
+    let exists = |condition: &str, expression: &str, collation: Option<&str>| {
+        let statement = format!("SELECT * FROM people WHERE {condition}");
+        let mut snapshot = people("index i on people(lower(email))", &[&statement]);
+        let key = &mut index_mut(&mut snapshot, "i").keys[0];
+        key.expression = Some(expression.to_owned());
+        key.collation = collation.map(str::to_owned);
+        look(RULE, &snapshot).proposed().len()
+    };
+    let wanted = "lower(email) COLLATE \"C\" = $1";
+    assert_eq!(exists(wanted, "lower((email)::text)", Some("C")), 0);
+    assert_eq!(exists(wanted, "(lower((email)::text) COLLATE \"C\")", Some("pg_catalog.\"C\"")), 0);
+    assert_eq!(exists(wanted, "lower((email)::text)", None), 1);
+    assert_eq!(exists(wanted, "lower((email)::text)", Some("de_DE")), 1);
+    assert_eq!(exists("lower(email) = $1", "lower((email)::text)", Some("C")), 1);
+    assert_eq!(exists("lower(email) = ' COLLATE C'", "lower((email)::text)", None), 0);
+}
+
+#[test]
 fn fires_beside_indexes_on_expressions_that_only_look_alike() {
     let exists = |condition: &str, expression: &str| {
         let statement = format!("SELECT * FROM people WHERE {condition}");
@@ -229,6 +274,7 @@ fn fires_beside_indexes_on_expressions_that_only_look_alike() {
     assert_eq!(exists("metadata->'a'->>'b' = $1", "(metadata ->> 'a'::text)"), 1);
     assert_eq!(exists("coalesce(email, 'x') = $1", "COALESCE(email, 'x'::character varying)"), 0);
     assert_eq!(exists("code::text = $1", "(code)::text"), 0);
+    assert_eq!(exists("date(at AT TIME ZONE 'UTC') = $1", "date(timezone('UTC'::text, at))"), 0);
 }
 
 #[test]

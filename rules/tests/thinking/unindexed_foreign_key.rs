@@ -125,6 +125,12 @@ fn stays_silent_where_a_partial_index_leaves_out_nulls_alone() {
     let mut snapshot = composite("index i on lines(number, shop)");
     index_mut(&mut snapshot, "i").predicate = Some("(shop IS NOT NULL)".to_owned());
     look(RULE, &snapshot).is_silent();
+    let both = "((shop IS NOT NULL) AND (number IS NOT NULL))";
+    index_mut(&mut snapshot, "i").predicate = Some(both.to_owned());
+    look(RULE, &snapshot).is_silent();
+    let more = "((shop IS NOT NULL) AND (price IS NOT NULL))";
+    index_mut(&mut snapshot, "i").predicate = Some(more.to_owned());
+    assert_eq!(look(RULE, &snapshot).proposed().len(), 1);
 }
 
 /// `lines` has two columns that reference two columns of `users`.

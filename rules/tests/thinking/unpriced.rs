@@ -57,6 +57,34 @@ fn the_gain_of_gin_is_that_of_the_sequential_scan_less_the_rows_fetched() {
 }
 
 #[test]
+fn the_storage_budget_binds_it_as_well_and_says_so() {
+    let mut case = proposed(&[CONTAINS]);
+    let needed = case.outcome(&indexed(10.0)).actions[0].impact.bytes.unwrap();
+    let needed = u64::try_from(needed).unwrap();
+    case.storage_budget = Some(needed);
+    assert_eq!(case.outcome(&indexed(10.0)).actions.len(), 1);
+    for budget in [0, needed - 1] {
+        case.storage_budget = Some(budget);
+        let found = case.outcome(&indexed(10.0));
+        assert!(found.actions.is_empty(), "{:?}", lines(&found.actions));
+        let [refusal] = found.refusals.as_slice() else { panic!("{:?}", found.refusals) };
+        assert_eq!(refusal.what, "gin index (data jsonb_path_ops)");
+        let reason = format!("does not fit the storage budget of {budget} bytes");
+        assert!(refusal.reason.contains(&reason), "{}", refusal.reason);
+    }
+}
+
+#[test]
+fn what_was_chosen_before_it_counts_against_the_budget() {
+    let mut case = proposed(&["SELECT * FROM t WHERE a = $1", CONTAINS]);
+    let both = case.outcome(&indexed(10.0));
+    assert_eq!(both.actions.len(), 2, "{:?}", lines(&both.actions));
+    let bytes = |at: usize| u64::try_from(both.actions[at].impact.bytes.unwrap()).unwrap();
+    case.storage_budget = Some(bytes(0) + bytes(1) - 1);
+    assert_eq!(lines(&case.outcome(&indexed(10.0)).actions), ["index t(a)"]);
+}
+
+#[test]
 fn it_never_passes_the_gate() {
     let action = &outcome(1000.0, 100.0).actions[0];
     assert_eq!(action.reach, Reach::Ask);
@@ -99,6 +127,16 @@ fn several_statements_of_one_gin_index_add_up() {
     let found = case.outcome(&indexed(10.0));
     assert_eq!(lines(&found.actions), ["index t(data)"]);
     assert_eq!(found.actions[0].helps.len(), 2);
+}
+
+#[test]
+fn what_a_priced_index_saves_is_not_saved_again() {
+    let case = proposed(&["SELECT * FROM t WHERE a = $1 AND data @> $2"]);
+    // The index on `a` leaves 60 % of a second a day, the sequential scan is all of it.
+    let found = case.outcome(&indexed(600.0));
+    let saved: Vec<_> = found.actions.iter().map(|action| action.impact.ms_per_day).collect();
+    assert_eq!(lines(&found.actions), ["index t(data jsonb_path_ops)", "index t(a)"]);
+    assert_eq!(saved, [Some(600.0), Some(400.0)]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use rules::context::{Analyzed, Context};
 use rules::snapshot::{Snapshot, Statement};
 use rules::testing::{plan, plan_of, statement, table_mut, workload};
-use rules::workload::{Writes, deletes_per_day, mean_ms, ms_per_day, writes};
+use rules::workload::{Writes, deletes_per_day, mean_ms, ms_per_day, unknown_writes, writes};
 
 use crate::seen::database;
 
@@ -80,6 +80,45 @@ fn without_counted_statements_the_tables_counters_are_taken() {
     snapshot.server.counters_since = Some(snapshot.server.taken_at);
     let an_hours_worth = of(&snapshot).inserted;
     assert!((an_hours_worth - 2400.0).abs() < 1e-6, "a moment is not blown up into a day");
+}
+
+/// A table that a file updates once, and the server updated 4,000 times, all of them HOT.
+fn from_file(text: &str) -> Snapshot {
+    let mut snapshot = counted(vec![run(text, 1, None)]);
+    snapshot.intake.since = None;
+    let counters = &mut table_mut(&mut snapshot, "t").counters;
+    (counters.updated, counters.hot_updated, counters.inserted) = (4000, 4000, 500);
+    snapshot
+}
+
+fn unknown(snapshot: &Snapshot) -> Option<String> {
+    let workload = workload(snapshot);
+    let cx = Context { snapshot, workload: &workload };
+    unknown_writes(&cx, snapshot.tables[0].oid).map(|fact| fact.to_string())
+}
+
+#[test]
+fn a_file_tells_which_columns_are_set_and_the_counters_how_often() {
+    let mut snapshot = from_file("UPDATE t SET b = b + 1 WHERE id = $1");
+    let b = vec!["b".to_owned()];
+    assert_eq!(of(&snapshot).updated, [(b.clone(), 1.0)], "once a day, as a file's reads");
+    snapshot.server.counters_since = Some(snapshot.server.taken_at - TimeDelta::days(10));
+    assert_eq!(of(&snapshot).updated, [(b, 400.0)]);
+    assert_eq!(unknown(&snapshot), None, "all is weighed");
+}
+
+#[test]
+fn writes_that_no_file_holds_are_told() {
+    let mut snapshot = from_file("SELECT * FROM t WHERE a = $1");
+    let told = unknown(&snapshot).unwrap();
+    assert!(told.contains("4000 updates of the table, 100 % of them HOT"), "{told}");
+    table_mut(&mut snapshot, "t").counters.updated = 0;
+    let told = unknown(&snapshot).unwrap();
+    assert!(told.starts_with("500 rows inserted into the table are not weighed"), "{told}");
+    let updates = from_file("UPDATE t SET b = b + 1 WHERE id = $1");
+    assert!(unknown(&updates).unwrap().contains("500 rows inserted"));
+    snapshot.intake.since = Some(snapshot.server.taken_at - TimeDelta::days(2));
+    assert_eq!(unknown(&snapshot), None, "counted statements know better");
 }
 
 #[test]

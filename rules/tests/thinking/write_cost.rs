@@ -78,6 +78,15 @@ fn an_update_of_its_column_is_hot_no_more_and_every_index_pays() {
 }
 
 #[test]
+fn a_file_with_the_update_ends_hot_as_counted_statements_do() {
+    let mut snapshot = table(vec![run("UPDATE t SET a = $1 WHERE id = $2", 1)]);
+    snapshot.intake.since = None;
+    let cost = cost_of(&snapshot, |_| {});
+    assert!((cost.ends_hot - 0.8).abs() < 1e-9, "{cost:?}");
+    assert!(cost.ms_per_day > 0.0);
+}
+
+#[test]
 fn columns_of_include_predicate_and_expression_end_hot_as_well() {
     let hot = |column: &str, change: fn(&mut IndexDefinition)| {
         let text = format!("UPDATE t SET {column} = $1 WHERE id = $2");

@@ -35,7 +35,8 @@ pub(super) fn headline(action: &ActionReport) -> String {
         format!("create {method}index on {table} ({keys})")
     } else {
         // The name stands in the statement only.
-        let name = action.statement.rsplit_once("CONCURRENTLY ").map_or("", |(_, name)| name);
+        let words = action.statement.strip_prefix("DROP INDEX ").unwrap_or_default();
+        let name = words.strip_prefix("CONCURRENTLY ").unwrap_or(words);
         format!("drop index {} on {table} ({keys})", sql::one_line(name))
     };
     if !index.include.is_empty() {
@@ -83,9 +84,24 @@ pub(super) fn write(
     for (position, fact) in action.evidence.iter().chain(&action.against).enumerate() {
         stated(page, fact, position == 0);
     }
-    page.whole_line(INDENT, &format!("{};", sql::one_line(&action.statement)));
-    for statement in sql::statements(&action.undo) {
-        page.whole_line(INDENT, &format!("{FAINT}-- undo:{FAINT:#} {};", sql::one_line(statement)));
+    script(page, document, "", &action.statement);
+    script(page, document, &format!("{FAINT}-- undo:{FAINT:#} "), &action.undo);
+}
+
+/// As many statements of one action as a person reads; an index of a partitioned table needs two for each
+/// partition.
+const STATEMENTS: usize = 12;
+
+/// Statements, one a line, behind a mark.
+fn script(page: &mut Page, document: &Document<'_>, mark: &str, joined: &str) {
+    let statements: Vec<&str> = sql::statements(joined).collect();
+    let most = if document.verbose { usize::MAX } else { STATEMENTS };
+    for statement in statements.iter().take(most) {
+        page.whole_line(INDENT, &format!("{mark}{};", sql::one_line(statement)));
+    }
+    if statements.len() > most {
+        let more = units::plural(statements.len() - most, "more statement", "more statements");
+        page.whole_line(INDENT, &format!("{mark}{FAINT}-- {more}; --format sql has all{FAINT:#}"));
     }
 }
 
@@ -141,7 +157,9 @@ fn figures(document: &Document<'_>, action: &ActionReport) -> Vec<String> {
         parts.push(format!("spares writers {} a day", units::duration(-write)));
     }
     if parts.is_empty() {
-        parts.push("not known".to_owned());
+        // The ANALYZE after an index on an expression.
+        let with_index = action.kind == "analyze" && action.rule != "stale_statistics";
+        parts.push(if with_index { "counted with the index" } else { "not known" }.to_owned());
     }
     parts
 }

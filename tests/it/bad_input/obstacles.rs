@@ -112,6 +112,7 @@ async fn a_standby_gets_a_dry_run_and_no_more() {
     let on = cluster.conninfo("postgres");
     let admin = client(&on).await;
     run(&admin, SHOP).await;
+    run(&admin, &["CREATE TABLE fresh AS SELECT generate_series(1, 100) AS id"]).await;
     drop(admin);
     // A standby of a primary that is silent: it recovers for ever, and answers queries meanwhile.
     let (signal, owner) =
@@ -136,9 +137,16 @@ async fn a_standby_gets_a_dry_run_and_no_more() {
         fails(&[args, &["-d", &on]].concat(), REFUSED, &words);
     }
     assert!(succeeds(&["log", "-d", &on]).contains("changed nothing"));
-    let examined = super::cli(&["doctor", "-d", &on]);
-    assert_eq!(examined.status, Some(CONNECTION));
-    assert!(examined.stdout.contains("this is a standby"), "{}", examined.stdout);
+    // What a standby cannot do it is not told to do; only for --apply is it a fault to be one.
+    for (more, code) in [(&[][..], 0), (&["--apply"], CONNECTION)] {
+        let examined = super::cli(&[&["doctor", "-d", &on], more].concat());
+        super::behaves(&examined);
+        assert_eq!(examined.status, Some(code), "{examined:?}");
+        let told = told(&examined.stdout);
+        assert!(told.contains("this is a standby: dry runs work"), "{told}");
+        assert!(told.contains("Dry runs work. What is marked with apply"), "{told}");
+        assert!(!told.contains("ANALYZE"), "{told}");
+    }
     cluster.stop().await;
 }
 

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::parse::{self, Lexeme, NodeEnum, Token, pg};
 use super::print::parts;
 use super::walk::walk;
+use crate::quote::ident;
 
 /// A text that the server can prepare, as far as we can tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -173,6 +174,11 @@ impl<'t> Edits<'t> {
             self.text.get(from.start..to.end)
         };
         let mut to = source(first, index - 1).unwrap_or_default().to_owned();
+        if self.kind(first + 1) == Some(Token::Ascii46) && self.tokens[first].keyword {
+            // Before a literal nearly any word may name a schema (`values.mood $1`), in a cast many may not.
+            let word = source(first, first).unwrap_or_default();
+            to.replace_range(..word.len(), &ident(&word.to_ascii_lowercase()));
+        }
         if last > index {
             to.push(' ');
             to.push_str(source(index + 1, last).unwrap_or_default());

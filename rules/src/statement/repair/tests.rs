@@ -34,6 +34,10 @@ fn typed_literals_become_casts() {
         "SELECT a FROM t WHERE d >= date $1 - interval $2",
         "SELECT a FROM t WHERE d >= CAST($1 AS date) - CAST($2 AS interval)",
     );
+    becomes(
+        "SELECT a FROM t GROUP BY VALUES . AND $1, float.mood $2",
+        "SELECT a FROM t GROUP BY CAST($1 AS \"values\" . AND), CAST($2 AS \"float\".mood)",
+    );
     stays("SELECT $1::interval, CAST($2 AS date)");
 }
 

@@ -200,7 +200,8 @@ fn word() -> impl Strategy<Value = &'static str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    // 2,000 cases each, or more where PROPTEST_CASES says so.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2_000)))]
 
     #[test]
     fn token_soup_never_panics(words in prop::collection::vec(word(), 0..30)) {
