@@ -16,6 +16,8 @@
 //! # Ok::<(), planparse::ParseError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod attribution;
 mod builder;
 mod costs;

@@ -39,8 +39,6 @@ pub static PATTERNS: &[&dyn Pattern] = &[
     &discarding_scan::DiscardingScan,
     &discarding_index_scan::DiscardingIndexScan,
     &ordered_walk::OrderedWalk,
-    &misestimate::Misestimate,
-    &function_estimate::FunctionEstimate,
     &looping_join::LoopingJoin,
     &repeated_subplan::RepeatedSubplan,
     &fenced_cte::FencedCte,
@@ -57,6 +55,8 @@ pub static PATTERNS: &[&dyn Pattern] = &[
     &dirtying_read::DirtyingRead,
     &cold_read::ColdRead,
     &wide_rows::WideRows,
+    &misestimate::Misestimate,
+    &function_estimate::FunctionEstimate,
 ];
 
 /// One thing that makes a plan slow.

@@ -65,7 +65,7 @@ pub(super) fn tree(sheet: &Sheet<'_>) -> Vec<String> {
         Measure::Cost => ("own cost", "rows", ""),
     };
     let share = BAR + 5;
-    let head = format!("{own:>10} {:<share$}{rows:>11}{estimate:>9} operator", "");
+    let head = format!("{own:>10} {:<share$}{rows:>11}{estimate:>9} operator", "share");
     let mut lines = vec![format!("{FAINT}{head}{FAINT:#}")];
     for row in &sheet.rows {
         lines.push(line(row));

@@ -32,7 +32,7 @@ const NAME_MAX: usize = 110;
 const DETAIL_MAX: usize = 90;
 
 /// Letters of a line above the tree.
-const HEAD_MAX: usize = 150;
+const HEAD_MAX: usize = 130;
 
 /// The style: light and dark, as the reader's system is set.
 pub(super) const STYLE: &str = "\
@@ -95,14 +95,16 @@ fn shown(row: &Row) -> String {
 /// Figures and findings; returns where the next thing begins.
 fn head(out: &mut String, sheet: &Sheet<'_>, title: &str, top: usize) -> usize {
     let mut y = top;
-    let mut line = |class: &str, line: &str| {
-        y += LINE;
-        let line = escaped(&text::cut(line, HEAD_MAX));
-        let _ = writeln!(out, "<text class=\"head {class}\" x=\"16\" y=\"{y}\">{line}</text>");
+    let mut line = |class: &str, told: &str| {
+        for line in wrapped(told) {
+            y += LINE;
+            let line = escaped(&line);
+            let _ = writeln!(out, "<text class=\"head {class}\" x=\"16\" y=\"{y}\">{line}</text>");
+        }
     };
     line("title", title);
     if let Some(statement) = &sheet.plan().query_text {
-        line("faint", &text::line(statement));
+        line("faint", &text::cut(&text::line(statement), HEAD_MAX));
     }
     line("", &sheet.facts().join(" · "));
     if sheet.findings.is_empty() {
@@ -114,9 +116,26 @@ fn head(out: &mut String, sheet: &Sheet<'_>, title: &str, top: usize) -> usize {
             "",
             &format!("[{}] {}, {}: {told}", position + 1, words(finding.pattern), weight(finding)),
         );
-        line("faint", &format!("      → {}", text::line(&finding.advice)));
+        line("faint", &format!("→ {}", text::line(&finding.advice)));
     }
     y + 12
+}
+
+/// Broken between words; a longer word is cut.
+fn wrapped(told: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in told.split(' ') {
+        let line = lines.last_mut().expect("there is always a last line");
+        if line.is_empty() {
+            *line = text::cut(word, HEAD_MAX);
+        } else if text::width(line) + 1 + text::width(word) <= HEAD_MAX {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(text::cut(word, HEAD_MAX));
+        }
+    }
+    lines
 }
 
 /// The rows; returns where the next thing begins.
@@ -212,7 +231,7 @@ fn one(out: &mut String, row: &Row, position: usize, top: usize) {
     let x = TREE_START + row.depth * INDENT;
     let _ = write!(out, "<text x=\"{x}\" y=\"{y}\">{}", escaped(&shown(row)));
     for number in &row.findings {
-        let _ = write!(out, "<tspan class=\"number\"> [{number}]</tspan>");
+        let _ = write!(out, "<tspan class=\"number\" dx=\"6\">[{number}]</tspan>");
     }
     if let Some(detail) = row.details.first() {
         let _ = write!(
