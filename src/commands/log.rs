@@ -355,7 +355,7 @@ mod tests {
         for part in [
             ", needs a person",
             "to do      pgwright leaves this to a person: public.d2 is there again, but in tablespace tsp",
-            "pgwright rollback 12   -- closes the row once the index is gone",
+            "pgwright rollback 12 closes the row once the index is gone",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

@@ -28,7 +28,7 @@ pub fn attention(entry: &Entry) -> Option<Attention> {
                         entry.id
                     ),
                     format!(
-                        "pgwright rollback {}   -- closes the row once the index is {end}",
+                        "pgwright rollback {} closes the row once the index is {end}",
                         entry.id
                     ),
                 ],
