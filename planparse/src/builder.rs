@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use crate::input::may_hold_plan;
-use crate::raw::{self, Fields, RawNode, RawPlan};
+use crate::raw::{self, Fields, MAX_NODES, RawNode, RawPlan};
 use crate::{Format, Problem};
 
 /// The deepest nesting of brackets that are not of plan nodes, so that values can be dropped and printed safely.
@@ -45,13 +45,22 @@ pub(crate) struct Builder<'a> {
     /// The results among them, by their place.
     results: Vec<usize>,
     value_depth: usize,
+    /// Nodes so far, and the keys of the last one.
+    nodes: usize,
+    keys: usize,
     pub(crate) items: Vec<Item<'a>>,
     /// The first thing that is no plan, in words.
     pub(crate) found: Option<String>,
 }
 
-/// There are too many brackets within one another.
-pub(crate) struct TooDeep;
+/// Why no further bracket is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Full {
+    /// There are too many within one another.
+    TooDeep,
+    /// There are too many nodes.
+    TooLarge,
+}
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(format: Format) -> Self {
@@ -60,6 +69,8 @@ impl<'a> Builder<'a> {
             stack: Vec::new(),
             results: Vec::new(),
             value_depth: 0,
+            nodes: 0,
+            keys: 0,
             items: Vec::new(),
             found: None,
         }
@@ -96,15 +107,15 @@ impl<'a> Builder<'a> {
         &mut self,
         key: Option<Cow<'a, str>>,
         line: impl FnOnce() -> usize,
-    ) -> Result<(), TooDeep> {
+    ) -> Result<(), Full> {
         let is_plan = key.as_deref() == Some("Plan");
         let frame = match self.stack.last() {
             Some((Frame::Result(plan), _)) if is_plan && plan.nodes.is_empty() => {
-                self.open_node(None, false)
+                self.open_node(None, false)?
             }
             Some((Frame::Plans(parent), _)) => {
                 let parent = *parent;
-                self.open_node(Some(parent), false)
+                self.open_node(Some(parent), false)?
             }
             // Citus prints the plans of other servers within a node.
             Some((Frame::Object(_), _)) if is_plan => {
@@ -112,7 +123,7 @@ impl<'a> Builder<'a> {
                     Frame::Node(index) => Some(*index),
                     _ => None,
                 });
-                self.open_node(parent, true)
+                self.open_node(parent, true)?
             }
             _ if self.within_node() => {
                 self.deeper()?;
@@ -128,7 +139,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    pub(crate) fn open_array(&mut self, key: Option<Cow<'a, str>>) -> Result<(), TooDeep> {
+    pub(crate) fn open_array(&mut self, key: Option<Cow<'a, str>>) -> Result<(), Full> {
         let frame = if let (Some((Frame::Node(index), _)), Some("Plans")) =
             (self.stack.last(), key.as_deref())
         {
@@ -167,26 +178,35 @@ impl<'a> Builder<'a> {
         }) == Some(true)
     }
 
-    fn open_node(&mut self, parent: Option<usize>, remote: bool) -> Frame<'a> {
-        let mut fields = Fields::new();
+    fn open_node(&mut self, parent: Option<usize>, remote: bool) -> Result<Frame<'a>, Full> {
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(Full::TooLarge);
+        }
+        // A node has about as many keys as the one before it.
+        let mut fields = Fields::with_capacity(self.keys);
         if remote {
             fields.push(("Parent Relationship".into(), "Remote".into()));
         }
-        let Some(plan) = self.plan() else { return Frame::Object(Map::new()) };
+        let Some(plan) = self.plan() else { return Ok(Frame::Object(Map::new())) };
         plan.nodes.push(RawNode { parent, fields });
-        Frame::Node(plan.nodes.len() - 1)
+        Ok(Frame::Node(plan.nodes.len() - 1))
     }
 
-    fn deeper(&mut self) -> Result<(), TooDeep> {
+    fn deeper(&mut self) -> Result<(), Full> {
         self.value_depth += 1;
-        if self.value_depth <= MAX_VALUE_DEPTH { Ok(()) } else { Err(TooDeep) }
+        if self.value_depth <= MAX_VALUE_DEPTH { Ok(()) } else { Err(Full::TooDeep) }
     }
 
     /// Closes the innermost bracket.
     pub(crate) fn close(&mut self) {
         let Some((frame, key)) = self.stack.pop() else { return };
         match frame {
-            Frame::Node(_) | Frame::Plans(_) => {}
+            Frame::Node(index) => {
+                let keys = self.plan().map_or(0, |plan| plan.nodes[index].fields.len());
+                self.keys = keys.min(64);
+            }
+            Frame::Plans(_) => {}
             Frame::Result(plan) => {
                 self.value_depth -= 1;
                 self.results.pop();

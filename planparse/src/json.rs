@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::builder::{Builder, Item, MAX_VALUE_DEPTH, TooDeep};
-use crate::raw::{self, RawPlan};
+use crate::builder::{Builder, Full, Item, MAX_VALUE_DEPTH};
+use crate::raw::{self, MAX_NODES, RawPlan};
 use crate::{Format, ParseError};
 
 /// Returns every plan in a text that is JSON and nothing else.
@@ -139,20 +139,23 @@ impl<'a> Reader<'a> {
         let line = || line_of(text, at, lines);
         match self.builder.open_object(self.key.take(), line) {
             Ok(()) => Ok(self.step(Expect::KeyOrEnd)),
-            Err(TooDeep) => Err(self.too_deep()),
+            Err(full) => Err(self.full(full)),
         }
     }
 
     fn open_array(&mut self) -> Result<Expect, ParseError> {
         match self.builder.open_array(self.key.take()) {
             Ok(()) => Ok(self.step(Expect::ValueOrEnd)),
-            Err(TooDeep) => Err(self.too_deep()),
+            Err(full) => Err(self.full(full)),
         }
     }
 
-    fn too_deep(&self) -> ParseError {
+    fn full(&self, full: Full) -> ParseError {
         let (line, column) = self.position();
-        ParseError::TooDeep { line, column, limit: MAX_VALUE_DEPTH }
+        match full {
+            Full::TooDeep => ParseError::TooDeep { line, column, limit: MAX_VALUE_DEPTH },
+            Full::TooLarge => ParseError::TooLarge { limit: MAX_NODES },
+        }
     }
 
     fn close(&mut self) -> Expect {
@@ -293,20 +296,35 @@ fn line_of(text: &str, at: usize, lines: &mut (usize, usize)) -> usize {
 
 /// Reads a short plain number; what is longer or odder is left to `serde_json`.
 fn number(text: &str) -> Option<Value> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-    let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let leading_zero = whole.len() > 1 && whole.starts_with('0');
-    if !plain(whole) || !plain(fraction) || leading_zero || digits.len() > 15 {
+    /// Powers of ten, all exact.
+    const POWERS: [f64; 16] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+    let bytes = digits.as_bytes();
+    let leading_zero = bytes.len() > 1 && bytes[0] == b'0' && bytes[1] != b'.';
+    if bytes.len() > 15 || leading_zero || !bytes.first()?.is_ascii_digit() {
         return None;
     }
-    if digits.len() == whole.len() && text.len() == digits.len() {
-        return text.parse::<u64>().ok().map(Value::from);
+    let (mut whole, mut fraction) = (0u64, None);
+    for byte in bytes {
+        match byte {
+            b'0'..=b'9' => {
+                whole = whole * 10 + u64::from(byte - b'0');
+                fraction = fraction.map(|places: usize| places + 1);
+            }
+            b'.' if fraction.is_none() => fraction = Some(0),
+            _ => return None,
+        }
     }
-    if digits.len() == whole.len() {
-        return text.parse::<i64>().ok().map(Value::from);
-    }
-    text.parse::<f64>().ok().map(Value::from)
+    // Both numbers are exact in 53 bits, so that their quotient is the number that is nearest to what is written.
+    Some(match (fraction, negative) {
+        (Some(0), _) => return None,
+        (Some(places), false) => (whole as f64 / POWERS[places]).into(),
+        (Some(places), true) => (-(whole as f64 / POWERS[places])).into(),
+        (None, false) => whole.into(),
+        (None, true) if whole == 0 => return None,
+        (None, true) => (-(whole as i64)).into(),
+    })
 }
 
 /// The beginning of what stands there, in back-ticks.

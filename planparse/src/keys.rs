@@ -28,7 +28,7 @@ impl<'a> Keys<'a> {
                 map.insert(key, value);
                 continue;
             };
-            if !merge_workers(&key, first, value) {
+            if key != "Workers" || !merge_workers(first, value) {
                 problems.push(Problem::DuplicateKey { operator, key });
             }
         }
@@ -56,21 +56,6 @@ impl<'a> Keys<'a> {
 
     pub(crate) fn text(&mut self, key: &str) -> Option<String> {
         self.take(key, "a text", |value| value.as_str().map(str::to_owned))
-    }
-
-    pub(crate) fn texts(&mut self, key: &str) -> Vec<String> {
-        let read = |value: &Value| match value {
-            Value::String(text) => Some(vec![text.clone()]),
-            Value::Array(texts) => {
-                texts.iter().map(|text| Some(text.as_str()?.to_owned())).collect()
-            }
-            _ => None,
-        };
-        self.take(key, "a list of texts", read).unwrap_or_default()
-    }
-
-    pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
-        self.take(key, "a boolean", flag)
     }
 
     pub(crate) fn number(&mut self, key: &str) -> Option<f64> {
@@ -106,12 +91,12 @@ impl<'a> Keys<'a> {
 }
 
 /// Brings together the two lists of workers that versions up to 12 print: times in one, sorts in the other.
-fn merge_workers(key: &str, first: &mut Value, second: Value) -> bool {
+pub(crate) fn merge_workers(first: &mut Value, second: Value) -> bool {
     let (Value::Array(first), Value::Array(second)) = (first, second) else {
         return false;
     };
     // PostgreSQL starts no more workers than this (`MAX_PARALLEL_WORKER_LIMIT`).
-    if key != "Workers" || first.len().max(second.len()) > 1024 {
+    if first.len().max(second.len()) > 1024 {
         return false;
     }
     for worker in second {

@@ -31,6 +31,7 @@ mod kind;
 mod lower;
 mod mentions;
 mod metrics;
+mod node;
 mod operator;
 mod plan;
 mod problem;
@@ -42,6 +43,7 @@ mod testing;
 mod text;
 mod times;
 mod tree;
+mod vocabulary;
 mod xml;
 mod yaml;
 

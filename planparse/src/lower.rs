@@ -4,160 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::keys::{Keys, flag, number, text_map};
-use crate::raw::{Fields, RawNode, RawPlan};
+use crate::keys::{Keys, number, text_map};
+use crate::node;
+use crate::raw::{Fields, RawPlan};
 use crate::tree::Tree;
 use crate::{
     Actual, Buffers, Format, Jit, Link, Operator, OperatorId, OperatorKind, Parsed, Plan, Problem,
-    Serialization, Trigger, Wal, Worker,
+    Serialization, Trigger,
 };
-
-/// Keys of `PostgreSQL` 10 to 18 and of Citus that have no field of their own and stay in `other`, without being a problem.
-const KEPT_KEYS: &[(&str, Kept)] = &[
-    ("Async Capable", Kept::Flag),
-    ("Cache Evictions", Kept::Number),
-    ("Cache Hits", Kept::Number),
-    ("Cache Key", Kept::Text),
-    ("Cache Misses", Kept::Number),
-    ("Cache Mode", Kept::Text),
-    ("Cache Overflows", Kept::Number),
-    ("Conflict Arbiter Indexes", Kept::Any),
-    ("Conflict Filter", Kept::Text),
-    ("Conflict Resolution", Kept::Text),
-    ("Conflicting Tuples", Kept::Number),
-    ("Custom Plan Provider", Kept::Text),
-    ("Disabled", Kept::Flag),
-    ("Distributed Query", Kept::Any),
-    ("Foreign File", Kept::Text),
-    ("Foreign File Size", Kept::Number),
-    ("Foreign Program", Kept::Text),
-    ("Full-sort Groups", Kept::Any),
-    ("Function Call", Kept::Text),
-    ("Grouping Sets", Kept::Any),
-    ("Hash Buckets", Kept::Number),
-    ("Index Searches", Kept::Number),
-    ("Maximum Storage", Kept::Number),
-    ("Original Hash Buckets", Kept::Number),
-    ("Params Evaluated", Kept::Any),
-    ("Planned Partitions", Kept::Number),
-    ("Pre-sorted Groups", Kept::Any),
-    ("Relations", Kept::Text),
-    ("Remote SQL", Kept::Text),
-    ("Repeatable Seed", Kept::Text),
-    ("Rows Removed by Conflict Filter", Kept::Number),
-    ("Run Condition", Kept::Text),
-    ("Sampling Method", Kept::Text),
-    ("Sampling Parameters", Kept::Any),
-    ("Single Copy", Kept::Flag),
-    ("Storage", Kept::Text),
-    ("Subplans Removed", Kept::Number),
-    ("Table Function Call", Kept::Text),
-    ("Table Function Name", Kept::Text),
-    ("Target Tables", Kept::Any),
-    ("Task Count", Kept::Number),
-    ("Tasks Shown", Kept::Text),
-    ("Tuples Deleted", Kept::Number),
-    ("Tuples Inserted", Kept::Number),
-    ("Tuples Skipped", Kept::Number),
-    ("Tuples Updated", Kept::Number),
-    ("Tuplestore Name", Kept::Text),
-    ("Window", Kept::Text),
-];
-
-/// Keys that have a field of their own.
-const TYPED_KEYS: &[&str] = &[
-    "Actual Loops",
-    "Actual Rows",
-    "Actual Startup Time",
-    "Actual Total Time",
-    "Alias",
-    "CTE Name",
-    "Command",
-    "Disk Usage",
-    "Exact Heap Blocks",
-    "Filter",
-    "Function Name",
-    "Group Key",
-    "Hash Batches",
-    "Hash Cond",
-    "HashAgg Batches",
-    "Heap Fetches",
-    "I/O Read Time",
-    "I/O Write Time",
-    "Index Cond",
-    "Index Name",
-    "Inner Unique",
-    "Join Filter",
-    "Join Type",
-    "Local Dirtied Blocks",
-    "Local Hit Blocks",
-    "Local I/O Read Time",
-    "Local I/O Write Time",
-    "Local Read Blocks",
-    "Local Written Blocks",
-    "Lossy Heap Blocks",
-    "Merge Cond",
-    "Node Type",
-    "One-Time Filter",
-    "Operation",
-    "Order By",
-    "Original Hash Batches",
-    "Output",
-    "Parallel Aware",
-    "Parent Relationship",
-    "Partial Mode",
-    "Peak Memory Usage",
-    "Plan Rows",
-    "Plan Width",
-    "Presorted Key",
-    "Recheck Cond",
-    "Relation Name",
-    "Rows Removed by Filter",
-    "Rows Removed by Index Recheck",
-    "Rows Removed by Join Filter",
-    "Scan Direction",
-    "Schema",
-    "Shared Dirtied Blocks",
-    "Shared Hit Blocks",
-    "Shared I/O Read Time",
-    "Shared I/O Write Time",
-    "Shared Read Blocks",
-    "Shared Written Blocks",
-    "Sort Key",
-    "Sort Method",
-    "Sort Space Type",
-    "Sort Space Used",
-    "Startup Cost",
-    "Strategy",
-    "Subplan Name",
-    "TID Cond",
-    "Temp I/O Read Time",
-    "Temp I/O Write Time",
-    "Temp Read Blocks",
-    "Temp Written Blocks",
-    "Total Cost",
-    "WAL Buffers Full",
-    "WAL Bytes",
-    "WAL FPI",
-    "WAL Records",
-    "Workers",
-    "Workers Launched",
-    "Workers Planned",
-];
-
-/// What the value of a key is; XML and text print every one of them as text.
-#[derive(Clone, Copy, Debug)]
-enum Kept {
-    Text,
-    Number,
-    Flag,
-    Any,
-}
-
-/// Tells whether `PostgreSQL` prints such a key of a node.
-pub(crate) fn is_node_key(key: &str) -> bool {
-    KEPT_KEYS.binary_search_by_key(&key, |(known, _)| known).is_ok() || TYPED_KEYS.contains(&key)
-}
 
 /// Returns the plan and whatever was not understood. The raw plan has a root.
 pub(crate) fn lower(raw: RawPlan<'_>) -> Parsed {
@@ -169,7 +23,7 @@ pub(crate) fn lower(raw: RawPlan<'_>) -> Parsed {
     for node in raw.nodes {
         let id = OperatorId::from(tree.len());
         let parent = node.parent.map(OperatorId::from);
-        let (relationship, operator) = lower_node(node, id, &mut problems);
+        let (relationship, operator) = node::lower(node, id, &mut problems);
         let parent = parent.map(|parent| {
             let link = relationship.as_deref().and_then(link_from_name).unwrap_or_else(|| {
                 let above = tree.operator(parent).kind;
@@ -286,42 +140,6 @@ fn lower_jit(fields: serde_json::Map<String, Value>, problems: &mut Vec<Problem>
     jit
 }
 
-/// Returns the printed relationship to the parent, and the operator.
-fn lower_node(
-    node: RawNode<'_>,
-    id: OperatorId,
-    problems: &mut Vec<Problem>,
-) -> (Option<String>, Operator) {
-    let mut keys = Keys::new(node.fields, Some(id), problems);
-    let relationship = keys.text("Parent Relationship");
-    let mut operator = Operator::default();
-    lower_identity(&mut operator, &mut keys);
-    lower_conditions(&mut operator, &mut keys);
-    lower_execution(&mut operator, &mut keys);
-    if operator.kind == OperatorKind::Unknown {
-        let node_type = operator.node_type.clone();
-        keys.problems.push(Problem::UnknownNodeType { operator: id, node_type });
-    }
-    operator.other = lower_kept(&mut keys);
-    (relationship, operator)
-}
-
-/// Returns the keys without a field, each value in the type that it has in JSON.
-fn lower_kept(keys: &mut Keys) -> BTreeMap<String, Value> {
-    let mut kept = BTreeMap::new();
-    for (key, kind) in KEPT_KEYS {
-        let Some(value) = keys.fields.remove(*key) else { continue };
-        let typed = match kind {
-            Kept::Number => value.as_str().and_then(|text| serde_json::from_str(text.trim()).ok()),
-            Kept::Flag => flag(&value).map(Value::Bool),
-            Kept::Text | Kept::Any => None,
-        };
-        kept.insert((*key).to_owned(), typed.unwrap_or(value));
-    }
-    kept.extend(keys.rest());
-    kept
-}
-
 fn link_from_name(name: &str) -> Option<Link> {
     Some(match name {
         "Outer" => Link::Outer,
@@ -357,77 +175,7 @@ fn likely_link(above: OperatorKind, has_outer: bool, operator: &Operator) -> Lin
     }
 }
 
-fn lower_identity(operator: &mut Operator, keys: &mut Keys) {
-    operator.node_type = keys.text("Node Type").unwrap_or_default();
-    operator.kind = OperatorKind::from_name(&operator.node_type);
-    operator.relation = keys.text("Relation Name");
-    operator.schema = keys.text("Schema");
-    operator.alias = keys.text("Alias");
-    operator.index_name = keys.text("Index Name");
-    operator.cte_name = keys.text("CTE Name");
-    operator.function_name = keys.text("Function Name");
-    operator.subplan_name = keys.text("Subplan Name");
-    operator.join_type = keys.text("Join Type");
-    operator.strategy = keys.text("Strategy");
-    operator.partial_mode = keys.text("Partial Mode");
-    operator.command = keys.text("Operation").or_else(|| keys.text("Command"));
-    operator.scan_direction = keys.text("Scan Direction");
-    operator.parallel_aware = keys.flag("Parallel Aware").unwrap_or(false);
-    operator.inner_unique = keys.flag("Inner Unique");
-    operator.startup_cost = keys.number("Startup Cost").unwrap_or(0.0);
-    operator.total_cost = keys.number("Total Cost").unwrap_or(0.0);
-    operator.rows = keys.number("Plan Rows").unwrap_or(0.0);
-    operator.width = keys.number("Plan Width").unwrap_or(0.0) as u32;
-}
-
-fn lower_conditions(operator: &mut Operator, keys: &mut Keys) {
-    operator.filter = keys.text("Filter");
-    operator.index_cond = keys.text("Index Cond");
-    operator.recheck_cond = keys.text("Recheck Cond");
-    operator.hash_cond = keys.text("Hash Cond");
-    operator.merge_cond = keys.text("Merge Cond");
-    operator.join_filter = keys.text("Join Filter");
-    operator.tid_cond = keys.text("TID Cond");
-    operator.order_by = keys.text("Order By");
-    operator.one_time_filter = keys.text("One-Time Filter");
-    operator.sort_key = keys.texts("Sort Key");
-    operator.presorted_key = keys.texts("Presorted Key");
-    operator.group_key = keys.texts("Group Key");
-    operator.output = keys.texts("Output");
-}
-
-fn lower_execution(operator: &mut Operator, keys: &mut Keys) {
-    operator.actual = lower_actual(keys);
-    operator.workers_planned = keys.count("Workers Planned");
-    operator.workers_launched = keys.count("Workers Launched");
-    operator.rows_removed_by_filter = keys.number("Rows Removed by Filter");
-    operator.rows_removed_by_join_filter = keys.number("Rows Removed by Join Filter");
-    operator.rows_removed_by_index_recheck = keys.number("Rows Removed by Index Recheck");
-    operator.heap_fetches = keys.count("Heap Fetches");
-    operator.exact_heap_blocks = keys.count("Exact Heap Blocks");
-    operator.lossy_heap_blocks = keys.count("Lossy Heap Blocks");
-    operator.sort_method = keys.text("Sort Method");
-    operator.sort_space_kb = keys.count("Sort Space Used");
-    operator.sort_space_type = keys.text("Sort Space Type");
-    operator.hash_batches = keys.count("Hash Batches");
-    operator.original_hash_batches = keys.count("Original Hash Batches");
-    operator.hashagg_batches = keys.count("HashAgg Batches");
-    operator.peak_memory_kb = keys.count("Peak Memory Usage");
-    operator.disk_usage_kb = keys.count("Disk Usage");
-    operator.buffers = lower_buffers(keys);
-    operator.wal = lower_wal(keys);
-    for fields in keys.objects("Workers") {
-        let mut keys = Keys::new(fields, keys.operator, keys.problems);
-        operator.workers.push(Worker {
-            number: keys.count("Worker Number").unwrap_or(0),
-            actual: lower_actual(&mut keys),
-            buffers: lower_buffers(&mut keys),
-            other: std::mem::take(&mut keys.fields),
-        });
-    }
-}
-
-fn lower_actual(keys: &mut Keys) -> Option<Actual> {
+pub(crate) fn lower_actual(keys: &mut Keys) -> Option<Actual> {
     let startup_ms = keys.number("Actual Startup Time");
     let total_ms = keys.number("Actual Total Time");
     let rows = keys.number("Actual Rows");
@@ -440,7 +188,7 @@ fn lower_actual(keys: &mut Keys) -> Option<Actual> {
     })
 }
 
-fn lower_buffers(keys: &mut Keys) -> Option<Buffers> {
+pub(crate) fn lower_buffers(keys: &mut Keys) -> Option<Buffers> {
     let before = keys.fields.len();
     let mut count = |key| keys.count(key).unwrap_or(0);
     let mut buffers = Buffers {
@@ -464,18 +212,6 @@ fn lower_buffers(keys: &mut Keys) -> Option<Buffers> {
     buffers.temp_read_ms = keys.number("Temp I/O Read Time");
     buffers.temp_write_ms = keys.number("Temp I/O Write Time");
     (keys.fields.len() < before).then_some(buffers)
-}
-
-fn lower_wal(keys: &mut Keys) -> Option<Wal> {
-    let before = keys.fields.len();
-    let mut count = |key| keys.count(key).unwrap_or(0);
-    let wal = Wal {
-        records: count("WAL Records"),
-        fpi: count("WAL FPI"),
-        bytes: count("WAL Bytes"),
-        buffers_full: count("WAL Buffers Full"),
-    };
-    (keys.fields.len() < before).then_some(wal)
 }
 
 /// Draws an edge from each CTE to the scans that read it: the nearest definition above a scan counts.
@@ -573,8 +309,8 @@ mod tests {
         );
         let told: Vec<String> = parsed.problems.iter().map(ToString::to_string).collect();
         let expected = [
-            "operator 0: the value of `Total Cost` is not a number, kept as it is",
             "operator 0: unknown key `Flux`, kept as it is",
+            "operator 0: the value of `Total Cost` is not a number, kept as it is",
         ];
         assert_eq!(told, expected);
     }

@@ -46,6 +46,12 @@ pub enum ParseError {
         /// The deepest nesting that is read; plan nodes may go deeper.
         limit: usize,
     },
+    /// More plan nodes than are read.
+    #[error("there are more than {limit} plan nodes in this text: give a part of it at a time")]
+    TooLarge {
+        /// The most that are read of one text.
+        limit: usize,
+    },
     /// JSON, but no EXPLAIN result.
     #[error(
         "found {found} where a plan was expected: give the whole result of `EXPLAIN (FORMAT JSON)`, an array with an object that has a `Plan` key"

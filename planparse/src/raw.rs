@@ -12,6 +12,10 @@ use crate::{Format, ParseError, Problem};
 /// Keys and values in the order in which they were printed; a key may stand there twice (`Workers`, up to version 12).
 pub(crate) type Fields<'a> = Vec<(Cow<'a, str>, Value)>;
 
+/// The most nodes that are read of one text, so that memory stays bounded: a node costs up to some kilobytes, and the
+/// largest plan that we know of has some ten thousand.
+pub(crate) const MAX_NODES: usize = 500_000;
+
 /// One EXPLAIN result.
 #[derive(Debug)]
 pub(crate) struct RawPlan<'a> {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::raw::MAX_NODES;
 use crate::{ParseError, Plan, Problem, input};
 
 /// In which form a plan was printed.
@@ -68,6 +69,9 @@ pub fn read(input: impl AsRef<[u8]>) -> Result<Reading, ParseError> {
         return Err(ParseError::Empty);
     }
     let found = input::scan(&text);
+    if found.nodes > MAX_NODES {
+        return Err(ParseError::TooLarge { limit: MAX_NODES });
+    }
     if found.plans.is_empty() {
         return Err(found.error.unwrap_or_else(|| ParseError::NoPlan { text: excerpt(&text) }));
     }

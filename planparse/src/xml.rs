@@ -8,7 +8,7 @@ use quick_xml::events::{BytesRef, Event};
 use serde_json::{Value, json};
 
 use crate::Format;
-use crate::builder::{Builder, Item, TooDeep};
+use crate::builder::{Builder, Full, Item};
 use crate::raw::RawPlan;
 
 /// What was read: the plans, the length in bytes of what was looked at, and why it ended early.
@@ -29,7 +29,8 @@ pub(crate) fn read(text: &str, line: usize) -> Outcome {
                 let lines = &text[before..reader.buffer_position() as usize];
                 document.line += lines.matches('\n').count();
                 match document.event(&event) {
-                    Err(TooDeep) => break Some("elements are nested too deeply".to_owned()),
+                    Err(Full::TooDeep) => break Some("elements are nested too deeply".to_owned()),
+                    Err(Full::TooLarge) => break Some("there are too many plan nodes".to_owned()),
                     Ok(()) if document.open.is_empty() && matches!(event, Event::End(_)) => {
                         break None;
                     }
@@ -71,7 +72,7 @@ struct Document {
 }
 
 impl Document {
-    fn event(&mut self, event: &Event<'_>) -> Result<(), TooDeep> {
+    fn event(&mut self, event: &Event<'_>) -> Result<(), Full> {
         match event {
             Event::Start(start) => self.start(start.name().0)?,
             Event::Empty(empty) => {
@@ -93,7 +94,7 @@ impl Document {
         }
     }
 
-    fn start(&mut self, name: &str) -> Result<(), TooDeep> {
+    fn start(&mut self, name: &str) -> Result<(), Full> {
         let in_array = self.in_array();
         if let Some(parent) = self.open.last_mut().filter(|parent| parent.kind == Kind::Unknown) {
             let list = name == "Item" || parent.name == "explain" || is_plural(&parent.name, name);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::Format;
-use crate::builder::{Builder, Item, TooDeep};
+use crate::builder::{Builder, Full, Item};
 use crate::raw::RawPlan;
 use crate::text::{Line, column};
 
@@ -24,7 +24,7 @@ pub(crate) fn read(lines: &[Line<'_>], first: usize) -> (Option<RawPlan<'static>
     let mut next = first;
     if reader.builder.open_object(None, || number).is_ok() {
         reader.open.push(base);
-        next = reader.lines(lines, first, base).unwrap_or_else(|(TooDeep, at)| at + 1);
+        next = reader.lines(lines, first, base).unwrap_or_else(|(_, at)| at + 1);
     }
     while !reader.builder.is_closed() {
         reader.builder.close();
@@ -50,7 +50,7 @@ impl Reader {
         lines: &[Line<'_>],
         first: usize,
         base: usize,
-    ) -> Result<usize, (TooDeep, usize)> {
+    ) -> Result<usize, (Full, usize)> {
         let mut index = first;
         while let Some(line) = lines.get(index) {
             let mut text = line.text.trim();
@@ -87,12 +87,7 @@ impl Reader {
     }
 
     /// Reads one entry; `false` where it is none.
-    fn entry(
-        &mut self,
-        text: &str,
-        at: usize,
-        after: Option<(usize, &str)>,
-    ) -> Result<bool, TooDeep> {
+    fn entry(&mut self, text: &str, at: usize, after: Option<(usize, &str)>) -> Result<bool, Full> {
         let Some(item) = text.strip_prefix("- ") else {
             return self.pair(text, at, after);
         };
@@ -106,12 +101,7 @@ impl Reader {
         self.pair(item, at + 2, after)
     }
 
-    fn pair(
-        &mut self,
-        text: &str,
-        at: usize,
-        after: Option<(usize, &str)>,
-    ) -> Result<bool, TooDeep> {
+    fn pair(&mut self, text: &str, at: usize, after: Option<(usize, &str)>) -> Result<bool, Full> {
         let Some((key, value)) = key_of(text) else { return Ok(false) };
         let key = Some(key.to_owned().into());
         match after {

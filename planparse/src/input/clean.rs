@@ -38,9 +38,15 @@ type Step = fn(&str) -> Option<String>;
 
 /// Tells whether at least this part of the lines that say something are of a kind.
 fn mostly(text: &str, part: f64, is: impl Fn(&str) -> bool) -> bool {
-    let said = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_rule(line));
-    let all = said().count();
-    all > 0 && said().filter(|line| is(line)).count() as f64 >= part * all as f64
+    let (mut all, mut of_kind) = (0u32, 0u32);
+    for line in text.lines().map(str::trim) {
+        if line.is_empty() || is_rule(line) {
+            continue;
+        }
+        all += 1;
+        of_kind += u32::from(is(line));
+    }
+    all > 0 && f64::from(of_kind) >= part * f64::from(all)
 }
 
 /// `> Seq Scan on t`, also quoted several times.

@@ -2,7 +2,7 @@
 
 use crate::builder::Item;
 use crate::input::{clean, csv};
-use crate::raw::RawPlan;
+use crate::raw::{MAX_NODES, RawPlan};
 use crate::text::{self, Line};
 use crate::{Note, ParseError, Parsed, json, lower, xml, yaml};
 
@@ -14,6 +14,8 @@ const MAX_NESTING: usize = 3;
 pub(crate) struct Found {
     pub(crate) plans: Vec<Parsed>,
     pub(crate) notes: Vec<Note>,
+    /// Nodes of all plans together, also of those beyond the limit.
+    pub(crate) nodes: usize,
     /// Why the first thing that looked like JSON is none, or no plan.
     pub(crate) error: Option<ParseError>,
 }
@@ -30,6 +32,9 @@ fn part(text: &str, before: usize, nesting: usize, found: &mut Found) {
     if nesting > MAX_NESTING {
         return;
     }
+    if text.trim_start().starts_with(['[', '{']) && whole_json(text, before, nesting, found) {
+        return;
+    }
     if csv::holds_plans(text) {
         for (line, field) in csv::quoted_fields(text).filter(|(_, field)| may_hold_plan(field)) {
             part(&field, before + line - 1, nesting + 1, found);
@@ -37,9 +42,6 @@ fn part(text: &str, before: usize, nesting: usize, found: &mut Found) {
         if !found.plans.is_empty() {
             return;
         }
-    }
-    if text.trim_start().starts_with(['[', '{']) && whole_json(text, before, nesting, found) {
-        return;
     }
     let text = clean::clean(text);
     Scanner::new(&text, before, nesting).run(found);
@@ -94,6 +96,10 @@ fn items(items: Vec<Item<'_>>, before: usize, nesting: usize, found: &mut Found)
 }
 
 fn keep(plan: RawPlan<'_>, found: &mut Found) {
+    found.nodes += plan.nodes.len();
+    if found.nodes > MAX_NODES {
+        return;
+    }
     if plan.has_root() {
         found.plans.push(lower::lower(plan));
     } else {

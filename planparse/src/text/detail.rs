@@ -41,7 +41,7 @@ const COMPOUND: &[&str] = &[
 pub(super) fn is_known(key: &str) -> bool {
     LISTS.contains(&key)
         || COMPOUND.contains(&key)
-        || crate::lower::is_node_key(key)
+        || crate::vocabulary::is_node_key(key)
         || key.strip_prefix("Worker ").is_some_and(|number| number.parse::<u64>().is_ok())
 }
 

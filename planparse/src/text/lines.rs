@@ -111,8 +111,11 @@ impl Gather {
         }
         let whole = self.balance.is_even();
         if let Some(node) = arrow(line) {
-            let header = header::read(node);
-            if whole || header.known || header.figures {
+            let is_node = || {
+                let header = header::read(node);
+                header.known || header.figures
+            };
+            if whole || is_node() {
                 return Next::New(Place::Node);
             }
         }
@@ -311,7 +314,7 @@ pub(super) fn is_row_count(line: &str) -> bool {
 /// A line that is drawn.
 pub(crate) fn is_rule(line: &str) -> bool {
     let drawn = |c: char| "-+=|_─═┼╪│┬┴├┤┌┐└┘╔╗╚╝║ ".contains(c);
-    line.chars().count() >= 3 && line.chars().all(drawn) && !line.starts_with("->")
+    line.chars().all(drawn) && line.chars().count() >= 3 && !line.starts_with("->")
 }
 
 /// What psql's `\timing` prints.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::raw::{Fields, RawNode};
+use crate::raw::{Fields, MAX_NODES, RawNode};
 use crate::text::{detail, footer, header};
 
 /// Something below which further lines may stand.
@@ -45,7 +45,7 @@ impl Nodes {
     /// Adds the node on a line, given without its arrow.
     pub(super) fn node(&mut self, column: usize, text: &str) {
         self.close(column);
-        if self.part(column, text) {
+        if self.part(column, text) || self.list.len() > MAX_NODES {
             return;
         }
         let parent = self.open.iter().rev().find_map(|open| match open.kind {
