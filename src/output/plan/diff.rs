@@ -132,21 +132,21 @@ fn told(pair: &Comparison) -> Vec<(&'static str, String)> {
 /// One operator's change, where it is more than noise.
 fn operator(change: &OperatorChange) -> Option<(&'static str, String)> {
     match (change.figures.old, change.figures.new) {
-        (Some(old), None) => Some(("gone", with(&change.name, alone(old)))),
-        (None, Some(new)) => Some(("added", with(&change.name, alone(new)))),
+        (Some(old), None) => Some(("gone", with(&change.name, &alone(old)))),
+        (None, Some(new)) => Some(("added", with(&change.name, &alone(new)))),
         (Some(old), Some(new)) => {
             let mut parts: Vec<String> = figures(old, new).into_iter().collect();
             if change.estimate_changed() {
                 let rows = |figures: Figures| units::count(figures.estimated_rows.round() as u64);
                 parts.push(format!("{} → {} rows expected", rows(old), rows(new)));
             }
-            (!parts.is_empty()).then(|| ("changed", with(&change.name, parts.join(", "))))
+            (!parts.is_empty()).then(|| ("changed", with(&change.name, &parts.join(", "))))
         }
         (None, None) => None,
     }
 }
 
-fn with(name: &str, figures: String) -> String {
+fn with(name: &str, figures: &str) -> String {
     if figures.is_empty() { name.to_owned() } else { format!("{name}: {figures}") }
 }
 

@@ -39,7 +39,12 @@ fn what_is_no_plan_is_told_by_kind_with_what_to_give() {
 
 #[test]
 fn a_plan_is_read_however_it_was_printed_or_cut_out() {
-    let quoted = format!("  QUERY PLAN\n-----------\n {}", PLAN.replace('\n', " +\n "));
+    // As psql frames it: lines are filled up to the widest, and all but the last end with a plus sign.
+    let lines = PLAN.replace(", ", ",\n");
+    let wide = lines.lines().map(str::len).max().unwrap();
+    let filled: Vec<String> = lines.lines().map(|line| format!(" {line:<wide$}")).collect();
+    let rule = "-".repeat(wide + 2);
+    let quoted = format!("{:^wide$}\n{rule}\n{}\n(1 row)\n", "QUERY PLAN", filled.join("+\n"));
     let yaml = "- Plan: \n    Node Type: \"Seq Scan\"\n    Relation Name: \"orders\"\n";
     for input in [PLAN, &PLAN[..PLAN.len() - 1], &quoted, TEXT, yaml] {
         let output = explain(input);
