@@ -78,7 +78,7 @@ mod tests {
             finding.what,
             "HashAggregate groups on disk: 7.0 MB of temporary files in 5 batches for 300,000 groups."
         );
-        assert!(finding.advice.contains("of 39.0 MB or more"), "{}", finding.advice);
+        assert!(finding.advice.contains("of 43.0 MB or more"), "{}", finding.advice);
         silent(ID, &but(&but(&aggregate, "Disk Usage", json!(0)), "HashAgg Batches", json!(1)));
         silent(ID, &but(&aggregate, "Actual Total Time", json!(0.5)));
     }

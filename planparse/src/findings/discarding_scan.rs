@@ -55,7 +55,9 @@ impl Pattern for DiscardingScan {
                 [one] => (one.told(cx), one.id),
                 several => (together(cx, place, several), place),
             };
-            let advice = advice(first.filter, cx.operator(first.id).relation.as_deref());
+            // Of several, the name of one part would mislead.
+            let relation = cx.operator(first.id).relation.as_deref().filter(|_| scans.len() == 1);
+            let advice = advice(first.filter, relation);
             let why = "Every row is read and compared, whatever comes of it.".to_owned();
             cx.finding(self.meta(), Some(place), at_stake, Text { what, why, advice })
         };

@@ -24,8 +24,8 @@ const CHUNKS: f64 = 1.03;
 /// both. Aggregates that keep more (numeric, arrays) come on top.
 const GROUP_BYTES: f64 = 24.0 * 2.0 + 16.0 + 16.0 + 16.0 + 16.0;
 
-/// What an allocator takes beyond that; measured up to 3.3 %.
-const ALLOCATED: f64 = 1.05;
+/// What is taken beyond that while the table grows, in blocks that are not filled; measured up to 9 %.
+const ALLOCATED: f64 = 1.15;
 
 /// An entry for each block of a bitmap: `PagetableEntry`, 48 bytes with five words of row numbers, and the two pointers that
 /// `tbm_calculate_entries()` in `tidbitmap.c` adds.
@@ -83,7 +83,7 @@ mod tests {
     fn what_was_measured_is_met_or_somewhat_exceeded() {
         let enough = |estimated: f64, measured: f64| {
             assert!(
-                estimated >= measured && estimated <= 1.25 * measured,
+                estimated >= measured && estimated <= 1.4 * measured,
                 "{estimated} for {measured}"
             );
         };
@@ -95,6 +95,7 @@ mod tests {
         enough(to_hash(3e5, 105), 47_321.0);
         enough(to_group(3e5, 12), 36_974.0);
         enough(to_group(5e4, 16), 6_459.0);
+        enough(to_group(4e5, 16), 54_900.0);
         enough(to_group(3e5, 105), 55_527.0);
     }
 

@@ -87,7 +87,9 @@ fn origins(cx: &Context<'_>) -> Vec<OperatorId> {
     let mut worst = vec![1.0; origins.len()];
     for place in (0..origins.len()).rev() {
         let id = OperatorId::from(place);
-        let data = cx.is_input(id) && !in_bitmap(cx.operator(id).kind);
+        // One of many partitions is to blame only where it is wrong by many rows itself.
+        let part = cx.plan.link(id) == Some(Link::Member) && !is_wrong(cx, id);
+        let data = cx.is_input(id) && !in_bitmap(cx.operator(id).kind) && !part;
         let Some(above) = cx.plan.parent(id).filter(|_| data) else { continue };
         let (Some(here), Some(there)) = (errors[place], errors[above.index()]) else { continue };
         let times = here.max(1.0 / here);
@@ -204,7 +206,7 @@ fn advice(cx: &Context<'_>, id: OperatorId) -> String {
             "ANALYZE {table}; if the estimate stays, raise the statistics target of the column compared, or create statistics on \
              the expression if it compares one."
         ),
-        _ => "ANALYZE the tables below; the inputs of this operator were estimated well.".to_owned(),
+        _ => "ANALYZE the tables below; no single one of them is to blame.".to_owned(),
     }
 }
 
