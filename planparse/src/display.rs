@@ -145,7 +145,8 @@ fn bar(share: f64) -> String {
 /// What an operator is and what it works on, such as `Index Scan using orders_pkey on orders o`.
 pub(crate) fn label(operator: &Operator, link: Option<Link>) -> String {
     let mut label = match (link, &operator.subplan_name) {
-        (Some(Link::InitPlan | Link::SubPlan), Some(name)) => format!("{name}: "),
+        (Some(Link::InitPlan | Link::SubPlan | Link::Remote), Some(name)) => format!("{name}: "),
+        (Some(Link::Remote), None) => "Task: ".to_owned(),
         _ => String::new(),
     };
     if operator.parallel_aware {
