@@ -4,6 +4,7 @@
 
 #![expect(
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::print_stdout,
     reason = "a benchmark measures time and prints it; the library does neither"
 )]
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// One node with the keys that `EXPLAIN (ANALYZE, BUFFERS, VERBOSE, WAL)` of version 18 prints.
-fn node(number: usize, below: Vec<Value>) -> Value {
+fn node(number: usize, below: &[Value]) -> Value {
     let mut node = json!({
         "Node Type": if below.is_empty() { "Seq Scan" } else { "Append" },
         "Parent Relationship": "Member", "Parallel Aware": false, "Async Capable": false,
@@ -45,8 +46,8 @@ fn node(number: usize, below: Vec<Value>) -> Value {
 }
 
 fn json_of(nodes: usize) -> String {
-    let leaves = (1..nodes).map(|number| node(number, Vec::new())).collect();
-    let plan = json!([{"Plan": node(0, leaves), "Planning Time": 1.5, "Triggers": [], "Execution Time": 7.5}]);
+    let leaves: Vec<Value> = (1..nodes).map(|number| node(number, &[])).collect();
+    let plan = json!([{"Plan": node(0, &leaves), "Planning Time": 1.5, "Triggers": [], "Execution Time": 7.5}]);
     serde_json::to_string_pretty(&plan).expect("JSON can be written")
 }
 

@@ -14,6 +14,9 @@ use crate::{Format, Problem};
 /// The deepest nesting of brackets that are not of plan nodes, so that values can be dropped and printed safely.
 pub(crate) const MAX_VALUE_DEPTH: usize = 100;
 
+/// The most values that are read of one text, so that memory stays bounded; plans of 100 megabytes have fewer.
+const MAX_VALUES: usize = 10_000_000;
+
 /// What a text holds, in order.
 pub(crate) enum Item<'a> {
     /// A plan.
@@ -48,6 +51,8 @@ pub(crate) struct Builder<'a> {
     /// Nodes so far, and the keys of the last one.
     nodes: usize,
     keys: usize,
+    /// Values so far.
+    values: usize,
     pub(crate) items: Vec<Item<'a>>,
     /// The first thing that is no plan, in words.
     pub(crate) found: Option<String>,
@@ -71,9 +76,20 @@ impl<'a> Builder<'a> {
             value_depth: 0,
             nodes: 0,
             keys: 0,
+            values: 0,
             items: Vec::new(),
             found: None,
         }
+    }
+
+    /// Begins to count values anew: those before are gone, or parts of plans.
+    pub(crate) fn next_document(&mut self) {
+        self.values = 0;
+    }
+
+    /// Tells whether there were more values than are read of one text.
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.values > MAX_VALUES
     }
 
     /// Tells whether no bracket is open.
@@ -255,6 +271,7 @@ impl<'a> Builder<'a> {
     /// Puts a complete value where the innermost open bracket wants it.
     pub(crate) fn value(&mut self, key: Option<Cow<'a, str>>, value: Value) {
         let key = key.unwrap_or_default();
+        self.values += 1;
         match self.stack.last_mut().map(|(frame, _)| frame) {
             // What stands in the array has been described.
             None if value.is_array() => {}
@@ -277,6 +294,8 @@ impl<'a> Builder<'a> {
             Some(Frame::Object(object)) => {
                 object.insert(key.into_owned(), value);
             }
+            // Nobody asks for what stands in a list that is no plan's.
+            Some(Frame::Array(_)) if self.results.is_empty() => {}
             Some(Frame::Array(elements)) => elements.push(value),
             Some(Frame::Bare { fields, .. }) => fields.push((key, value)),
         }

@@ -146,7 +146,8 @@ fn bar(share: f64) -> String {
 /// without control characters; `link` is how it serves the one above it, from [`Plan::link`].
 pub fn label(operator: &Operator, link: Option<Link>) -> String {
     let mut label = match (link, &operator.subplan_name) {
-        (Some(Link::InitPlan | Link::SubPlan), Some(name)) => format!("{name}: "),
+        (Some(Link::InitPlan | Link::SubPlan | Link::Remote), Some(name)) => format!("{name}: "),
+        (Some(Link::Remote), None) => "Task: ".to_owned(),
         _ => String::new(),
     };
     if operator.parallel_aware {

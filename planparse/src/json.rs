@@ -85,6 +85,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn document(&mut self) -> Result<bool, ParseError> {
         let mut expect = Expect::Value;
         let mut begun = false;
+        self.builder.next_document();
         loop {
             if begun && self.builder.is_closed() {
                 return Ok(true);
@@ -114,6 +115,9 @@ impl<'a> Reader<'a> {
                 (Expect::Value | Expect::ValueOrEnd, _) => self.scalar(expect)?,
                 _ => return Err(self.unexpected_first(expect.words())),
             };
+            if self.builder.is_overfull() {
+                return Err(self.full(Full::TooLarge));
+            }
             begun = true;
             self.seen = true;
         }

@@ -55,7 +55,10 @@ impl RawPlan<'_> {
 
     /// Tells whether there is a root node that says what it is.
     pub(crate) fn has_root(&self) -> bool {
-        self.nodes.first().is_some_and(|root| root.has("Node Type"))
+        let named = |(key, value): &(Cow<'_, str>, Value)| {
+            key == "Node Type" && value.as_str().is_some_and(|name| !name.is_empty())
+        };
+        self.nodes.first().is_some_and(|root| root.fields.iter().any(named))
     }
 }
 

@@ -324,3 +324,35 @@ fn changed_files_of_the_corpus_are_read_or_refused_in_time() {
     }
     println!("{read} of {} changed files still give a plan", 4 * all.len());
 }
+
+#[test]
+fn plans_that_a_margin_broke_are_the_same() {
+    let Some(folder) = corpus() else { return };
+    let mut all = Vec::new();
+    files(&folder.join("generated"), &mut all);
+    let (mut compared, mut differ) = (0, Vec::new());
+    for path in all.iter().filter(|path| path.extension().is_some_and(|kind| kind == "txt")) {
+        let text = fs::read_to_string(path).expect("the file can be read");
+        let whole = planparse::read(&text).expect("a plan").plans.remove(0).plan;
+        for margin in [72, 80, 100, 132] {
+            let mut broken = String::new();
+            for line in text.lines() {
+                let letters: Vec<char> = line.chars().collect();
+                for part in letters.chunks(margin) {
+                    broken.extend(part);
+                    broken.push('\n');
+                }
+            }
+            compared += 1;
+            let read = planparse::read(&broken).expect("a plan").plans.remove(0).plan;
+            if read != whole {
+                let values =
+                    [&whole, &read].map(|plan| serde_json::to_value(plan).expect("a plan"));
+                let difference = difference(&values[0], &values[1]);
+                differ.push(format!("{} at {margin}:\n{difference}", path.display()));
+            }
+        }
+    }
+    println!("{compared} broken plans compared, {} differ\n{}", differ.len(), differ.join("\n"));
+    assert!(compared > 0 && differ.is_empty(), "{}", differ.join("\n"));
+}

@@ -121,6 +121,8 @@ fn what_clients_draw_around_it_is_taken_off() {
     let drawn =
         border.replace("| ", "│ ").replace(" |\n", " │\n").replace(&rule, &"─".repeat(width + 2));
     assert_eq!(one(&drawn), plan);
+    let expanded = lines(|line| format!("-[ RECORD 1 ]----\nQUERY PLAN | {line}"));
+    assert_eq!(one(&expanded), plan);
     let open =
         format!("{:<width$}|\n{rule}+\n{}", "QUERY PLAN", lines(|line| format!("{line:<width$}|")));
     assert_eq!(one(&open), plan);
@@ -213,6 +215,11 @@ fn json_comes_framed_and_wrapped_up_too() {
         w = width + 2
     );
     assert_eq!(one(&bordered), plan);
+    let expanded = marked.lines().fold("-[ RECORD 1 ]----\n".to_owned(), |text, line| {
+        let name = if text.contains('|') { "" } else { "QUERY PLAN" };
+        text + &format!("{name:<10} |{line}\n")
+    });
+    assert_eq!(one(&expanded), plan);
     assert_eq!(one(format!("shop=> explain (format json) select;\n{JSON}\nshop=> ")), plan);
     assert_eq!(one(format!("Here it is:\n```json\n{JSON}\n```\n")), plan);
     assert_eq!(one(JSON.replace('\n', "\r\n")), plan);
@@ -279,6 +286,17 @@ fn the_server_s_log_is_read_in_each_of_its_forms() {
 }
 
 #[test]
+fn the_parameters_of_a_logged_statement_are_kept_apart() {
+    let entry = format!(
+        "LOG:  {}",
+        message(&format!("Query Text: select $1\nQuery Parameters: $1 = 'a'\n{TEXT}"))
+    );
+    let plan = one(&entry);
+    assert_eq!(plan.query_text.as_deref(), Some("select $1"));
+    assert_eq!(plan.other["Query Parameters"], "$1 = 'a'");
+}
+
+#[test]
 fn several_plans_and_formats_in_one_file() {
     let yaml = "- Plan: \n    Node Type: \"Result\"\n    Output: \n      - \"1\"\n      - \"'a: b'::text\"\n  Triggers: \n";
     let xml = "<explain xmlns=\"http://www.postgresql.org/2009/explain\">\n  <Query>\n    <Plan>\n      <Node-Type>Result</Node-Type>\n      <Output>\n        <Item>1</Item>\n        <Item>'a: b'::text</Item>\n      </Output>\n    </Plan>\n    <Triggers>\n    </Triggers>\n  </Query>\n</explain>\n";
@@ -288,6 +306,9 @@ fn several_plans_and_formats_in_one_file() {
     let formats: Vec<Format> = plans.iter().map(|parsed| parsed.format).collect();
     assert_eq!(formats, [Text, Json, Yaml, Xml, Text, Text]);
     assert_eq!(notes, []);
+    let line = JSON.replace('\n', "");
+    let three = planparse::read(format!("{line} {line}{line} and so on")).expect("three plans");
+    assert_eq!(three.plans.len(), 3);
     let lines: Vec<usize> = plans.iter().map(|parsed| parsed.line).collect();
     let line_of = |what: &str| 1 + all[..all.find(what).unwrap()].matches('\n').count();
     assert_eq!(lines[..4], [1, line_of("[\n") + 1, line_of("- Plan"), line_of("<explain") + 1]);

@@ -39,7 +39,7 @@ pub struct Binding {
 const EXAMPLES_MAX: usize = 3;
 
 /// Weight that real bindings have together, where there are some.
-const EXAMPLES_WEIGHT: f64 = 0.8;
+const EXAMPLES_WEIGHT: f64 = 0.85;
 
 /// Within this factor the shares of rows that bindings select count as the same: no plan hangs on it.
 const SAME_SHARE: f64 = 1.5;

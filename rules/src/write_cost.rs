@@ -22,6 +22,10 @@ const WALL_FACTOR: f64 = 1.25;
 /// planning and the round trip over a local socket (67 µs a statement in all, measured on PostgreSQL 15).
 const STATEMENT_US: f64 = 45.0;
 
+/// Microseconds that a commit waits for the fastest disks there are (NVMe with power-loss protection); most take
+/// several times as long (`pg_test_fsync`).
+const COMMIT_US: f64 = 30.0;
+
 /// Of all calls that touch a table, the share of INSERTs below which nobody waits for them: what they pay is part
 /// of the price, and forbids nothing.
 const INSERTS_RARE: f64 = 0.1;
@@ -114,13 +118,18 @@ pub fn insert_slowdown(cx: &Context<'_>, table: u32, entry_us: f64) -> Option<f6
     if inserted < INSERTS_RARE * (inserted + others) {
         return None;
     }
+    let on = |name: &str| cx.snapshot.settings.get(name).is_some_and(|value| value != "off");
+    let commit = if on("fsync") && on("synchronous_commit") { COMMIT_US } else { 0.0 };
     cx.workload
         .iter()
         .filter(inserts)
         .filter_map(|analyzed| {
             let statement = analyzed.of(cx.snapshot);
             let rows = statement.rows? as f64 / statement.calls.max(1) as f64;
-            Some(entry_us * WALL_FACTOR * rows / (mean_ms(statement)? * 1000.0 + STATEMENT_US))
+            Some(
+                entry_us * WALL_FACTOR * rows
+                    / (mean_ms(statement)? * 1000.0 + STATEMENT_US + commit),
+            )
         })
         .reduce(f64::max)
 }

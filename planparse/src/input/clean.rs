@@ -21,7 +21,7 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
     if text.contains("#011") {
         text = Cow::Owned(join(text.lines().map(|line| from_syslog(line).replace("#011", "\t"))));
     }
-    let steps: [Step; 5] = [unquote_mail, uncomment, unquote, unframe, unmark];
+    let steps: [Step; 6] = [unquote_mail, uncomment, unquote, unexpand, unframe, unmark];
     for step in steps {
         if let Some(cleaned) = step(&text) {
             text = Cow::Owned(cleaned);
@@ -101,6 +101,27 @@ fn unquote(text: &str) -> Option<String> {
             inner.map_or_else(|| line.to_owned(), |inner| inner.replace("\"\"", "\""))
         }))
     })
+}
+
+/// `QUERY PLAN | Seq Scan on t`, as psql shows rows one by one (`\x`).
+fn unexpand(text: &str) -> Option<String> {
+    let is_head =
+        |line: &str| line.trim_start_matches(['-', '─', '═', '*', ' ']).starts_with("[ RECORD ");
+    if !text.lines().any(is_head) {
+        return None;
+    }
+    let value = |line: &str| {
+        if is_head(line) {
+            return String::new();
+        }
+        match line.split_once(['|', '│']) {
+            Some((name, value)) if matches!(name.trim(), "" | "QUERY PLAN") => {
+                value.strip_prefix(' ').unwrap_or(value).to_owned()
+            }
+            _ => line.to_owned(),
+        }
+    };
+    Some(join(text.lines().map(value)))
 }
 
 /// `| Seq Scan on t |`, as psql draws a table with a border; the left side may be open.

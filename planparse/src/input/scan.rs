@@ -63,6 +63,10 @@ fn whole_json(text: &str, before: usize, nesting: usize, found: &mut Found) -> b
         }
     };
     if let Err(error) = result {
+        if matches!(error, ParseError::TooLarge { .. }) {
+            found.nodes = MAX_NODES + 1;
+            return true;
+        }
         found.error.get_or_insert(error);
         return false;
     }
@@ -115,13 +119,14 @@ struct Scanner<'a> {
     /// What `auto_explain` said on the line before the plan.
     duration: Option<f64>,
     query: Option<String>,
+    parameters: Option<String>,
 }
 
 impl<'a> Scanner<'a> {
     fn new(text: &'a str, before: usize, nesting: usize) -> Self {
         let lines = text.lines().enumerate();
         let lines = lines.map(|(index, text)| Line { number: before + index + 1, text }).collect();
-        Self { text, lines, nesting, duration: None, query: None }
+        Self { text, lines, nesting, duration: None, query: None, parameters: None }
     }
 
     fn run(&mut self, found: &mut Found) {
@@ -154,6 +159,9 @@ impl<'a> Scanner<'a> {
         if let Some(query) = self.query.take() {
             plan.fields.push(("Query Text".into(), query.into()));
         }
+        if let Some(parameters) = self.parameters.take() {
+            plan.fields.push(("Query Parameters".into(), parameters.into()));
+        }
         keep(plan, found);
     }
 
@@ -167,11 +175,21 @@ impl<'a> Scanner<'a> {
         self.lines.partition_point(|line| line.text.as_ptr().addr() - start < offset)
     }
 
+    /// Tells whether another JSON document begins before the line ends.
+    fn goes_on(&self, offset: usize) -> bool {
+        let rest = self.text[offset..].trim_start_matches([' ', '\t']);
+        rest.starts_with(['[', '{'])
+    }
+
     fn json(&mut self, index: usize, found: &mut Found) -> usize {
         let number = self.lines[index].number;
         let mut reader = json::Reader::new(self.text, self.offset(index));
         reader.first_line(number);
-        let result = reader.document();
+        let mut result = reader.document();
+        // Further documents may stand on the same line.
+        while result.is_ok() && self.goes_on(reader.at) {
+            result = reader.document();
+        }
         let (next, begun) = (self.line_at(reader.at), reader.builder.has_plan());
         if let Err(error) = result {
             if begun || index == 0 {
@@ -227,7 +245,10 @@ impl<'a> Scanner<'a> {
             query.push('\n');
             query.push_str(line.text);
         }
-        // `Query Parameters: $1 = '7'` stands on a line of its own.
+        if let Some((before, parameters)) = query.rsplit_once("\nQuery Parameters: ") {
+            self.parameters = Some(parameters.trim_end().to_owned());
+            query.truncate(before.len());
+        }
         self.query = Some(query.trim_end().to_owned());
         Some(index + 1 + length)
     }

@@ -153,6 +153,15 @@ fn inserts_slow_down_by_the_share_of_one_more_entry() {
     let most = slowdown(vec![single(), batch], 8.0).unwrap();
     assert!((most - 1.0).abs() < 1e-9, "the statement that suffers most counts: {most}");
     assert_eq!(slowdown(vec![insert(100, 100, None)], 10.0), None, "nobody measured it");
+    // The disk takes 30 µs more.
+    let mut durable = table(vec![single()]);
+    for name in ["fsync", "synchronous_commit"] {
+        durable.settings.insert(name.to_owned(), "on".to_owned());
+    }
+    let analyzed = workload(&durable);
+    let cx = Context { snapshot: &durable, workload: &analyzed };
+    let share = insert_slowdown(&cx, durable.tables[0].oid, 10.4).unwrap();
+    assert!((share - 0.1).abs() < 1e-9, "{share}");
     let read = |calls: u64| run("SELECT id FROM t WHERE a = $1", calls);
     assert!(slowdown(vec![single(), read(900)], 8.0).is_some());
     assert_eq!(slowdown(vec![single(), read(901)], 8.0), None, "inserts are rare");
