@@ -48,7 +48,12 @@ fn of(pattern: &FunctionEstimate, cx: &Context<'_>, id: OperatorId) -> Option<Fi
         None => "Put its rows into a temporary table with its own ANALYZE.".to_owned(),
     };
     let why = "The planner cannot look into a function, and chose what stands above for another amount of data.".to_owned();
-    cx.finding(pattern.meta(), Some(id), misestimate::chosen_by(cx, id), Text { what, why, advice })
+    cx.finding(
+        pattern.meta(),
+        Some(id),
+        misestimate::Chosen::of(cx).by(cx, id),
+        Text { what, why, advice },
+    )
 }
 
 #[cfg(test)]

@@ -45,9 +45,13 @@ impl Pattern for Misestimate {
             .map(|(id, ..)| through_ctes(cx, &origins, id))
             .filter(|id| !is_function(cx, *id))
             .collect();
+        if begins.is_empty() {
+            return Vec::new();
+        }
+        let chosen = Chosen::of(cx);
         let mut found: Vec<(OperatorId, f64)> = begins
             .into_iter()
-            .map(|id| (id, chosen_by(cx, id)))
+            .map(|id| (id, chosen.by(cx, id)))
             .filter(|(_, at_stake)| cx.matters(*at_stake))
             .collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -123,29 +127,40 @@ fn in_bitmap(kind: OperatorKind) -> bool {
     matches!(kind, OperatorKind::BitmapIndexScan | OperatorKind::BitmapAnd | OperatorKind::BitmapOr)
 }
 
-/// What the operators have that were chosen by a wrong number.
-pub(super) fn chosen_by(cx: &Context<'_>, begin: OperatorId) -> f64 {
-    let more = error(cx, begin).is_none_or(|error| error > 1.0);
-    // How a table is read is chosen by the rows that a condition is expected to leave; how a join or aggregate works,
-    // by the rows of its inputs.
-    let operator = cx.operator(begin);
-    let conditions = [&operator.filter, &operator.index_cond, &operator.recheck_cond];
-    let reads = operator.relation.is_some() && conditions.iter().any(|it| it.is_some());
-    let mut sum = if reads { cx.below(begin) } else { 0.0 };
-    let mut here = begin;
-    let mut wrong = true;
-    while let Some(above) = cx.plan.parent(here).filter(|_| wrong && cx.is_input(here)) {
-        let kind = cx.operator(above).kind;
-        if is_chosen_by_rows(kind) {
-            sum += cx.own(above);
+/// For each operator, what those above it have that were chosen by its rows: where these were too many, and too few.
+pub(super) struct Chosen(Vec<[f64; 2]>);
+
+impl Chosen {
+    pub(super) fn of(cx: &Context<'_>) -> Self {
+        let mut sums: Vec<[f64; 2]> = Vec::new();
+        for (id, ..) in cx.operators() {
+            let Some(above) = cx.plan.parent(id).filter(|_| cx.is_input(id)) else {
+                sums.push([0.0; 2]);
+                continue;
+            };
+            let kind = cx.operator(above).kind;
+            let mut own = if is_chosen_by_rows(kind) { cx.own(above) } else { 0.0 };
+            if kind == OperatorKind::NestedLoop && cx.plan.link(id) == Some(Link::Outer) {
+                own += cx.plan.inner(above).map_or(0.0, |inner| cx.below(inner));
+            }
+            // What is wrong in the same direction passes it on.
+            let wrong = error(cx, above).map(|error| usize::from(error > 1.0));
+            let passed = |way| if wrong == Some(way) { sums[above.index()][way] } else { 0.0 };
+            sums.push([own + passed(0), own + passed(1)]);
         }
-        if kind == OperatorKind::NestedLoop && cx.plan.outer(above) == Some(here) {
-            sum += cx.plan.inner(above).map_or(0.0, |inner| cx.below(inner));
-        }
-        wrong = error(cx, above).is_some_and(|error| (error > 1.0) == more);
-        here = above;
+        Self(sums)
     }
-    sum
+
+    /// What the operators have that were chosen by a number that is wrong here first.
+    pub(super) fn by(&self, cx: &Context<'_>, begin: OperatorId) -> f64 {
+        let more = error(cx, begin).is_none_or(|error| error > 1.0);
+        // How a table is read is chosen by the rows that a condition is expected to leave; how a join or aggregate
+        // works, by the rows of its inputs.
+        let operator = cx.operator(begin);
+        let conditions = [&operator.filter, &operator.index_cond, &operator.recheck_cond];
+        let reads = operator.relation.is_some() && conditions.iter().any(|it| it.is_some());
+        self.0[begin.index()][usize::from(more)] + if reads { cx.below(begin) } else { 0.0 }
+    }
 }
 
 /// Whether it is there, and in this form, because of how many rows its inputs were expected to give.
