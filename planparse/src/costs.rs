@@ -2,7 +2,7 @@
 
 use crate::attribution::Entry;
 use crate::mentions::Mentions;
-use crate::{Link, OperatorId, OperatorKind, Plan};
+use crate::{Link, OperatorId, OperatorKind, Plan, times};
 
 /// The planner's default `cpu_operator_cost`; a Materialize charges it for each row that it returns again
 /// (`cost_rescan()` in `costsize.c`).
@@ -51,7 +51,7 @@ pub(crate) fn entries(plan: &Plan) -> Vec<Entry> {
         } else {
             operator.total_cost * all
         };
-        let up = above.map(|(parent, _)| parent.index());
+        let up = times::contained_in(above);
         runs.push(all);
         entries.push(Entry { inclusive, up, repeated: per_run > 1.0 });
     }

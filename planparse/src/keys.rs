@@ -16,18 +16,19 @@ pub(crate) struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    pub(crate) fn new(
-        fields: impl IntoIterator<Item = (String, Value)>,
+    pub(crate) fn new<K: Into<String>>(
+        fields: impl IntoIterator<Item = (K, Value)>,
         operator: Option<OperatorId>,
         problems: &'a mut Vec<Problem>,
     ) -> Self {
         let mut map: BTreeMap<String, Value> = BTreeMap::new();
         for (key, value) in fields {
+            let key = key.into();
             let Some(first) = map.get_mut(&key) else {
                 map.insert(key, value);
                 continue;
             };
-            if !merge_workers(&key, first, value) {
+            if key != "Workers" || !merge_workers(first, value) {
                 problems.push(Problem::DuplicateKey { operator, key });
             }
         }
@@ -57,21 +58,6 @@ impl<'a> Keys<'a> {
         self.take(key, "a text", |value| value.as_str().map(str::to_owned))
     }
 
-    pub(crate) fn texts(&mut self, key: &str) -> Vec<String> {
-        let read = |value: &Value| match value {
-            Value::String(text) => Some(vec![text.clone()]),
-            Value::Array(texts) => {
-                texts.iter().map(|text| Some(text.as_str()?.to_owned())).collect()
-            }
-            _ => None,
-        };
-        self.take(key, "a list of texts", read).unwrap_or_default()
-    }
-
-    pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
-        self.take(key, "a boolean", Value::as_bool)
-    }
-
     pub(crate) fn number(&mut self, key: &str) -> Option<f64> {
         self.take(key, "a number", number)
     }
@@ -93,9 +79,9 @@ impl<'a> Keys<'a> {
     }
 
     /// Returns what is left, and tells of every key of it that is not known.
-    pub(crate) fn rest(&mut self, known: &[&str]) -> BTreeMap<String, Value> {
+    pub(crate) fn rest(&mut self) -> BTreeMap<String, Value> {
         for key in self.fields.keys() {
-            if !known.contains(&key.as_str()) && !self.wrong.contains(key) {
+            if !self.wrong.contains(key) {
                 self.problems
                     .push(Problem::UnknownKey { operator: self.operator, key: key.clone() });
             }
@@ -105,12 +91,12 @@ impl<'a> Keys<'a> {
 }
 
 /// Brings together the two lists of workers that versions up to 12 print: times in one, sorts in the other.
-fn merge_workers(key: &str, first: &mut Value, second: Value) -> bool {
+pub(crate) fn merge_workers(first: &mut Value, second: Value) -> bool {
     let (Value::Array(first), Value::Array(second)) = (first, second) else {
         return false;
     };
     // PostgreSQL starts no more workers than this (`MAX_PARALLEL_WORKER_LIMIT`).
-    if key != "Workers" || first.len().max(second.len()) > 1024 {
+    if first.len().max(second.len()) > 1024 {
         return false;
     }
     for worker in second {
@@ -135,6 +121,11 @@ pub(crate) fn number(value: &Value) -> Option<f64> {
         .as_f64()
         .or_else(|| value.as_str()?.trim().parse().ok())
         .filter(|number: &f64| number.is_finite())
+}
+
+/// Reads a boolean, also one that stands as a text, as all values do in XML.
+pub(crate) fn flag(value: &Value) -> Option<bool> {
+    value.as_bool().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// Reads an object of texts; other values are written out.

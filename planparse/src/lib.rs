@@ -1,58 +1,68 @@
 //! Reads what `PostgreSQL`'s EXPLAIN prints into a typed operator graph with metrics.
 //!
-//! The way of the data: text -> `json` (an iterative reader) -> `raw` (what was printed, key by key) ->
-//! `lower` (typed operators in a graph) -> [`Plan`]. Whatever is not understood is kept and told as a
-//! [`Problem`]; only text that is no JSON or no plan is an error.
+//! [`read`] takes whatever people have: JSON, text, YAML, XML, logs of `auto_explain`, several plans in one file, a plan
+//! pasted into a message. The way of the data: bytes -> `input` (what stands around the plans is taken off) -> `json`,
+//! `yaml`, `xml` (through one `builder`) or `text` -> `raw` (what was printed, key by key, as JSON names it) -> `lower`
+//! (typed operators in a graph) -> [`Plan`]. Whatever is not understood is kept and told as a [`Problem`]; only text in
+//! which no plan stands is an error. Nothing recurses, and no input takes more than linear time.
 //!
 //! This crate is pure and synchronous: it knows no database, no SQL, no files, no clock.
 //!
 //! ```
-//! let text = r#"[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "orders",
+//! let text = r#"[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "orders", "Alias": "orders",
 //!     "Startup Cost": 0.00, "Total Cost": 35.50, "Plan Rows": 2550, "Plan Width": 4}}]"#;
-//! let parsed = planparse::parse(text)?;
-//! let plan = &parsed[0].plan;
+//! let pasted = "> Seq Scan on orders  (cost=0.00..35.50 rows=2550 width=4)";
+//! let (json, text) = (planparse::read(text)?, planparse::read(pasted)?);
+//! let plan = &json.plans[0].plan;
 //! assert_eq!(plan.operator(plan.root()).relation.as_deref(), Some("orders"));
 //! assert_eq!(plan.shape(), "Seq Scan orders");
+//! assert_eq!(*plan, text.plans[0].plan);
 //! # Ok::<(), planparse::ParseError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod attribution;
+mod builder;
 mod costs;
+mod diff;
 mod display;
+mod findings;
+mod input;
 mod json;
 mod keys;
 mod kind;
 mod lower;
 mod mentions;
 mod metrics;
+mod node;
 mod operator;
 mod plan;
 mod problem;
 mod raw;
+mod reading;
 mod summary;
 #[cfg(test)]
 mod testing;
+mod text;
 mod times;
 mod tree;
+mod vocabulary;
+mod xml;
+mod yaml;
 
-pub use display::tree;
+pub use diff::{Change, Diff, Figures, JoinChange, OperatorChange, ScanChange, diff};
+pub use display::{details, label, tree};
+pub use findings::{Finding, Meta, PATTERNS, Pattern, Stake, findings};
 pub use kind::OperatorKind;
 pub use metrics::Metrics;
 pub use operator::{Actual, Buffers, Operator, Wal, Worker};
 pub use petgraph;
 pub use plan::{Jit, Plan, Relation, Serialization, Trigger};
 pub use problem::{ParseError, Problem};
+pub use reading::{Format, Note, Parsed, Reading, read};
 pub use summary::summary;
 pub use tree::{Link, OperatorId};
-
-/// One EXPLAIN result that was read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parsed {
-    /// The plan.
-    pub plan: Plan,
-    /// What was printed but not understood, and what was repaired; empty for the output of `PostgreSQL` 10 to 18.
-    pub problems: Vec<Problem>,
-}
 
 /// Reads one or several results of `EXPLAIN (FORMAT JSON)`, in the order in which they stand in `text`.
 ///

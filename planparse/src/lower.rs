@@ -5,79 +5,38 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::keys::{Keys, number, text_map};
-use crate::raw::{Fields, RawNode, RawPlan};
+use crate::node;
+use crate::raw::{Fields, RawPlan};
 use crate::tree::Tree;
 use crate::{
-    Actual, Buffers, Jit, Link, Operator, OperatorId, OperatorKind, Parsed, Plan, Problem,
-    Serialization, Trigger, Wal, Worker,
+    Actual, Buffers, Format, Jit, Link, Operator, OperatorId, OperatorKind, Parsed, Plan, Problem,
+    Serialization, Trigger,
 };
 
-/// Keys of `PostgreSQL` 10 to 18 that have no field of their own and stay in `other`, without being a problem.
-const KEPT_KEYS: &[&str] = &[
-    "Async Capable",
-    "Cache Evictions",
-    "Cache Hits",
-    "Cache Key",
-    "Cache Misses",
-    "Cache Mode",
-    "Cache Overflows",
-    "Conflict Arbiter Indexes",
-    "Conflict Filter",
-    "Conflict Resolution",
-    "Conflicting Tuples",
-    "Custom Plan Provider",
-    "Disabled",
-    "Foreign File",
-    "Foreign File Size",
-    "Foreign Program",
-    "Full-sort Groups",
-    "Function Call",
-    "Group Count",
-    "Grouping Sets",
-    "Hash Buckets",
-    "Index Searches",
-    "Maximum Storage",
-    "Original Hash Buckets",
-    "Params Evaluated",
-    "Planned Partitions",
-    "Pre-sorted Groups",
-    "Relations",
-    "Remote SQL",
-    "Repeatable Seed",
-    "Rows Removed by Conflict Filter",
-    "Run Condition",
-    "Sampling Method",
-    "Sampling Parameters",
-    "Single Copy",
-    "Storage",
-    "Subplans Removed",
-    "Table Function Call",
-    "Table Function Name",
-    "Target Tables",
-    "Tuples Deleted",
-    "Tuples Inserted",
-    "Tuples Skipped",
-    "Tuples Updated",
-    "Tuplestore Name",
-    "Window",
-];
-
 /// Returns the plan and whatever was not understood. The raw plan has a root.
-pub(crate) fn lower(raw: RawPlan) -> Parsed {
+pub(crate) fn lower(raw: RawPlan<'_>) -> Parsed {
+    // The text form names no relationship; it follows from the node types.
+    let told = raw.format != Format::Text;
     let mut problems = raw.problems;
     let mut tree = Tree::default();
     let mut has_outer: Vec<bool> = Vec::new();
     for node in raw.nodes {
         let id = OperatorId::from(tree.len());
         let parent = node.parent.map(OperatorId::from);
-        let (relationship, operator) = lower_node(node, id, &mut problems);
+        let (relationship, operator) = node::lower(node, id, &mut problems);
         let parent = parent.map(|parent| {
             let link = relationship.as_deref().and_then(link_from_name).unwrap_or_else(|| {
                 let above = tree.operator(parent).kind;
                 let taken = likely_link(above, has_outer[parent.index()], &operator);
-                problems.push(Problem::UnknownLink { operator: id, relationship, taken });
+                if told {
+                    problems.push(Problem::UnknownLink { operator: id, relationship, taken });
+                }
                 taken
             });
+            // Up to version 13 the input of a ModifyTable was a member, even where it was the only one.
+            let first = !has_outer[parent.index()];
+            let only = tree.operator(parent).kind == OperatorKind::ModifyTable && first;
+            let link = if only && link == Link::Member { Link::Outer } else { link };
             has_outer[parent.index()] |= link == Link::Outer;
             (parent, link)
         });
@@ -86,10 +45,10 @@ pub(crate) fn lower(raw: RawPlan) -> Parsed {
     }
     link_ctes(&mut tree, &mut problems);
     let plan = lower_result(tree, raw.fields, &mut problems);
-    Parsed { plan, problems }
+    Parsed { plan, format: raw.format, line: raw.line, problems }
 }
 
-fn lower_result(tree: Tree, fields: Fields, problems: &mut Vec<Problem>) -> Plan {
+fn lower_result(tree: Tree, fields: Fields<'_>, problems: &mut Vec<Problem>) -> Plan {
     let mut keys = Keys::new(fields, None, problems);
     let planning = keys.take("Planning", "an object", |value| value.as_object().cloned());
     let serialization = keys.take("Serialization", "an object", |value| value.as_object().cloned());
@@ -98,10 +57,11 @@ fn lower_result(tree: Tree, fields: Fields, problems: &mut Vec<Problem>) -> Plan
     let mut plan = Plan {
         tree,
         planning_ms: keys.number("Planning Time"),
+        duration_ms: keys.number("Duration"),
         execution_ms: keys.number("Execution Time").or_else(|| keys.number("Total Runtime")),
         settings: keys.take("Settings", "an object of texts", text_map).unwrap_or_default(),
         query_text: keys.text("Query Text"),
-        query_identifier: keys.take("Query Identifier", "a whole number", Value::as_i64),
+        query_identifier: keys.take("Query Identifier", "a whole number", whole),
         triggers: Vec::new(),
         jit: None,
         planning_buffers: None,
@@ -113,7 +73,7 @@ fn lower_result(tree: Tree, fields: Fields, problems: &mut Vec<Problem>) -> Plan
     if let Some(text) = keys.fields.remove("Query Parameters") {
         plan.other.insert("Query Parameters".to_owned(), text);
     }
-    plan.other.extend(keys.rest(&[]));
+    plan.other.extend(keys.rest());
     for trigger in triggers {
         plan.triggers.push(lower_trigger(trigger, problems));
     }
@@ -122,7 +82,7 @@ fn lower_result(tree: Tree, fields: Fields, problems: &mut Vec<Problem>) -> Plan
         plan.planning_buffers = lower_buffers(&mut keys);
         plan.planning_memory_used_kb = keys.count("Memory Used");
         plan.planning_memory_allocated_kb = keys.count("Memory Allocated");
-        keys.rest(&[]);
+        keys.rest();
     }
     plan.serialization = serialization.map(|fields| {
         let mut keys = Keys::new(fields, None, problems);
@@ -132,11 +92,16 @@ fn lower_result(tree: Tree, fields: Fields, problems: &mut Vec<Problem>) -> Plan
             format: keys.text("Format"),
             buffers: lower_buffers(&mut keys),
         };
-        keys.rest(&[]);
+        keys.rest();
         serialization
     });
     plan.jit = jit.map(|fields| lower_jit(fields, problems));
     plan
+}
+
+/// Reads a whole number, also one that stands as a text.
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 fn lower_trigger(fields: serde_json::Map<String, Value>, problems: &mut Vec<Problem>) -> Trigger {
@@ -148,7 +113,7 @@ fn lower_trigger(fields: serde_json::Map<String, Value>, problems: &mut Vec<Prob
         total_ms: keys.number("Time"),
         calls: keys.number("Calls").unwrap_or(0.0),
     };
-    keys.rest(&[]);
+    keys.rest();
     trigger
 }
 
@@ -170,28 +135,9 @@ fn lower_jit(fields: serde_json::Map<String, Value>, problems: &mut Vec<Problem>
         timing_ms: keys.take("Timing", "an object of times", timing).unwrap_or_default(),
     };
     // Up to version 11, the number of the leader or worker.
-    keys.rest(&["Worker Number"]);
+    keys.fields.remove("Worker Number");
+    keys.rest();
     jit
-}
-
-/// Returns the printed relationship to the parent, and the operator.
-fn lower_node(
-    node: RawNode,
-    id: OperatorId,
-    problems: &mut Vec<Problem>,
-) -> (Option<String>, Operator) {
-    let mut keys = Keys::new(node.fields, Some(id), problems);
-    let relationship = keys.text("Parent Relationship");
-    let mut operator = Operator::default();
-    lower_identity(&mut operator, &mut keys);
-    lower_conditions(&mut operator, &mut keys);
-    lower_execution(&mut operator, &mut keys);
-    if operator.kind == OperatorKind::Unknown {
-        let node_type = operator.node_type.clone();
-        keys.problems.push(Problem::UnknownNodeType { operator: id, node_type });
-    }
-    operator.other = keys.rest(KEPT_KEYS);
-    (relationship, operator)
 }
 
 fn link_from_name(name: &str) -> Option<Link> {
@@ -203,6 +149,7 @@ fn link_from_name(name: &str) -> Option<Link> {
         "InitPlan" => Link::InitPlan,
         "SubPlan" => Link::SubPlan,
         "Subquery" => Link::Subquery,
+        "Remote" => Link::Remote,
         _ => return None,
     })
 }
@@ -217,7 +164,8 @@ fn likely_link(above: OperatorKind, has_outer: bool, operator: &Operator) -> Lin
             OperatorKind::Append
             | OperatorKind::MergeAppend
             | OperatorKind::BitmapAnd
-            | OperatorKind::BitmapOr,
+            | OperatorKind::BitmapOr
+            | OperatorKind::CustomScan,
         ) => Link::Member,
         (_, OperatorKind::SubqueryScan) => Link::Subquery,
         _ if !has_outer => Link::Outer,
@@ -227,77 +175,7 @@ fn likely_link(above: OperatorKind, has_outer: bool, operator: &Operator) -> Lin
     }
 }
 
-fn lower_identity(operator: &mut Operator, keys: &mut Keys) {
-    operator.node_type = keys.text("Node Type").unwrap_or_default();
-    operator.kind = OperatorKind::from_name(&operator.node_type);
-    operator.relation = keys.text("Relation Name");
-    operator.schema = keys.text("Schema");
-    operator.alias = keys.text("Alias");
-    operator.index_name = keys.text("Index Name");
-    operator.cte_name = keys.text("CTE Name");
-    operator.function_name = keys.text("Function Name");
-    operator.subplan_name = keys.text("Subplan Name");
-    operator.join_type = keys.text("Join Type");
-    operator.strategy = keys.text("Strategy");
-    operator.partial_mode = keys.text("Partial Mode");
-    operator.command = keys.text("Operation").or_else(|| keys.text("Command"));
-    operator.scan_direction = keys.text("Scan Direction");
-    operator.parallel_aware = keys.flag("Parallel Aware").unwrap_or(false);
-    operator.inner_unique = keys.flag("Inner Unique");
-    operator.startup_cost = keys.number("Startup Cost").unwrap_or(0.0);
-    operator.total_cost = keys.number("Total Cost").unwrap_or(0.0);
-    operator.rows = keys.number("Plan Rows").unwrap_or(0.0);
-    operator.width = keys.number("Plan Width").unwrap_or(0.0) as u32;
-}
-
-fn lower_conditions(operator: &mut Operator, keys: &mut Keys) {
-    operator.filter = keys.text("Filter");
-    operator.index_cond = keys.text("Index Cond");
-    operator.recheck_cond = keys.text("Recheck Cond");
-    operator.hash_cond = keys.text("Hash Cond");
-    operator.merge_cond = keys.text("Merge Cond");
-    operator.join_filter = keys.text("Join Filter");
-    operator.tid_cond = keys.text("TID Cond");
-    operator.order_by = keys.text("Order By");
-    operator.one_time_filter = keys.text("One-Time Filter");
-    operator.sort_key = keys.texts("Sort Key");
-    operator.presorted_key = keys.texts("Presorted Key");
-    operator.group_key = keys.texts("Group Key");
-    operator.output = keys.texts("Output");
-}
-
-fn lower_execution(operator: &mut Operator, keys: &mut Keys) {
-    operator.actual = lower_actual(keys);
-    operator.workers_planned = keys.count("Workers Planned");
-    operator.workers_launched = keys.count("Workers Launched");
-    operator.rows_removed_by_filter = keys.number("Rows Removed by Filter");
-    operator.rows_removed_by_join_filter = keys.number("Rows Removed by Join Filter");
-    operator.rows_removed_by_index_recheck = keys.number("Rows Removed by Index Recheck");
-    operator.heap_fetches = keys.count("Heap Fetches");
-    operator.exact_heap_blocks = keys.count("Exact Heap Blocks");
-    operator.lossy_heap_blocks = keys.count("Lossy Heap Blocks");
-    operator.sort_method = keys.text("Sort Method");
-    operator.sort_space_kb = keys.count("Sort Space Used");
-    operator.sort_space_type = keys.text("Sort Space Type");
-    operator.hash_batches = keys.count("Hash Batches");
-    operator.original_hash_batches = keys.count("Original Hash Batches");
-    operator.hashagg_batches = keys.count("HashAgg Batches");
-    operator.peak_memory_kb = keys.count("Peak Memory Usage");
-    operator.disk_usage_kb = keys.count("Disk Usage");
-    operator.buffers = lower_buffers(keys);
-    operator.wal = lower_wal(keys);
-    for fields in keys.objects("Workers") {
-        let mut keys = Keys::new(fields, keys.operator, keys.problems);
-        operator.workers.push(Worker {
-            number: keys.count("Worker Number").unwrap_or(0),
-            actual: lower_actual(&mut keys),
-            buffers: lower_buffers(&mut keys),
-            other: std::mem::take(&mut keys.fields),
-        });
-    }
-}
-
-fn lower_actual(keys: &mut Keys) -> Option<Actual> {
+pub(crate) fn lower_actual(keys: &mut Keys) -> Option<Actual> {
     let startup_ms = keys.number("Actual Startup Time");
     let total_ms = keys.number("Actual Total Time");
     let rows = keys.number("Actual Rows");
@@ -310,7 +188,7 @@ fn lower_actual(keys: &mut Keys) -> Option<Actual> {
     })
 }
 
-fn lower_buffers(keys: &mut Keys) -> Option<Buffers> {
+pub(crate) fn lower_buffers(keys: &mut Keys) -> Option<Buffers> {
     let before = keys.fields.len();
     let mut count = |key| keys.count(key).unwrap_or(0);
     let mut buffers = Buffers {
@@ -334,18 +212,6 @@ fn lower_buffers(keys: &mut Keys) -> Option<Buffers> {
     buffers.temp_read_ms = keys.number("Temp I/O Read Time");
     buffers.temp_write_ms = keys.number("Temp I/O Write Time");
     (keys.fields.len() < before).then_some(buffers)
-}
-
-fn lower_wal(keys: &mut Keys) -> Option<Wal> {
-    let before = keys.fields.len();
-    let mut count = |key| keys.count(key).unwrap_or(0);
-    let wal = Wal {
-        records: count("WAL Records"),
-        fpi: count("WAL FPI"),
-        bytes: count("WAL Bytes"),
-        buffers_full: count("WAL Buffers Full"),
-    };
-    (keys.fields.len() < before).then_some(wal)
 }
 
 /// Draws an edge from each CTE to the scans that read it: the nearest definition above a scan counts.
@@ -443,8 +309,8 @@ mod tests {
         );
         let told: Vec<String> = parsed.problems.iter().map(ToString::to_string).collect();
         let expected = [
-            "operator 0: the value of `Total Cost` is not a number, kept as it is",
             "operator 0: unknown key `Flux`, kept as it is",
+            "operator 0: the value of `Total Cost` is not a number, kept as it is",
         ];
         assert_eq!(told, expected);
     }

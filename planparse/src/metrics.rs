@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::attribution::{Entry, Share, distribute};
-use crate::{Buffers, Link, Operator, OperatorId, OperatorKind, Plan, costs, times};
+use crate::{Buffers, Link, Operator, OperatorId, OperatorKind, Plan, Wal, costs, times};
 
 /// What one operator contributes by itself. The exclusive figures of all operators add up to the whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,15 @@ pub struct Metrics {
     pub exclusive_ms: Option<f64>,
     /// Blocks touched without what is below.
     pub exclusive_buffers: Option<Buffers>,
+    /// Write-ahead log written, without what is below.
+    pub exclusive_wal: Option<Wal>,
+    /// Rows that it returned, over all loops and processes.
+    pub rows: Option<f64>,
+    /// Rows (of a join: pairs of rows) that its filter, join filter or recheck threw away, over all loops and processes.
+    pub rows_removed: Option<f64>,
+    /// Kilobytes that it put into temporary files because memory did not suffice, all processes together; none where
+    /// it kept to memory or nothing was printed about it.
+    pub spilled_kb: Option<u64>,
     /// How far the estimated rows are off: the larger of estimated and actual rows per loop over the smaller
     /// (the q-error), each taken for 1 at least. None where not executed or not comparable.
     pub estimate_error: Option<f64>,
@@ -33,10 +42,12 @@ pub struct Metrics {
 impl Plan {
     /// Returns the milliseconds in which the operators ran, as the sum of all [`Metrics::exclusive_ms`].
     ///
-    /// That is the root's time, and that of data-modifying CTEs which nobody reads: they run after the root has finished.
+    /// What other servers ran (Citus) is not among them. That is the root's time, and that of data-modifying CTEs which nobody reads: they run after the root has finished.
     pub fn operators_ms(&self) -> Option<f64> {
         self.operator(self.root()).actual?.total_ms?;
-        Some(self.metrics().values().filter_map(|metrics| metrics.exclusive_ms).sum())
+        let remote = self.tree.remote();
+        let own = self.metrics().into_iter().filter(|(id, _)| !remote[id.index()]);
+        Some(own.filter_map(|(_, metrics)| metrics.exclusive_ms).sum())
     }
 }
 
@@ -44,12 +55,14 @@ pub(crate) fn metrics(plan: &Plan) -> BTreeMap<OperatorId, Metrics> {
     let costs = distribute(&costs::entries(plan));
     let entries = times::entries(plan);
     let time_shares = distribute(&entries);
-    let buffers = exclusive_buffers(plan, &entries);
-    let figures = costs.iter().zip(&time_shares).zip(buffers.into_iter().zip(stoppable(plan)));
-    let metric = |((id, operator), ((cost, time), (exclusive_buffers, stoppable))): (
-        (_, &Operator),
-        ((&Share, &Share), _),
-    )| {
+    let buffers = exclusive(plan, &entries, |operator| operator.buffers, Buffers::without);
+    let wal = exclusive(plan, &entries, |operator| operator.wal, Wal::without);
+    let counters = buffers.into_iter().zip(wal).zip(stoppable(plan));
+    let figures = costs.iter().zip(&time_shares).zip(counters);
+    let metric = |(
+        (id, operator),
+        ((cost, time), ((exclusive_buffers, exclusive_wal), stoppable)),
+    ): ((_, &Operator), ((&Share, &Share), _))| {
         let timed =
             operator.actual.is_some_and(|actual| actual.total_ms.is_some() || actual.loops <= 0.0);
         let metrics = Metrics {
@@ -57,6 +70,10 @@ pub(crate) fn metrics(plan: &Plan) -> BTreeMap<OperatorId, Metrics> {
             inclusive_ms: timed.then_some(time.inclusive),
             exclusive_ms: timed.then_some(time.exclusive),
             exclusive_buffers,
+            exclusive_wal,
+            rows: operator.actual_rows_total(),
+            rows_removed: rows_removed(operator),
+            spilled_kb: spilled_kb(operator, exclusive_buffers.as_ref()),
             estimate_error: estimate_error(operator),
             stoppable,
             never_executed: operator.never_executed(),
@@ -110,14 +127,53 @@ fn stoppable(plan: &Plan) -> Vec<bool> {
 }
 
 /// Counters are sums over all loops and processes, so that the children's can be taken off as they are.
-fn exclusive_buffers(plan: &Plan, times: &[Entry]) -> Vec<Option<Buffers>> {
-    let mut exclusive: Vec<_> = plan.operators().map(|(_, operator)| operator.buffers).collect();
+fn exclusive<C: Copy>(
+    plan: &Plan,
+    times: &[Entry],
+    counters: impl Fn(&Operator) -> Option<C>,
+    without: impl Fn(&C, &C) -> C,
+) -> Vec<Option<C>> {
+    let mut exclusive: Vec<_> = plan.operators().map(|(_, operator)| counters(operator)).collect();
     for ((_, operator), entry) in plan.operators().zip(times) {
-        if let (Some(part), Some(up)) = (&operator.buffers, entry.up) {
-            exclusive[up] = exclusive[up].map(|whole| whole.without(part));
+        if let (Some(part), Some(up)) = (counters(operator), entry.up) {
+            exclusive[up] = exclusive[up].map(|whole| without(&whole, &part));
         }
     }
     exclusive
+}
+
+/// Returns the rows thrown away over all loops; EXPLAIN prints the mean.
+fn rows_removed(operator: &Operator) -> Option<f64> {
+    let loops = operator.actual?.loops;
+    let means = [
+        operator.rows_removed_by_filter,
+        operator.rows_removed_by_join_filter,
+        operator.rows_removed_by_index_recheck,
+    ];
+    means.iter().any(Option::is_some).then(|| means.into_iter().flatten().sum::<f64>() * loops)
+}
+
+/// `BLCKSZ` of a server that was built with defaults, in kilobytes.
+const BLOCK_KB: u64 = 8;
+
+/// Returns what went to temporary files: the size that a sort or aggregate names, else the blocks that it wrote.
+fn spilled_kb(operator: &Operator, exclusive: Option<&Buffers>) -> Option<u64> {
+    let in_workers = |size: &str, kind: Option<&str>| -> u64 {
+        let of_kind = operator.workers.iter().filter(|worker| {
+            kind.is_none_or(|kind| {
+                worker.other.get(kind).and_then(serde_json::Value::as_str) == Some("Disk")
+            })
+        });
+        of_kind.filter_map(|worker| worker.other.get(size)?.as_u64()).sum()
+    };
+    let sorted =
+        operator.sort_space_kb.filter(|_| operator.sort_space_type.as_deref() == Some("Disk"));
+    let named = sorted.unwrap_or(0)
+        + operator.disk_usage_kb.unwrap_or(0)
+        + in_workers("Sort Space Used", Some("Sort Space Type"))
+        + in_workers("Disk Usage", None);
+    let written = exclusive.map_or(0, |buffers| buffers.temp_written.saturating_mul(BLOCK_KB));
+    Some(if named > 0 { named } else { written }).filter(|size| *size > 0)
 }
 
 #[cfg(test)]
@@ -344,6 +400,36 @@ mod tests {
         let sorted = node("Index Scan", "Outer", costs(0.0, 1000.0, 1000.0), &[]);
         let plan = plan(&node("Limit", "Outer", costs(0.0, 10.0, 10.0), &[sorted]));
         assert_eq!(figures(&plan, |metrics| metrics.exclusive_cost), [0.0, 10.0]);
+    }
+
+    #[test]
+    fn rows_and_wal_and_spills_of_all_loops_and_processes() {
+        let scan = with(
+            ran(1.0, 2.5, 4.0),
+            json!({"Rows Removed by Filter": 3, "Rows Removed by Index Recheck": 0.5, "WAL Bytes": 40}),
+        );
+        let workers = json!([
+            {"Worker Number": 0, "Sort Space Used": 70, "Sort Space Type": "Disk"},
+            {"Worker Number": 1, "Sort Space Used": 25, "Sort Space Type": "Memory"},
+        ]);
+        let sort = with(
+            ran(2.0, 10.0, 1.0),
+            json!({"Sort Space Used": 100, "Sort Space Type": "Disk", "Workers": workers, "WAL Bytes": 100,
+                "Temp Written Blocks": 30}),
+        );
+        let hash = with(ran(3.0, 10.0, 1.0), json!({"Temp Written Blocks": 35}));
+        let sort = node("Sort", "Outer", sort, &[node("Seq Scan", "Outer", scan, &[])]);
+        let plan = plan(&node("Hash", "Outer", hash, &[sort]));
+        let metrics = plan.metrics();
+        let (hash, sort, scan) = (metrics[&id(0)], metrics[&id(1)], metrics[&id(2)]);
+        assert_eq!((scan.rows, scan.rows_removed), (Some(10.0), Some(14.0)));
+        assert_eq!((sort.rows, sort.rows_removed), (Some(10.0), None));
+        assert_eq!(
+            (hash.spilled_kb, sort.spilled_kb, scan.spilled_kb),
+            (Some(40), Some(170), None)
+        );
+        let wal = |metrics: Metrics| metrics.exclusive_wal.map(|wal| wal.bytes);
+        assert_eq!((wal(hash), wal(sort), wal(scan)), (None, Some(60), Some(40)));
     }
 
     #[test]

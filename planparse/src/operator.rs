@@ -270,3 +270,16 @@ pub struct Wal {
     /// How often the WAL buffers were full (from version 18 on).
     pub buffers_full: u64,
 }
+
+impl Wal {
+    /// Returns what is left after `part` is taken out; no counter goes below zero.
+    #[must_use]
+    pub fn without(&self, part: &Self) -> Self {
+        Self {
+            records: self.records.saturating_sub(part.records),
+            fpi: self.fpi.saturating_sub(part.fpi),
+            bytes: self.bytes.saturating_sub(part.bytes),
+            buffers_full: self.buffers_full.saturating_sub(part.buffers_full),
+        }
+    }
+}

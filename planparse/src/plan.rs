@@ -20,6 +20,8 @@ pub struct Plan {
     pub planning_ms: Option<f64>,
     /// Milliseconds of execution, triggers included.
     pub execution_ms: Option<f64>,
+    /// Milliseconds of the whole statement, as the log gives them with a plan of `auto_explain`.
+    pub duration_ms: Option<f64>,
     /// Planner settings that are not at their default; printed with SETTINGS.
     pub settings: BTreeMap<String, String>,
     /// The statement; printed by `auto_explain`.
@@ -127,6 +129,13 @@ impl Plan {
     /// Returns how an operator serves the one above it; none for the root.
     pub fn link(&self, id: OperatorId) -> Option<Link> {
         self.tree.parent(id).map(|(_, link)| link)
+    }
+
+    /// Tells whether an operator is part of a plan that another server ran; its figures are not contained in those of
+    /// this plan's root.
+    pub fn is_remote(&self, id: OperatorId) -> bool {
+        let mut way = std::iter::successors(Some(id), |id| self.parent(*id));
+        way.any(|id| self.link(id) == Some(Link::Remote))
     }
 
     /// Returns the first or only input.

@@ -46,6 +46,12 @@ pub enum ParseError {
         /// The deepest nesting that is read; plan nodes may go deeper.
         limit: usize,
     },
+    /// More plan nodes than are read.
+    #[error("there are more than {limit} plan nodes in this text: give a part of it at a time")]
+    TooLarge {
+        /// The most that are read of one text.
+        limit: usize,
+    },
     /// JSON, but no EXPLAIN result.
     #[error(
         "found {found} where a plan was expected: give the whole result of `EXPLAIN (FORMAT JSON)`, an array with an object that has a `Plan` key"
@@ -53,6 +59,14 @@ pub enum ParseError {
     NotAPlan {
         /// What was found instead, in words.
         found: String,
+    },
+    /// Text in which no plan stands.
+    #[error(
+        "found no plan in this text, which begins with `{text}`: give the unchanged output of EXPLAIN, in any format"
+    )]
+    NoPlan {
+        /// The beginning of the text.
+        text: String,
     },
     /// More than one result where one was asked for.
     #[error("found {count} plans where one was expected: give one EXPLAIN result at a time")]

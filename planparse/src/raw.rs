@@ -3,42 +3,67 @@
 //! Every input format is brought into this one shape, keyed by the names that EXPLAIN prints in JSON. The nodes
 //! stand flat in one list, so that no depth of nesting can exhaust the stack.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-use crate::{ParseError, Problem};
+use crate::{Format, ParseError, Problem};
 
 /// Keys and values in the order in which they were printed; a key may stand there twice (`Workers`, up to version 12).
-pub(crate) type Fields = Vec<(String, Value)>;
+pub(crate) type Fields<'a> = Vec<(Cow<'a, str>, Value)>;
+
+/// The most nodes that are read of one text, so that memory stays bounded: a node costs up to some kilobytes, and the
+/// largest plan that we know of has some ten thousand.
+pub(crate) const MAX_NODES: usize = 500_000;
 
 /// One EXPLAIN result.
-#[derive(Debug, Default)]
-pub(crate) struct RawPlan {
+#[derive(Debug)]
+pub(crate) struct RawPlan<'a> {
+    /// In which form it was printed.
+    pub(crate) format: Format,
+    /// The line on which it begins, from 1.
+    pub(crate) line: usize,
     /// What stands beside `Plan`.
-    pub(crate) fields: Fields,
+    pub(crate) fields: Fields<'a>,
     /// The nodes in pre-order: the root first, children in printed order.
-    pub(crate) nodes: Vec<RawNode>,
+    pub(crate) nodes: Vec<RawNode<'a>>,
     /// What was repaired or left out in reading.
     pub(crate) problems: Vec<Problem>,
 }
 
 /// One plan node without its `Plans`.
 #[derive(Debug, Default)]
-pub(crate) struct RawNode {
+pub(crate) struct RawNode<'a> {
     /// Index of the parent in [`RawPlan::nodes`], smaller than the node's own; none for the root.
     pub(crate) parent: Option<usize>,
     /// All keys but `Plans`.
-    pub(crate) fields: Fields,
+    pub(crate) fields: Fields<'a>,
 }
 
-impl RawPlan {
+impl RawNode<'_> {
+    /// Tells whether a key was printed.
+    pub(crate) fn has(&self, wanted: &str) -> bool {
+        self.fields.iter().any(|(key, _)| key == wanted)
+    }
+}
+
+impl RawPlan<'_> {
+    /// Returns a plan without nodes.
+    pub(crate) fn new(format: Format, line: usize) -> Self {
+        Self { format, line, fields: Fields::new(), nodes: Vec::new(), problems: Vec::new() }
+    }
+
     /// Tells whether there is a root node that says what it is.
     pub(crate) fn has_root(&self) -> bool {
-        self.nodes.first().is_some_and(|root| root.fields.iter().any(|(key, _)| key == "Node Type"))
+        let named = |(key, value): &(Cow<'_, str>, Value)| {
+            key == "Node Type" && value.as_str().is_some_and(|name| !name.is_empty())
+        };
+        self.nodes.first().is_some_and(|root| root.fields.iter().any(named))
     }
 }
 
 /// Returns the one plan of an EXPLAIN result that was already parsed.
-pub(crate) fn from_value(value: &Value) -> Result<RawPlan, ParseError> {
+pub(crate) fn from_value(value: &Value) -> Result<RawPlan<'_>, ParseError> {
     let mut documents = vec![value];
     let mut plans = Vec::new();
     let mut found = None;
@@ -67,15 +92,15 @@ pub(crate) fn from_value(value: &Value) -> Result<RawPlan, ParseError> {
     };
     let beside = object.iter().filter(|(key, _)| key.as_str() != "Plan");
     let mut plan = RawPlan {
-        fields: beside.map(|(key, value)| (key.clone(), value.clone())).collect(),
-        ..RawPlan::default()
+        fields: beside.map(|(key, value)| (key.as_str().into(), value.clone())).collect(),
+        ..RawPlan::new(Format::Json, 1)
     };
     let mut open = vec![(None, root)];
     while let Some((parent, object)) = open.pop() {
         let index = plan.nodes.len();
         let children = object.get("Plans").and_then(Value::as_array);
         let fields = object.iter().filter(|(key, _)| key.as_str() != "Plans" || children.is_none());
-        let fields = fields.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let fields = fields.map(|(key, value)| (key.as_str().into(), value.clone())).collect();
         plan.nodes.push(RawNode { parent, fields });
         for child in children.into_iter().flatten().rev() {
             match child.as_object() {
@@ -131,7 +156,7 @@ mod tests {
         assert_eq!(names, ["a", "b", "c", "d", "e"]);
         let parents: Vec<_> = plan.nodes.iter().map(|node| node.parent).collect();
         assert_eq!(parents, [None, Some(0), Some(1), Some(1), Some(0)]);
-        assert_eq!(plan.fields, [("Planning Time".to_owned(), json!(1.0))]);
+        assert_eq!(plan.fields, [("Planning Time".into(), json!(1.0))]);
         assert!(plan.problems.is_empty());
     }
 

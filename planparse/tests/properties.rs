@@ -124,6 +124,60 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A line as it may stand in a plan in text, YAML or XML form, or beside one.
+fn plan_line() -> impl Strategy<Value = String> {
+    let text = prop::sample::select(vec![
+        "Seq Scan on t  (cost=0.00..1.00 rows=1 width=4) (actual time=0.1..2.0 rows=1 loops=3)",
+        "->  Hash Join  (cost=1.00..2.00 rows=5 width=4) (never executed)",
+        "->  Custom Scan (Citus Adaptive) on \"a\"\"b\"",
+        "->  Task",
+        "->  Distributed Subplan 1_1",
+        "->  Gather  (actual time=1.0..2.0 rows=1.00 loops=1)",
+        "InitPlan 1 (returns $0)",
+        "CTE x",
+        "Filter: (a > $0",
+        "Output: a, 'b",
+        "Worker 0:  actual time=1..2 rows=1 loops=1",
+        "Worker 1:  Sort Method: external merge  Disk: 12kB",
+        "Buffers: shared hit=1 read=2, temp written=3",
+        "Full-sort Groups: 1  Sort Methods: a, b  Average Memory: 2kB",
+        "Group Key: ()",
+        "Hash Key: a",
+        "Buckets: 1 (originally 2)  Batches: 1",
+        "Planning:",
+        "Planning Time: 1 ms",
+        "JIT:",
+        "Timing: Generation 0.3 ms (Deform 0.1 ms), Total 2 ms",
+        "Options: Inlining false, x",
+        "Trigger t on r: time=1 calls=2",
+        "Settings: a = 'b', c = 'd",
+        "Serialization: time=1 ms  output=1kB  format=text",
+        "(3 rows)",
+        "QUERY PLAN",
+        "--------",
+        "LOG:  duration: 1.5 ms  plan:",
+        "Query Text: select",
+        "- Plan:",
+        "Node Type: \"Sort\"",
+        "Plans:",
+        "- Node Type: \"Result\"",
+        "- [\"a\", 1]",
+        "<explain><Query><Plan>",
+        "<Node-Type>Sort</Node-Type>",
+        "<Plans><Plan/></Plans>",
+        "</Plan></Query></explain>",
+        "{\"Plan\": {\"Node Type\": \"Result\", \"Plan Rows\": N.N}}",
+        "[{\"Plan\": {",
+        "{\"QUERY PLAN\": \"Result\"}",
+        "",
+    ]);
+    let before = prop::sample::select(vec!["", " ", "\t", "> ", "| ", "\"", "-- "]);
+    let after = prop::sample::select(vec!["", "", "", " ", " +", " |", "\"", "\r"]);
+    (before, 0usize..12, text, after).prop_map(|(before, indent, text, after)| {
+        format!("{before}{}{text}{after}", " ".repeat(indent))
+    })
+}
+
 /// Calls everything that a plan offers.
 fn exercise(plan: &Plan) {
     let mut text = plan.to_string() + &plan.shape() + &planparse::summary(plan).concat();
@@ -150,7 +204,8 @@ fn adds_up(plan: &Plan) {
         assert!(metric.estimate_error.is_none_or(|error| error >= 1.0));
     }
     let near = |sum: f64, whole: f64| (sum - whole).abs() <= 1e-6 * whole.max(1.0);
-    let cost: f64 = metrics.values().map(|metric| metric.exclusive_cost).sum();
+    let own = || metrics.iter().filter(|(id, _)| !plan.is_remote(**id)).map(|(_, metric)| metric);
+    let cost: f64 = own().map(|metric| metric.exclusive_cost).sum();
     assert!(
         near(cost, plan.total_cost().clamp(0.0, 1e100)),
         "costs: {cost} of {}",
@@ -164,7 +219,7 @@ fn adds_up(plan: &Plan) {
         operator.actual.is_some_and(|actual| actual.total_ms.is_some()) && !unread(id)
     });
     if let Some(root) = plan.operator(plan.root()).actual.filter(|_| all_timed) {
-        let time: f64 = metrics.values().filter_map(|metric| metric.exclusive_ms).sum();
+        let time: f64 = own().filter_map(|metric| metric.exclusive_ms).sum();
         let whole = (root.total_ms.unwrap_or(0.0) * root.loops).clamp(0.0, 1e100);
         assert!(near(time, whole), "times: {time} of {whole}");
     }
@@ -198,6 +253,21 @@ proptest! {
     fn any_text_is_a_plan_or_a_message(text in "[\\[\\]{}:,\" a-zPN0-9\\\\\n\u{1}é-]{0,80}") {
         let _ = planparse::parse(&text);
         let _ = planparse::parse(&format!("{{\"Plan\": {{\"Node Type\": \"Result\", {text}"));
+    }
+
+    #[test]
+    fn any_bytes_give_plans_or_a_message(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = planparse::read(&bytes);
+    }
+
+    #[test]
+    fn lines_like_a_plan_s_give_plans_or_a_message(lines in prop::collection::vec(plan_line(), 1..30)) {
+        if let Ok(reading) = planparse::read(lines.join("\n")) {
+            for parsed in &reading.plans {
+                exercise(&parsed.plan);
+                adds_up(&parsed.plan);
+            }
+        }
     }
 
     #[test]
@@ -248,4 +318,49 @@ fn exercise_once(plan: &Plan) {
         serde_json::from_str::<Plan>(&written).expect("what was written can be read"),
         *plan
     );
+}
+
+#[test]
+fn deep_and_large_texts_of_every_format_end() {
+    let depth = 1_000;
+    let text = (0..depth).fold("Limit  (cost=1..2 rows=1 width=4)\n".to_owned(), |text, level| {
+        text + &format!("{}->  Sort  (cost=1..2 rows=1 width=4)\n", " ".repeat(2 + 6 * level))
+    });
+    let xml = format!(
+        "<explain><Query>{}{}</Query></explain>",
+        "<Plan><Node-Type>Sort</Node-Type><Plans>".repeat(depth),
+        "</Plans></Plan>".repeat(depth)
+    );
+    let yaml = (0..depth).fold("- Plan:\n    Node Type: \"Sort\"\n".to_owned(), |text, level| {
+        let indent = " ".repeat(4 + 4 * level);
+        text + &format!("{indent}Plans:\n{indent}  - Node Type: \"Sort\"\n")
+    });
+    for (text, count) in [(text, depth + 1), (xml, depth), (yaml, depth + 1)] {
+        let plan = planparse::read(&text).expect("a plan").plans.remove(0).plan;
+        assert_eq!(plan.operators().count(), count);
+        exercise_once(&plan);
+    }
+    // Each of these once led to reading the same text again and again.
+    for part in [
+        "{\"a\n",
+        "[[\n",
+        "<explain>\n",
+        "<explain\n",
+        "- Plan:\n",
+        "Plan:\n",
+        "Query Text: a\n",
+        "Query Text: \"a\n",
+        "\"",
+        "Limit\n",
+        "LOG:  duration: 1 ms  plan:\n",
+        "Result  (cost=1\n",
+        "->  (",
+        "Filter: (\n",
+        "{\"message\": \"(cost=\"}\n",
+        ",\"duration: \n",
+    ] {
+        let large = format!("x\n{}", part.repeat(400_000 / part.len()));
+        let _ = planparse::read(&large);
+        let _ = planparse::read(format!("Limit  (cost=1..2 rows=1 width=4)\n{large}"));
+    }
 }
