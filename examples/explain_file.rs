@@ -1,4 +1,4 @@
-//! Reads a file of `EXPLAIN (FORMAT JSON)` output and prints its plans with what matters in them, using
+//! Reads a file of EXPLAIN output in any format and prints its plans with what makes them slow, using
 //! `planparse` as a library: `cargo run --example explain_file -- plan.json`.
 
 use std::io::Write as _;
@@ -6,10 +6,10 @@ use std::io::Write as _;
 fn main() -> anyhow::Result<()> {
     let path = std::env::args().nth(1).ok_or_else(|| anyhow::anyhow!("give the file to read"))?;
     let mut out = std::io::stdout().lock();
-    for parsed in planparse::parse(&std::fs::read_to_string(path)?)? {
+    for parsed in planparse::read(std::fs::read(path)?)?.plans {
         writeln!(out, "{}", parsed.plan)?;
-        for sentence in planparse::summary(&parsed.plan) {
-            writeln!(out, "- {sentence}")?;
+        for finding in planparse::findings(&parsed.plan) {
+            writeln!(out, "- {} {}", finding.what, finding.advice)?;
         }
         let metrics = parsed.plan.metrics();
         let dearest =

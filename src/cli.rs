@@ -110,9 +110,10 @@ pub(crate) enum Command {
     /// carried out without blocking writers. Exactly one of ID, --run, --since and --all says what to undo.
     #[command(after_long_help = ROLLBACK_EXAMPLES)]
     Rollback(RollbackArgs),
-    /// Say what EXPLAIN output shows
+    /// Say why a plan is slow, or what changed between two
     ///
-    /// Reads what EXPLAIN (FORMAT JSON) printed, with or without ANALYZE and BUFFERS. Needs no server.
+    /// Reads what EXPLAIN printed, with or without ANALYZE and BUFFERS, one plan or several, and shows the tree with
+    /// what each operator takes by itself, wrong estimates, and what is known to make plans slow. Needs no server.
     #[command(after_long_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
     /// List the rules, or explain one
@@ -255,11 +256,33 @@ pub(crate) struct RollbackArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// The file to read, or - for stdin
-    #[arg(value_name = "FILE|-")]
-    pub(crate) file: PathBuf,
+    #[arg(value_name = "FILE|-", required_unless_present = "diff")]
+    pub(crate) file: Option<PathBuf>,
+    /// Tell what changed between two files with plans of one statement
+    #[arg(long, value_names = ["OLD", "NEW"], num_args = 2, conflicts_with = "file")]
+    pub(crate) diff: Option<Vec<PathBuf>>,
     /// Print in this form
     #[arg(long, value_name = "FORM", value_enum, default_value_t)]
-    pub(crate) format: Format,
+    pub(crate) format: PlanFormat,
+    /// Write the result to this file instead of stdout
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// The forms of a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanFormat {
+    /// For people: a tree with bars, then what was found
+    #[default]
+    Human,
+    /// For programs; versioned
+    Json,
+    /// For a ticket or a pull request
+    Markdown,
+    /// A picture of the tree, in one file
+    Svg,
+    /// A page with the picture and all that was found, in one file
+    Html,
 }
 
 /// Options of `rules`.
@@ -337,8 +360,9 @@ Examples:
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
-  psql -XAtc 'EXPLAIN (FORMAT JSON) SELECT …' | pgwright explain -
-  pgwright explain plan.json --format json";
+  psql -XAtc 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT …' | pgwright explain -
+  pgwright explain plan.json --format html --output plan.html   a picture to share
+  pgwright explain --diff before.json after.json                what an index or an upgrade changed";
 
 const EXAMPLES: &str = "\
 Examples:

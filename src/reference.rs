@@ -1,4 +1,4 @@
-//! The reference pages `docs/cli.md` and `docs/rules.md`: made from the program, and held equal to it by a test.
+//! The reference pages `docs/cli.md`, `docs/rules.md` and `docs/findings.md`: made from the program, and held equal to it by a test.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -56,6 +56,27 @@ fn rule_pages() -> String {
     out
 }
 
+fn finding_pages() -> String {
+    let mut out = format!(
+        "{NOTE}\n\n# Findings\n\nWhat `pgwright explain` finds in a plan, why it costs, when it is told and when not, and what \
+         to do.\n\nA plan that was run with timing is judged by time, one with BUFFERS but without timing by blocks, any other by \
+         the planner's cost. What takes less than 1 % of the whole is never told, nor what takes less than 1 ms, \
+         1 MB of blocks or a cost of 100. What is at stake is an upper bound of what mending it saves. \
+         Findings are ranked by it in steps of a tenth, and within these in the order of this page.\n\n| finding | tells of |\n|---|---|\n"
+    );
+    for pattern in planparse::PATTERNS {
+        let meta = pattern.meta();
+        let _ = writeln!(out, "| [`{0}`](#{0}) | {1} |", meta.id, meta.summary);
+    }
+    for pattern in planparse::PATTERNS {
+        let meta = pattern.meta();
+        let lines = meta.docs.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
+        let docs = lines.collect::<Vec<_>>().join("\n").replace("\n# ", "\n### ");
+        let _ = write!(out, "\n## {}\n\n{}\n", meta.id, docs.trim());
+    }
+    out
+}
+
 fn check(name: &str, made: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
     if std::env::var_os("UPDATE_DOCS").is_some() {
@@ -78,4 +99,9 @@ fn the_page_of_the_command_line_is_up_to_date() {
 #[test]
 fn the_page_of_the_rules_is_up_to_date() {
     check("rules.md", &rule_pages());
+}
+
+#[test]
+fn the_page_of_the_findings_is_up_to_date() {
+    check("findings.md", &finding_pages());
 }

@@ -142,8 +142,9 @@ fn bar(share: f64) -> String {
     format!("{cells:<BAR$}{:>4} %", (share.clamp(0.0, 1.0) * 100.0).round())
 }
 
-/// What an operator is and what it works on, such as `Index Scan using orders_pkey on orders o`.
-pub(crate) fn label(operator: &Operator, link: Option<Link>) -> String {
+/// Returns what an operator is and what it works on, such as `Index Scan using orders_pkey on orders o`, on one line and
+/// without control characters; `link` is how it serves the one above it, from [`Plan::link`].
+pub fn label(operator: &Operator, link: Option<Link>) -> String {
     let mut label = match (link, &operator.subplan_name) {
         (Some(Link::InitPlan | Link::SubPlan | Link::Remote), Some(name)) => format!("{name}: "),
         (Some(Link::Remote), None) => "Task: ".to_owned(),
@@ -208,8 +209,9 @@ pub(crate) fn trigger_label(trigger: &Trigger) -> String {
     shown(&(name + &relation.unwrap_or_default()))
 }
 
-/// Conditions, and what an execution told about them.
-fn details(operator: &Operator) -> Vec<String> {
+/// Returns the conditions of an operator and what an execution told about them, one line each, such as
+/// `Filter: (customer = 7)  (removed 9,990)`; without control characters.
+pub fn details(operator: &Operator) -> Vec<String> {
     let mut details = Vec::new();
     let removed = |rows: Option<f64>| match rows {
         Some(rows) if rows > 0.0 => format!("  (removed {})", decimal(rows, 0)),

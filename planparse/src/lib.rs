@@ -20,10 +20,14 @@
 //! # Ok::<(), planparse::ParseError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod attribution;
 mod builder;
 mod costs;
+mod diff;
 mod display;
+mod findings;
 mod input;
 mod json;
 mod keys;
@@ -47,7 +51,9 @@ mod vocabulary;
 mod xml;
 mod yaml;
 
-pub use display::tree;
+pub use diff::{Change, Diff, Figures, JoinChange, OperatorChange, ScanChange, diff};
+pub use display::{details, label, tree};
+pub use findings::{Finding, Meta, PATTERNS, Pattern, Stake, findings};
 pub use kind::OperatorKind;
 pub use metrics::Metrics;
 pub use operator::{Actual, Buffers, Operator, Wal, Worker};

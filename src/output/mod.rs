@@ -16,6 +16,7 @@ pub(crate) mod fixture;
 pub(crate) mod human;
 pub(crate) mod json;
 mod outcome;
+pub(crate) mod plan;
 pub(crate) mod sql;
 pub(crate) mod units;
 
@@ -75,6 +76,11 @@ pub(crate) fn format(name: ReportFormat) -> &'static dyn Format {
 pub(crate) fn width() -> usize {
     terminal_size::terminal_size_of(io::stdout())
         .map_or(PLAIN_WIDTH, |(columns, _)| usize::from(columns.0).clamp(60, 120))
+}
+
+/// Columns of the terminal, if stdout is one.
+pub(crate) fn columns() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(columns, _)| usize::from(columns.0).max(40))
 }
 
 /// Writes a result to a file or to stdout, colour codes only where they belong.

@@ -99,8 +99,10 @@ fn statements_are_faster_and_none_is_slower(shown: &Value) {
         if more_ms < 0.05 || factor > 1.0 / 1.1 {
             continue;
         }
-        // The clock of a busy machine may be wrong by that much; the planner's figures are not.
-        assert!(factor > 1.0 / 1.5, "{name}: {factor:.2}x as fast");
+        // The clock of a busy machine may be wrong by that much, for what takes less than a scheduler's turn by more;
+        // the planner's figures are not.
+        let short = number(&seen.0["before"]["p25_ms"]) < 1.0;
+        assert!(short || factor > 1.0 / 1.5, "{name}: {factor:.2}x as fast");
         if let Some((pages, cost)) = seen.explained() {
             let same = pages > 1.0 / 1.1 && cost > 1.0 / 1.1;
             assert!(same, "{name}: {factor:.2}x as fast; pages {pages:.2}x, cost {cost:.2}x");

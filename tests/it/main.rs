@@ -14,6 +14,7 @@ mod cycle;
 mod cycle_failure;
 mod demo;
 mod demo_data;
+mod explain;
 mod partitions;
 mod peers;
 mod selftest;

@@ -18,29 +18,39 @@ fn explain(input: &str) -> crate::harness::Output {
 #[test]
 fn what_is_no_plan_is_told_by_kind_with_what_to_give() {
     let json = "EXPLAIN (FORMAT JSON)";
-    let quoted = format!("  QUERY PLAN\n-----------\n {}", PLAN.replace('\n', " +\n "));
+    let any = "the unchanged output of EXPLAIN";
     for (input, words) in [
-        ("", &["the plan text is empty", json][..]),
-        (" \n\t", &["the plan text is empty", json]),
-        ("hello", &["line 1, column 1", "found `hello`", json]),
-        ("null", &["found null", json]),
-        ("[]", &["an empty array", json]),
-        ("{}", &["an object", "`Plan`", json]),
+        ("", &["the plan text is empty", "EXPLAIN"][..]),
+        (" \n\t", &["the plan text is empty", "EXPLAIN"]),
+        ("hello", &["begins with `hello`", any]),
+        ("null", &["begins with `null`", any]),
+        ("[]", &["begins with `[]`", any]),
+        ("{}", &["an empty object", "`Plan`", json]),
         (r#"{"rows": 1}"#, &["`rows`", "`Plan`", json]),
-        (r#"[{"Plan": {}}]"#, &["without a `Node Type`", json]),
+        (r#"[{"Plan": {}}]"#, &["found no plan", any]),
         (r#"[{"Plan": 7}]"#, &["`Plan`", json]),
         (&PLAN[..120], &["line 2", "the end of the text", json]),
-        (&PLAN[..PLAN.len() - 1], &["the end of the text", json]),
-        (&quoted, &["QUERY PLAN", "psql -XAtq"]),
-        (TEXT, &["in text format, not JSON", json]),
-        ("- Plan: \n    Node Type: \"Seq Scan\"\n", &["in YAML format, not JSON", json]),
-        (
-            "<explain xmlns=\"http://www.postgresql.org/2009/explain\">",
-            &["in XML format, not JSON", json],
-        ),
-        ("\u{1b}]0;owned\u{7} \0 \u{fffd}", &["expected a JSON value", json]),
+        ("<explain xmlns=\"http://www.postgresql.org/2009/explain\">", &["begins with", any]),
+        ("\u{1b}]0;owned\u{7} \0 \u{fffd}", &["begins with", any]),
     ] {
         fails_with(&explain(input), USAGE, &[&["`-` gives no plan"][..], words].concat());
+    }
+}
+
+#[test]
+fn a_plan_is_read_however_it_was_printed_or_cut_out() {
+    // As psql frames it: lines are filled up to the widest, and all but the last end with a plus sign.
+    let lines = PLAN.replace(", ", ",\n");
+    let wide = lines.lines().map(str::len).max().unwrap();
+    let filled: Vec<String> = lines.lines().map(|line| format!(" {line:<wide$}")).collect();
+    let rule = "-".repeat(wide + 2);
+    let quoted = format!("{:^wide$}\n{rule}\n{}\n(1 row)\n", "QUERY PLAN", filled.join("+\n"));
+    let yaml = "- Plan: \n    Node Type: \"Seq Scan\"\n    Relation Name: \"orders\"\n";
+    for input in [PLAN, &PLAN[..PLAN.len() - 1], &quoted, TEXT, yaml] {
+        let output = explain(input);
+        behaves(&output);
+        assert_eq!(output.status, Some(0), "{input}\n{}", output.stderr);
+        assert!(output.stdout.contains("Seq Scan on orders"), "{input}\n{}", output.stdout);
     }
 }
 
@@ -59,7 +69,11 @@ fn what_cannot_be_read_is_named_with_its_reason() {
         (0..100_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let path = folder.path().join("garbage");
     std::fs::write(&path, garbage).unwrap();
-    fails(&["explain", path.to_str().unwrap()], USAGE, &["gives no plan", "expected a JSON value"]);
+    fails(
+        &["explain", path.to_str().unwrap()],
+        USAGE,
+        &["gives no plan", "found no plan in this text"],
+    );
 }
 
 #[test]

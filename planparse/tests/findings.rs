@@ -1,0 +1,87 @@
+//! Findings in every plan of the corpus that other people wrote: no panic, no figure that is none, and a table of how
+//! often each pattern fires, by which a pattern that cries wolf is seen.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the test reads files and the environment; the library does not"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use planparse::{Finding, Plan};
+
+fn corpus() -> Option<PathBuf> {
+    let given = std::env::var_os("PGWRIGHT_CORPUS").map(PathBuf::from);
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora/plans");
+    let folder = given.unwrap_or_else(beside);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    let place = folder.display();
+    assert!(std::env::var_os("CI").is_none(), "CI is set, but there is no corpus at {place}");
+    // Straight to stderr: the test harness would swallow what a passing test prints.
+    let message = format!("SKIPPED: there is no corpus of plans at {place}; set PGWRIGHT_CORPUS\n");
+    std::io::stderr().write_all(message.as_bytes()).expect("stderr takes a line");
+    None
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the folder can be listed") {
+        let path = entry.expect("the folder can be listed").path();
+        if path.is_dir() { files(&path, found) } else { found.push(path) }
+    }
+}
+
+/// Shares are shares, sentences are whole and hold figures, the order is that of their tenths.
+fn check(name: &str, plan: &Plan, findings: &[Finding]) {
+    let mut last = 9.0;
+    for finding in findings {
+        let stake = finding.stake;
+        let tenth = (stake.share * 10.0).floor().min(9.0);
+        assert!(stake.share > 0.0 && stake.share <= 1.0 && tenth <= last, "{name}: {finding:?}");
+        last = tenth;
+        let figures = [stake.ms, stake.cost, stake.blocks.map(|blocks| blocks as f64)];
+        assert_eq!(figures.iter().flatten().count(), 1, "{name}: {finding:?}");
+        assert!(figures.into_iter().flatten().all(|figure| figure > 0.0 && figure.is_finite()));
+        if let Some(operator) = finding.operator {
+            assert!(operator.index() < plan.operators().count(), "{name}: {finding:?}");
+        }
+        for sentence in [&finding.what, &finding.why, &finding.advice] {
+            assert!(sentence.ends_with('.') && !sentence.contains("  "), "{name}: {sentence}");
+            assert!(!sentence.contains("NaN") && !sentence.contains("inf "), "{name}: {sentence}");
+        }
+    }
+}
+
+#[test]
+fn every_plan_of_the_corpus_is_judged() {
+    let Some(folder) = corpus() else { return };
+    let mut paths = Vec::new();
+    files(&folder, &mut paths);
+    paths.sort();
+    let (mut plans, mut fired) = (0, BTreeMap::<&str, Vec<String>>::new());
+    for path in &paths {
+        let name = path.strip_prefix(&folder).expect("listed below it").display().to_string();
+        // What is no plan is another test's matter.
+        let Ok(read) = planparse::read(fs::read(path).expect("it was listed")) else { continue };
+        for parsed in &read.plans {
+            let findings = planparse::findings(&parsed.plan);
+            check(&name, &parsed.plan, &findings);
+            plans += 1;
+            for finding in findings {
+                fired.entry(finding.pattern).or_default().push(format!("{name}: {}", finding.what));
+            }
+        }
+    }
+    println!("{plans} plans");
+    for (pattern, places) in &fired {
+        println!("\n{pattern}: {}", places.len());
+        for place in places {
+            println!("  {place}");
+        }
+    }
+    assert!(plans > 0, "no plan in {}", folder.display());
+}

@@ -1,0 +1,277 @@
+//! `--format svg`: a picture of the plan that a browser, an editor or a ticket shows, in one file that needs no other.
+//!
+//! One row an operator, so that a thousand of them stay readable: what it takes by itself as a bar, its rows, how far
+//! they were off, and the tree. The conditions are shown when the pointer rests on a row.
+
+use std::fmt::Write as _;
+
+use super::xml::escaped;
+use super::{Estimate, Measure, Row, Sheet, Sheets, weight, words};
+use crate::text;
+
+/// Pixels of a row.
+const ROW: usize = 22;
+
+/// Pixels of a line of text above the tree.
+const LINE: usize = 20;
+
+/// Pixels that a letter of the tree takes: those of a monospaced font of 12 pixels are 7.2 wide.
+const LETTER: f64 = 7.3;
+
+/// Where columns begin or end, in pixels.
+const OWN_END: usize = 86;
+const BAR_START: usize = 96;
+const BAR_WIDTH: usize = 120;
+const ROWS_END: usize = 350;
+const ESTIMATE_END: usize = 430;
+const TREE_START: usize = 450;
+const INDENT: usize = 18;
+
+/// Letters of an operator's name and its first condition that are shown; the whole is in the tooltip.
+const NAME_MAX: usize = 110;
+const DETAIL_MAX: usize = 90;
+
+/// Letters of a line above the tree.
+const HEAD_MAX: usize = 130;
+
+/// The style: light and dark, as the reader's system is set.
+pub(super) const STYLE: &str = "\
+.page{fill:#fff}.head{font:14px system-ui,sans-serif;fill:#1f2328}.title{font-weight:600;font-size:16px}\
+.row text{font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#1f2328}\
+.row .faint,.faint{fill:#6e7781}.row .wrong{fill:#cf222e;font-weight:600}.row .off{fill:#9a6700}\
+.row .number,.number{fill:#0969da;font-weight:600}.row:hover .back{fill:#0969da;fill-opacity:.1}\
+.back{fill:#fff;fill-opacity:0}.track{fill:#818b98;fill-opacity:.15}.bar{fill:#2da44e}.bar.off{fill:#d4a72c}.bar.wrong{fill:#cf222e}\
+.branch{stroke:#afb8c1;fill:none}.never{opacity:.55}\
+@media (prefers-color-scheme:dark){.page{fill:#0d1117}.head,.row text{fill:#e6edf3}.row .faint,.faint{fill:#8d96a0}\
+.row .wrong{fill:#ff7b72}.row .off{fill:#d29922}.row .number,.number{fill:#58a6ff}.bar{fill:#3fb950}.bar.off{fill:#d29922}\
+.bar.wrong{fill:#f85149}.branch{stroke:#484f58}}";
+
+/// The whole picture: all plans, one below the other.
+pub(crate) fn render(sheets: &Sheets<'_>) -> String {
+    let mut body = String::new();
+    let mut y = 16;
+    let mut width = 960;
+    for (position, sheet) in sheets.sheets.iter().enumerate() {
+        width = width.max(self::width(sheet));
+        let title = sheets.title(position).unwrap_or_else(|| "Plan".to_owned());
+        y = head(&mut body, sheet, &title, y);
+        y = tree(&mut body, sheet, position, y) + 24;
+    }
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{y}\" viewBox=\"0 0 {width} {y}\" role=\"img\">\n\
+         <title>Plan</title>\n<style>{STYLE}</style>\n<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n"
+    );
+    out.push_str(&body);
+    out.push_str("</svg>\n");
+    out
+}
+
+/// The tree of one plan alone, to stand in a page that tells the rest.
+pub(super) fn picture(sheet: &Sheet<'_>, position: usize) -> String {
+    let mut body = String::new();
+    let height = tree(&mut body, sheet, position, 4) + 4;
+    let width = width(sheet);
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
+         role=\"img\" aria-label=\"the plan as a tree\">\n{body}</svg>\n"
+    )
+}
+
+/// Pixels that the widest row takes.
+fn width(sheet: &Sheet<'_>) -> usize {
+    let pixels = |row: &Row| {
+        let letters = text::width(&shown(row)) + 5 * row.findings.len();
+        let detail =
+            row.details.first().map_or(0, |detail| 2 + text::width(detail).min(DETAIL_MAX));
+        TREE_START + row.depth * INDENT + ((letters + detail) as f64 * LETTER) as usize + 24
+    };
+    sheet.rows.iter().map(pixels).max().unwrap_or(0)
+}
+
+fn shown(row: &Row) -> String {
+    text::cut(&row.name, NAME_MAX)
+}
+
+/// Figures and findings; returns where the next thing begins.
+fn head(out: &mut String, sheet: &Sheet<'_>, title: &str, top: usize) -> usize {
+    let mut y = top;
+    let mut line = |class: &str, told: &str| {
+        for line in wrapped(told) {
+            y += LINE;
+            let line = escaped(&line);
+            let _ = writeln!(out, "<text class=\"head {class}\" x=\"16\" y=\"{y}\">{line}</text>");
+        }
+    };
+    line("title", title);
+    if let Some(statement) = &sheet.plan().query_text {
+        line("faint", &text::cut(&text::line(statement), HEAD_MAX));
+    }
+    line("", &sheet.facts().join(" · "));
+    if sheet.findings.is_empty() {
+        line("faint", "Nothing found that is known to make plans slow.");
+    }
+    for (position, finding) in sheet.findings.iter().enumerate() {
+        let told = text::line(&finding.what);
+        line(
+            "",
+            &format!("[{}] {}, {}: {told}", position + 1, words(finding.pattern), weight(finding)),
+        );
+        line("faint", &format!("→ {}", text::line(&finding.advice)));
+    }
+    y + 12
+}
+
+/// Broken between words; a longer word is cut.
+fn wrapped(told: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in told.split(' ') {
+        let line = lines.last_mut().expect("there is always a last line");
+        if line.is_empty() {
+            *line = text::cut(word, HEAD_MAX);
+        } else if text::width(line) + 1 + text::width(word) <= HEAD_MAX {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(text::cut(word, HEAD_MAX));
+        }
+    }
+    lines
+}
+
+/// The rows; returns where the next thing begins.
+fn tree(out: &mut String, sheet: &Sheet<'_>, position: usize, top: usize) -> usize {
+    let own = if sheet.measure == Measure::Time { "own time" } else { "own cost" };
+    let y = top + 14;
+    let names = [
+        (OWN_END, "end", own),
+        (BAR_START, "start", "share"),
+        (ROWS_END, "end", "rows"),
+        (ESTIMATE_END, "end", if sheet.plan().executed() { "estimate" } else { "" }),
+        (TREE_START, "start", "operator"),
+    ];
+    out.push_str("<g class=\"row\">");
+    for (x, anchor, name) in names {
+        let _ = write!(
+            out,
+            "<text class=\"faint\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{name}</text>"
+        );
+    }
+    out.push_str("</g>\n");
+    let first = top + ROW;
+    branches(out, sheet, first);
+    for (place, row) in sheet.rows.iter().enumerate() {
+        one(out, row, position, first + place * ROW);
+    }
+    first + sheet.rows.len() * ROW
+}
+
+/// The lines of the tree: from each operator down to its last child, and across to each child.
+fn branches(out: &mut String, sheet: &Sheet<'_>, first: usize) {
+    // The row of the operator above, by depth.
+    let mut above: Vec<usize> = Vec::new();
+    let mut path = String::new();
+    for (place, row) in sheet.rows.iter().enumerate() {
+        let y = first + place * ROW + ROW / 2;
+        if let Some(parent) = row.depth.checked_sub(1).and_then(|depth| above.get(depth)) {
+            let x = TREE_START + (row.depth - 1) * INDENT + 5;
+            let last = row.follow.last() == Some(&false);
+            let across = format!("M{x} {y}h{}", INDENT - 7);
+            // Down once, to the last child.
+            if last {
+                let _ = write!(path, "M{x} {}V{y}", first + parent * ROW + ROW / 2 + 7);
+            }
+            path.push_str(&across);
+        }
+        above.truncate(row.depth);
+        above.push(place);
+    }
+    if !path.is_empty() {
+        let _ = writeln!(out, "<path class=\"branch\" d=\"{path}\"/>");
+    }
+}
+
+fn one(out: &mut String, row: &Row, position: usize, top: usize) {
+    let y = top + 15;
+    let never = if row.own.is_none() { " never" } else { "" };
+    let mut title = vec![row.name.clone()];
+    title.extend(row.details.iter().cloned());
+    let _ = write!(
+        out,
+        "<g class=\"row{never}\" id=\"{}\"><title>{}</title><rect class=\"back\" x=\"0\" y=\"{top}\" width=\"100%\" height=\"{ROW}\"/>",
+        anchor(position, row.id.index()),
+        escaped(&title.join("\n"))
+    );
+    let own = row.own.as_deref().unwrap_or("-");
+    let _ = write!(out, "<text x=\"{OWN_END}\" y=\"{y}\" text-anchor=\"end\">{own}</text>");
+    let level = match row.share {
+        share if share >= 0.5 => " wrong",
+        share if share >= 0.1 => " off",
+        _ => "",
+    };
+    let _ = write!(
+        out,
+        "<rect class=\"track\" x=\"{BAR_START}\" y=\"{0}\" width=\"{BAR_WIDTH}\" height=\"{1}\"/>\
+         <rect class=\"bar{level}\" x=\"{BAR_START}\" y=\"{0}\" width=\"{2:.1}\" height=\"{1}\"/>\
+         <text class=\"faint\" x=\"{3}\" y=\"{y}\">{4:.0} %</text>",
+        top + 5,
+        ROW - 10,
+        row.share * BAR_WIDTH as f64,
+        BAR_START + BAR_WIDTH + 6,
+        row.share * 100.0
+    );
+    let _ = write!(out, "<text x=\"{ROWS_END}\" y=\"{y}\" text-anchor=\"end\">{}</text>", row.rows);
+    if let Some(estimate) = row.estimate {
+        let class = if estimate.is_wrong() { "wrong" } else { "off" };
+        let mark = Estimate::mark(estimate);
+        let _ = write!(
+            out,
+            "<text class=\"{class}\" x=\"{ESTIMATE_END}\" y=\"{y}\" text-anchor=\"end\">{mark}</text>"
+        );
+    }
+    let x = TREE_START + row.depth * INDENT;
+    let _ = write!(out, "<text x=\"{x}\" y=\"{y}\">{}", escaped(&shown(row)));
+    for number in &row.findings {
+        let _ = write!(out, "<tspan class=\"number\" dx=\"6\">[{number}]</tspan>");
+    }
+    if let Some(detail) = row.details.first() {
+        let _ = write!(
+            out,
+            "<tspan class=\"faint\" dx=\"10\">{}</tspan>",
+            escaped(&text::cut(detail, DETAIL_MAX))
+        );
+    }
+    out.push_str("</text></g>\n");
+}
+
+/// The name of an operator's row within the file.
+pub(super) fn anchor(position: usize, operator: usize) -> String {
+    format!("plan-{}-operator-{operator}", position + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Sheets, testing};
+
+    #[test]
+    fn all_text_is_escaped_and_every_operator_is_there() {
+        let reading = testing::hostile();
+        let svg = super::render(&Sheets::of(&reading.plans, &reading.notes));
+        assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n"));
+        for words in ["&lt;img src=x", "id=\"plan-1-operator-1\"", "▲500×", "[1]"] {
+            assert!(svg.contains(words), "no {words} in\n{svg}");
+        }
+        for words in ["<img", "<b>", "</script>", "\u{1b}", "\u{0}", "\u{202e}", "http://e)\"<"] {
+            assert!(!svg.contains(words), "{words:?} in\n{svg}");
+        }
+        // Nothing is fetched: the only address is the name space.
+        assert_eq!(svg.matches("href").count() + svg.matches("url(").count(), 0);
+    }
+
+    #[test]
+    fn several_plans_stand_below_one_another() {
+        let reading = testing::several();
+        let svg = super::render(&Sheets::of(&reading.plans, &reading.notes));
+        assert_eq!(svg.matches("<svg").count(), 1);
+        assert!(svg.contains("Plan 2 of 2") && svg.contains("plan-2-operator-1"));
+    }
+}
