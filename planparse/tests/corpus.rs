@@ -13,7 +13,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use common::{comparable, difference};
-use planparse::{OperatorKind, Parsed};
+use planparse::{Link, OperatorKind, Parsed};
 
 fn corpus() -> Option<PathBuf> {
     let given = std::env::var_os("PGWRIGHT_CORPUS").map(PathBuf::from);
@@ -97,10 +97,24 @@ fn check(name: &str, parsed: &Parsed) -> Vec<String> {
 
     let metrics = plan.metrics();
     assert_eq!(metrics.len(), plan.operators().count(), "{name}");
+    for (id, _) in plan.operators() {
+        for (child, link) in plan.children(id) {
+            // An InitPlan runs below whichever operator waits for it, another server's plan below none.
+            let contained = matches!(
+                link,
+                Link::Outer | Link::Inner | Link::Member | Link::Subquery | Link::SubPlan
+            );
+            let [whole, part] = [id, child].map(|id| metrics[&id].inclusive_ms.unwrap_or(0.0));
+            if contained && part > whole + 1e-6 {
+                broken.push(format!(
+                    "{name}: {child} took {part} ms, more than {id} with {whole} ms"
+                ));
+            }
+        }
+    }
     // A data-modifying CTE that nobody reads runs after the root has finished, and counts beside it.
     let unread_cte = |(id, operator): (_, &planparse::Operator)| {
-        operator.kind == OperatorKind::ModifyTable
-            && plan.link(id) == Some(planparse::Link::InitPlan)
+        operator.kind == OperatorKind::ModifyTable && plan.link(id) == Some(Link::InitPlan)
     };
     let unread_cte = plan.operators().any(unread_cte);
     let near = |sum: f64, whole: f64| (sum - whole).abs() <= 1e-6 * whole.max(1.0);

@@ -195,6 +195,28 @@ fn one_index_that_serves_two_statements_beats_two_indexes() {
 }
 
 #[test]
+fn of_two_taken_together_one_gives_way_to_a_better_one_that_begins_with_it() {
+    // `a = … OR b = …`, and one statement that wants (a, c).
+    let mut either = analyzed(0, &["a", "b"], None);
+    either.analysis.predicates[1].alternative = Some(0);
+    let (snapshot, workload) = (snapshot(2), [either, analyzed(1, &["a", "c"], None)]);
+    let candidates =
+        [candidate(&["a"], &[0, 1]), candidate(&["b"], &[0]), candidate(&["a", "c"], &[1])];
+    let cost = |q: &Question| {
+        let has = |c: usize| q.configuration.contains(&c);
+        match q.statement {
+            0 if has(1) && (has(0) || has(2)) => 20.0,
+            1 if has(2) => 10.0,
+            1 if has(0) => 100.0,
+            _ => 1000.0,
+        }
+    };
+    let mut both = chosen(&choose(&snapshot, &workload, &candidates, None, &cost));
+    both.sort_unstable();
+    assert_eq!(both, [1, 2]);
+}
+
+#[test]
 fn two_indexes_that_are_worth_something_only_together_are_taken_together() {
     let (snapshot, workload) = (snapshot(1), [analyzed(0, &["a", "b"], None)]);
     let candidates = [candidate(&["a"], &[0]), candidate(&["b"], &[0])];

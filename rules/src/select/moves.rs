@@ -70,7 +70,29 @@ impl Greedy<'_, '_> {
         if !missing.is_empty() {
             return Err(Missing(missing));
         }
-        self.undominated(moves)
+        Ok(self.widened(self.undominated(moves)?))
+    }
+
+    /// Adds to the sets those in which a wider index does the work of one of them: else a set would be taken
+    /// for what one of its indexes brings alone, and the better single that begins with it would come too late.
+    fn widened(&self, mut moves: Vec<Configuration>) -> Vec<Configuration> {
+        let singles: Vec<usize> =
+            moves.iter().filter(|m| m.len() == 1).filter_map(|m| m.first().copied()).collect();
+        let mut more = BTreeSet::new();
+        for set in moves.iter().filter(|m| m.len() > 1) {
+            for member in set {
+                let covers = |c: &&usize| {
+                    !set.contains(c) && self.of.definition(**c).covers(self.of.definition(*member))
+                };
+                for wider in singles.iter().filter(covers) {
+                    let others = set.iter().filter(|c| *c != member).copied();
+                    more.insert(others.chain([*wider]).collect::<Configuration>());
+                }
+            }
+        }
+        more.retain(|set| !moves.contains(set));
+        moves.extend(more);
+        moves
     }
 
     /// Those of a statement's own candidates that can help it. One question about many at once answers for all
