@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+#[cfg(feature = "serde")]
 use serde::Serialize;
 
 use crate::display::label;
@@ -11,7 +12,8 @@ use crate::{Link, Metrics, Operator, OperatorId, OperatorKind, Plan};
 const ESTIMATE_CHANGE: f64 = 2.0;
 
 /// What changed from an old plan to a new one.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize))]
 pub struct Diff {
     /// Whether both do the same work in the same order; then only figures changed.
     pub same_shape: bool,
@@ -29,7 +31,8 @@ pub struct Diff {
 }
 
 /// Something before and after.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize))]
 pub struct Change<T> {
     /// In the old plan.
     pub old: T,
@@ -38,7 +41,8 @@ pub struct Change<T> {
 }
 
 /// A table that is read in another way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize))]
 pub struct ScanChange {
     /// The table's name within the statement.
     pub alias: String,
@@ -47,7 +51,8 @@ pub struct ScanChange {
 }
 
 /// Tables that are joined by another method.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize))]
 pub struct JoinChange {
     /// The names of all tables below the join.
     pub aliases: BTreeSet<String>,
@@ -56,7 +61,8 @@ pub struct JoinChange {
 }
 
 /// An operator before and after.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize))]
 pub struct OperatorChange {
     /// What it is; in both plans where only its figures changed.
     pub operator: Change<Option<OperatorId>>,
@@ -67,7 +73,8 @@ pub struct OperatorChange {
 }
 
 /// What is compared of an operator, or of a statement as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize))]
 pub struct Figures {
     /// Planner's cost, without what is below it.
     pub cost: f64,

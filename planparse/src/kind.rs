@@ -1,13 +1,15 @@
 //! What an operator is: every node type that `PostgreSQL` 10 to 18 prints.
 
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 /// Declares the enum and its table of printed names in one place, so that neither can miss an entry.
 macro_rules! kinds {
     ($($kind:ident = $name:literal),+ $(,)?) => {
         /// The type of an operator, as `explain.c` of `PostgreSQL` 10 to 18 names it in JSON.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+        #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+        #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
         pub enum OperatorKind {
             $(#[doc = concat!("`", $name, "`.")] $kind,)+
             /// Anything else; the printed name is in [`Operator::node_type`](crate::Operator::node_type).

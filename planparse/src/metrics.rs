@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 use crate::attribution::{Entry, Share, distribute};
 use crate::{Buffers, Link, Operator, OperatorId, OperatorKind, Plan, Wal, costs, times};
 
 /// What one operator contributes by itself. The exclusive figures of all operators add up to the whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Metrics {
     /// Planner's cost without what is below, all runs of it together.
     pub exclusive_cost: f64,

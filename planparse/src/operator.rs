@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -11,8 +12,9 @@ use crate::OperatorKind;
 ///
 /// Costs are in the planner's units, times in milliseconds, sizes in kilobytes unless the name says otherwise.
 /// Figures of an execution (`actual` and the counters) are absent unless the statement was run with ANALYZE.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
 pub struct Operator {
     /// What it is.
     pub kind: OperatorKind,
@@ -166,7 +168,8 @@ impl Operator {
 }
 
 /// What happened when an operator ran. All but `loops` are means over the loops, as EXPLAIN prints them.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Actual {
     /// Milliseconds until the first row; absent with TIMING OFF.
     pub startup_ms: Option<f64>,
@@ -179,7 +182,8 @@ pub struct Actual {
 }
 
 /// The part of one parallel worker.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Worker {
     /// The worker's number, from 0.
     pub number: u64,
@@ -192,8 +196,9 @@ pub struct Worker {
 }
 
 /// Blocks touched, and the time that took where `track_io_timing` is on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
 pub struct Buffers {
     /// Blocks found in shared buffers.
     pub shared_hit: u64,
@@ -258,8 +263,9 @@ impl Buffers {
 }
 
 /// Write-ahead log written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
 pub struct Wal {
     /// Records.
     pub records: u64,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use petgraph::stable_graph::StableDiGraph;
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -11,10 +12,11 @@ use crate::tree::Tree;
 use crate::{Buffers, Link, Metrics, Operator, OperatorId};
 
 /// What EXPLAIN printed for one statement. It has one operator at least, the root.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Plan {
     /// The operators, serialized as a flat list in printed order.
-    #[serde(rename = "operators")]
+    #[cfg_attr(feature = "serde", serde(rename = "operators"))]
     pub(crate) tree: Tree,
     /// Milliseconds of planning.
     pub planning_ms: Option<f64>,
@@ -45,8 +47,9 @@ pub struct Plan {
 }
 
 /// A trigger that was fired.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
 pub struct Trigger {
     /// Its name.
     pub name: Option<String>,
@@ -61,8 +64,9 @@ pub struct Trigger {
 }
 
 /// Just-in-time compilation.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
 pub struct Jit {
     /// Functions compiled.
     pub functions: u64,
@@ -73,8 +77,9 @@ pub struct Jit {
 }
 
 /// What turning the result into text or binary cost.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
 pub struct Serialization {
     /// Milliseconds.
     pub time_ms: Option<f64>,
@@ -87,7 +92,8 @@ pub struct Serialization {
 }
 
 /// A table as it stands in a plan.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Relation {
     /// Its schema; printed with VERBOSE only.
     pub schema: Option<String>,

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
+#[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
 use crate::raw::MAX_NODES;
 use crate::{ParseError, Plan, Problem, input};
 
 /// In which form a plan was printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Format {
     /// `EXPLAIN (FORMAT JSON)`.
     Json,
@@ -44,7 +46,8 @@ pub struct Reading {
 }
 
 /// A part of a text that looked like a plan, but gave none. The plans beside it are whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Note {
     /// The line on which that part begins, from 1.
     pub line: usize,

@@ -27,6 +27,7 @@ mod testing;
 mod unpruned_partitions;
 mod wide_rows;
 
+#[cfg(feature = "serde")]
 use serde::Serialize;
 
 use crate::{OperatorId, Plan};
@@ -60,7 +61,8 @@ pub static PATTERNS: &[&dyn Pattern] = &[
 ];
 
 /// One thing that makes a plan slow.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize))]
 pub struct Finding {
     /// The name of the pattern; one of [`Meta::id`].
     pub pattern: &'static str,
@@ -80,7 +82,8 @@ pub struct Finding {
 ///
 /// The figure that is there is the one that the plan gives: milliseconds where times were printed, else blocks where
 /// it was run with BUFFERS, else the planner's cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(Serialize))]
 pub struct Stake {
     /// Part of the whole, above 0 and up to 1. Findings are ranked by it, in steps of a tenth.
     pub share: f64,
