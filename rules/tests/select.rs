@@ -217,6 +217,29 @@ fn of_two_taken_together_one_gives_way_to_a_better_one_that_begins_with_it() {
 }
 
 #[test]
+fn a_set_counts_for_what_it_adds_to_its_best_part() {
+    // (a) alone serves the first two; the set adds little to it, (c) much; the budget holds two.
+    let mut either = analyzed(0, &["a", "b"], None);
+    either.analysis.predicates[1].alternative = Some(0);
+    let others = [analyzed(1, &["a"], None), analyzed(2, &["c"], None)];
+    let workload = [&[either][..], &others].concat();
+    let snapshot = snapshot(3);
+    let candidates = [candidate(&["a"], &[0, 1]), candidate(&["b"], &[0]), candidate(&["c"], &[2])];
+    let cost = |q: &Question| {
+        let has = |c: usize| q.configuration.contains(&c);
+        match q.statement {
+            0 if has(0) && has(1) => 500.0,
+            1 if has(0) => 10.0,
+            2 if has(2) => 10.0,
+            _ => 1000.0,
+        }
+    };
+    let all = choose(&snapshot, &workload, &candidates, None, &cost);
+    let order: Vec<usize> = all.chosen.iter().map(|chosen| chosen.candidate).collect();
+    assert_eq!(order, [0, 2, 1]);
+}
+
+#[test]
 fn two_indexes_that_are_worth_something_only_together_are_taken_together() {
     let (snapshot, workload) = (snapshot(1), [analyzed(0, &["a", "b"], None)]);
     let candidates = [candidate(&["a"], &[0]), candidate(&["b"], &[0])];

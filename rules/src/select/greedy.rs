@@ -237,6 +237,14 @@ impl Greedy<'_, '_> {
         if !missing.is_empty() {
             return Err(Missing(missing));
         }
+        // What a part of a set brings by itself, it brings without the rest.
+        let alone = |set: &Configuration| {
+            let parts =
+                paying.iter().filter(|(_, part)| part.len() < set.len() && part.is_subset(set));
+            parts.map(|(rank, _)| *rank).reduce(f64::max).unwrap_or(0.0)
+        };
+        let mut paying: Vec<(f64, &Configuration)> =
+            paying.iter().map(|&(rank, set)| (rank - alone(set), set)).collect();
         // A stable sort: of equals the first stays first.
         paying.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut taken = BTreeSet::new();
