@@ -364,3 +364,11 @@ fn deep_and_large_texts_of_every_format_end() {
         let _ = planparse::read(format!("Limit  (cost=1..2 rows=1 width=4)\n{large}"));
     }
 }
+
+#[test]
+fn a_broken_line_that_ends_in_wide_space_is_joined() {
+    // Each ideographic space is three bytes, and only one stays between the parts.
+    let text = "Seq Scan on t  (cost=0.00..1.00 rows=1 width=4)\n  Filter: (a = (b ||\u{3000}\u{3000}\n   \u{fffd}\u{fffd} 'x'))\n";
+    let reading = planparse::read(text).unwrap();
+    assert_eq!(reading.plans.len(), 1);
+}

@@ -201,7 +201,7 @@ impl Gather {
     fn append(&mut self, raw: &str) {
         let at_margin = self.at_margin();
         let Some(pending) = &mut self.pending else { return };
-        let start = pending.text.len();
+        let mut start = pending.text.len();
         if at_margin {
             pending.text.push_str(raw);
         } else if self.balance.quote == Some(b'\'') || self.balance.is_even() {
@@ -209,12 +209,12 @@ impl Gather {
             pending.text.push_str(raw);
         } else if raw.starts_with([' ', '\t']) {
             pending.text.truncate(pending.text.trim_end().len());
+            start = pending.text.len();
             pending.text.push(' ');
             pending.text.push_str(raw.trim_start());
         } else {
             pending.text.push_str(raw);
         }
-        let start = start.min(pending.text.len());
         self.balance.go_on(&pending.text[start..]);
     }
 }
