@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::greedy::Greedy;
 use super::{HELPED_BELOW, Missing};
-use crate::index::IndexDefinition;
+use crate::index::{IndexDefinition, Key};
+use crate::snapshot::Index;
 use crate::whatif::{Cache, Configuration, Question};
 
 /// A wider index must at least halve what a narrower one leaves …
@@ -42,7 +43,10 @@ impl Greedy<'_, '_> {
                 let alone = Configuration::from([candidate]);
                 if let Some(cost) = self.cost(statement, &alone, Cache::AsSet, &mut missing) {
                     best_single = best_single.min(cost);
-                    if cost <= before * HELPED_BELOW {
+                    // Against an index that exists the same holds as against one chosen beside it, or the next
+                    // run would widen what this one made.
+                    let widens = self.widens(statement, candidate);
+                    if cost <= before * if widens { WIDER_HALVES } else { HELPED_BELOW } {
                         moves.insert(alone);
                     }
                 }
@@ -71,6 +75,28 @@ impl Greedy<'_, '_> {
             return Err(Missing(missing));
         }
         Ok(self.widened(self.undominated(moves)?))
+    }
+
+    /// Whether a statement's plans already use an index with some of a candidate's keys and no others.
+    fn widens(&self, statement: usize, candidate: usize) -> bool {
+        let cx = &self.of.task.cx;
+        let definition = self.of.definition(candidate);
+        let Some(table) = cx.snapshot.table(self.of.task.candidates[candidate].change.table())
+        else {
+            return false;
+        };
+        let wide: BTreeSet<&str> = definition.keys.iter().filter_map(Key::as_column).collect();
+        let narrower = |index: &&Index| {
+            let keys: Option<BTreeSet<&str>> =
+                index.keys.iter().map(|key| key.column.as_deref()).collect();
+            index.method == definition.method
+                && index.predicate.is_none()
+                && keys
+                    .is_some_and(|keys| keys.len() < definition.keys.len() && keys.is_subset(&wide))
+        };
+        let plans = cx.workload[statement].plans.iter().flatten();
+        let used: BTreeSet<String> = plans.flat_map(|plan| plan.indexes_used()).collect();
+        table.indexes.iter().filter(narrower).any(|index| used.contains(&index.name))
     }
 
     /// Adds to the sets those in which a wider index does the work of one of them: else a set would be taken

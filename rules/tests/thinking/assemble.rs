@@ -430,3 +430,20 @@ fn the_same_input_gives_the_same_bytes() {
     };
     assert_eq!(bytes(), bytes());
 }
+
+#[test]
+fn what_widens_an_index_in_use_must_halve_the_cost_as_within_one_run() {
+    let mut case = Case::new(table(&[("SELECT * FROM t WHERE c = $1 AND a = $2", 100)]));
+    case.candidates = vec![btree(&case.snapshot, &["c", "a"], &[0])];
+    let by = |index: &str, cost: f64| {
+        let mut scan = index_scan(cost);
+        scan["Index Name"] = json!(index);
+        scan
+    };
+    case.before[0] = by("t_c", 100.0);
+    assert!(case.outcome(&indexed(51.0)).actions.is_empty());
+    assert_eq!(lines(&case.outcome(&indexed(49.0)).actions), ["index t(c, a)"]);
+    // An index in use that has nothing to do with it sets no other measure.
+    case.before[0] = by("t_pkey", 100.0);
+    assert_eq!(lines(&case.outcome(&indexed(51.0)).actions), ["index t(c, a)"]);
+}
