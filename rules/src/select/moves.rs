@@ -95,7 +95,7 @@ impl Greedy<'_, '_> {
                     .is_some_and(|keys| keys.len() < definition.keys.len() && keys.is_subset(&wide))
         };
         let plans = cx.workload[statement].plans.iter().flatten();
-        let used: BTreeSet<String> = plans.flat_map(|plan| plan.indexes_used()).collect();
+        let used: BTreeSet<String> = plans.flat_map(planparse::Plan::indexes_used).collect();
         table.indexes.iter().filter(narrower).any(|index| used.contains(&index.name))
     }
 
