@@ -1,4 +1,4 @@
-//! Reads every JSON plan of a corpus that other people wrote, which lies beside the repository or where `PGWRIGHT_CORPUS` says.
+//! Reads every plan of a corpus that other people wrote, in whichever form it is.
 
 #![expect(
     clippy::disallowed_methods,
@@ -6,46 +6,19 @@
 )]
 
 mod common;
+#[path = "common/files.rs"]
+mod files;
+#[path = "common/margin.rs"]
+mod margin;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use common::{comparable, difference};
+use files::{corpus, files};
+use margin::broken_at;
 use planparse::{Link, OperatorKind, Parsed};
-
-fn corpus() -> Option<PathBuf> {
-    let given = std::env::var_os("PGWRIGHT_CORPUS").map(PathBuf::from);
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora/plans");
-    let folder = given.unwrap_or_else(beside);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "CI is set, but there is no corpus at {}",
-        folder.display()
-    );
-    // Straight to stderr: the test harness would swallow what a passing test prints.
-    let message = format!(
-        "SKIPPED: there is no corpus of plans at {}; set PGWRIGHT_CORPUS\n",
-        folder.display()
-    );
-    std::io::stderr().write_all(message.as_bytes()).expect("stderr takes a line");
-    None
-}
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the folder can be listed") {
-        let path = entry.expect("the folder can be listed").path();
-        if path.is_dir() {
-            files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension != "tsv") {
-            found.push(path);
-        }
-    }
-}
 
 /// Counts the nodes in a text by the marks of its format, independently of the reader; none where the marks themselves
 /// are broken by a margin.
@@ -349,16 +322,9 @@ fn plans_that_a_margin_broke_are_the_same() {
         let text = fs::read_to_string(path).expect("the file can be read");
         let whole = planparse::read(&text).expect("a plan").plans.remove(0).plan;
         for margin in [72, 80, 100, 132] {
-            let mut broken = String::new();
-            for line in text.lines() {
-                let letters: Vec<char> = line.chars().collect();
-                for part in letters.chunks(margin) {
-                    broken.extend(part);
-                    broken.push('\n');
-                }
-            }
             compared += 1;
-            let read = planparse::read(&broken).expect("a plan").plans.remove(0).plan;
+            let read =
+                planparse::read(broken_at(&text, margin)).expect("a plan").plans.remove(0).plan;
             if read != whole {
                 let values =
                     [&whole, &read].map(|plan| serde_json::to_value(plan).expect("a plan"));

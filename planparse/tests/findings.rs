@@ -6,34 +6,14 @@
     reason = "the test reads files and the environment; the library does not"
 )]
 
+#[path = "common/files.rs"]
+mod files;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
 
+use files::{corpus, files};
 use planparse::{Finding, Plan};
-
-fn corpus() -> Option<PathBuf> {
-    let given = std::env::var_os("PGWRIGHT_CORPUS").map(PathBuf::from);
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora/plans");
-    let folder = given.unwrap_or_else(beside);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    let place = folder.display();
-    assert!(std::env::var_os("CI").is_none(), "CI is set, but there is no corpus at {place}");
-    // Straight to stderr: the test harness would swallow what a passing test prints.
-    let message = format!("SKIPPED: there is no corpus of plans at {place}; set PGWRIGHT_CORPUS\n");
-    std::io::stderr().write_all(message.as_bytes()).expect("stderr takes a line");
-    None
-}
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the folder can be listed") {
-        let path = entry.expect("the folder can be listed").path();
-        if path.is_dir() { files(&path, found) } else { found.push(path) }
-    }
-}
 
 /// Shares are shares, sentences are whole and hold figures, the order is that of their tenths.
 fn check(name: &str, plan: &Plan, findings: &[Finding]) {

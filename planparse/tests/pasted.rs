@@ -1,7 +1,11 @@
 //! One plan in every shape in which people and logs hand it over: it always is the same plan.
 
+#[path = "common/margin.rs"]
+mod margin;
+
 use std::fmt::Write as _;
 
+use margin::broken_at;
 use planparse::Format::{self, Json, Text, Xml, Yaml};
 use planparse::{Link, OperatorKind, Plan, Reading};
 
@@ -151,19 +155,6 @@ fn what_messages_put_around_it_is_taken_off() {
     let units = TEXT.encode_utf16().flat_map(u16::to_le_bytes);
     assert_eq!(one([0xff, 0xfe].into_iter().chain(units).collect::<Vec<u8>>()), plan);
     assert_eq!(one(format!("\u{feff}{TEXT}")), plan);
-}
-
-/// Breaks each line at a margin, as a terminal does.
-fn broken_at(text: &str, margin: usize) -> String {
-    let mut broken = String::new();
-    for line in text.lines() {
-        let letters: Vec<char> = line.chars().collect();
-        for part in letters.chunks(margin) {
-            broken.extend(part);
-            broken.push('\n');
-        }
-    }
-    broken
 }
 
 #[test]
