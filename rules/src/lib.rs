@@ -5,6 +5,7 @@
 
 pub mod assemble;
 pub mod bindings;
+pub mod blueprint;
 pub mod btree;
 pub mod candidate;
 pub mod change_plan;
