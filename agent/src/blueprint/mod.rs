@@ -4,7 +4,10 @@
 //! transaction. An ordinary role will do; what it may not see is named in the notes. Definitions rest on the
 //! session's `search_path` being `pg_catalog, pg_temp`, under which PostgreSQL prints every other name qualified.
 
+mod batch;
 mod catalog;
+mod ends;
+mod heights;
 mod order;
 mod read;
 mod statistics;
@@ -55,15 +58,17 @@ pub async fn draw(session: &Session) -> Result<Blueprint, BlueprintError> {
 
 async fn look(session: &Session) -> Result<Blueprint, BlueprintError> {
     let mut notes = Vec::new();
+    let mut relations = statistics::relations(session).await?;
+    heights::fill(session, &mut relations).await?;
     let locale = read::all::<Locale>(session, &LOCALE).await?.pop();
     Ok(Blueprint {
         locale: locale.ok_or(SampleError::Nothing { about: LOCALE.about })?,
         written_by: OURSELVES.to_owned(),
         definitions: catalog::definitions(session, &mut notes).await?,
-        relations: statistics::relations(session).await?,
+        relations,
         statistics: statistics::columns(session, &mut notes).await?,
         extended: statistics::extended(session).await?,
-        ends: Vec::new(),
+        ends: ends::read(session, &mut notes).await?,
         role_settings: read::all::<RoleSettings>(session, &ROLE_SETTINGS).await?,
         tablespaces: read::all::<Tablespace>(session, &TABLESPACES).await?,
         notes,
