@@ -19,8 +19,8 @@ declare_rule! {
     /// # Evidence
     /// The operators that the whole workload uses on the column choose the operator class: only `@>`, `@?` and
     /// `@@` on jsonb take the smaller `jsonb_path_ops`; one `?`, `?|` or `?&` needs the default `jsonb_ops`. The
-    /// gain is estimated from the sequential scan that it replaces, since HypoPG cannot price GIN; so it is never
-    /// applied on that evidence alone.
+    /// planner twin prices it. HypoPG cannot: then the gain is estimated from the sequential scan that it replaces,
+    /// and it is never applied on that evidence alone.
     ///
     /// # Silent when
     /// No GIN operator class of PostgreSQL itself serves the operator on this type (`<@` on jsonb, ranges, geometry);
@@ -33,7 +33,7 @@ declare_rule! {
     pub(super) UnindexedContainment {
         id: "unindexed_containment",
         summary: "search in documents, arrays or text vectors without a GIN index",
-        reach: Reach::Ask,
+        reach: Reach::Act,
         since: "0.1.0",
     }
 }
@@ -116,8 +116,6 @@ fn look_at(cx: &Context<'_>, table: &Table, name: &str, search: Search) -> Findi
         "gin".clone_into(&mut definition.method);
         let mut candidate = create(table, definition, "unindexed_containment", 0);
         candidate.serves = search.statements.into_iter().collect();
-        candidate.reach = candidate.reach.min(Reach::Ask);
-        candidate.unpriceable = Some("HypoPG cannot price a GIN index".to_owned());
         findings.candidates.push(candidate);
     }
     findings

@@ -175,7 +175,6 @@ pub(super) fn create(
         reach,
         serves: vec![statement],
         facts,
-        unpriceable: None,
         own_gain_ms_per_day: 0.0,
     }
 }

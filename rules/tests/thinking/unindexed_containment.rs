@@ -38,8 +38,7 @@ fn fires_with_the_small_class_where_only_containment_is_asked() {
         "data @@ '$.a == 1'",
     ] {
         let found = seen(&[&format!("SELECT * FROM docs WHERE {condition}")]);
-        assert_eq!(found.proposed(), ["gin (data jsonb_path_ops) on docs: ask"], "{condition}");
-        assert_eq!(found.only().unpriceable.as_deref(), Some("HypoPG cannot price a GIN index"));
+        assert_eq!(found.proposed(), ["gin (data jsonb_path_ops) on docs: act"], "{condition}");
     }
 }
 
@@ -47,11 +46,11 @@ fn fires_with_the_small_class_where_only_containment_is_asked() {
 fn fires_once_with_the_default_class_where_one_statement_asks_for_keys() {
     for key in ["data ? 'a'", "data ?| ARRAY['a', 'b']", "data ?& $1"] {
         let found = seen(&[CONTAINS, &format!("SELECT * FROM docs WHERE {key}"), CONTAINS]);
-        assert_eq!(found.proposed(), ["gin (data) on docs: ask"], "{key}");
+        assert_eq!(found.proposed(), ["gin (data) on docs: act"], "{key}");
         assert_eq!(found.only().serves, [0, 1, 2]);
     }
     let found = seen(&["SELECT * FROM docs WHERE data @> $1 AND data ? $2"]);
-    assert_eq!(found.proposed(), ["gin (data) on docs: ask"]);
+    assert_eq!(found.proposed(), ["gin (data) on docs: act"]);
     assert_eq!(found.only().serves, [0]);
 }
 
@@ -66,7 +65,7 @@ fn fires_for_arrays_and_text_search() {
         ("body @@ websearch_to_tsquery('english', $1)", "gin (body)"),
     ] {
         let found = seen(&[&format!("SELECT * FROM docs WHERE {condition}")]);
-        assert_eq!(found.proposed(), [format!("{index} on docs: ask")], "{condition}");
+        assert_eq!(found.proposed(), [format!("{index} on docs: act")], "{condition}");
     }
 }
 
@@ -75,14 +74,14 @@ fn fires_for_each_column_apart() {
     let found = seen(&["SELECT * FROM docs WHERE data @> $1 AND tags && $2"]);
     assert_eq!(
         found.proposed(),
-        ["gin (data jsonb_path_ops) on docs: ask", "gin (tags) on docs: ask"]
+        ["gin (data jsonb_path_ops) on docs: act", "gin (tags) on docs: act"]
     );
 }
 
 #[test]
 fn fires_though_another_statement_uses_an_operator_that_gin_does_not_serve() {
     let found = seen(&[CONTAINS, "SELECT * FROM docs WHERE data <@ $1"]);
-    assert_eq!(found.proposed(), ["gin (data jsonb_path_ops) on docs: ask"]);
+    assert_eq!(found.proposed(), ["gin (data jsonb_path_ops) on docs: act"]);
     assert_eq!(found.only().serves, [0], "the other one is none of its statements");
 }
 
@@ -139,7 +138,7 @@ fn fires_where_the_gin_index_that_exists_serves_not_all_of_it() {
     ];
     for (what, change) in changes {
         let found = beside(&[CONTAINS, HAS_KEY], change);
-        assert_eq!(found.proposed(), ["gin (data) on docs: ask"], "{what}");
+        assert_eq!(found.proposed(), ["gin (data) on docs: act"], "{what}");
     }
 }
 
