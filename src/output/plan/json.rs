@@ -1,7 +1,8 @@
 //! `--format json`: everything that was read and found, versioned.
 
-use planparse::{Finding, Format, Metrics, Note, Plan, Problem};
+use planparse::{Finding, Format, Note, Plan, Problem};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Sheets;
 use crate::output::json::pretty;
@@ -22,9 +23,30 @@ struct WirePlan<'a> {
     read_as: Format,
     summary: Vec<String>,
     findings: &'a [Finding],
-    plan: &'a Plan,
-    metrics: &'a [Metrics],
+    plan: Value,
+    metrics: Value,
     problems: &'a [Problem],
+}
+
+/// Without the estimates that COSTS OFF left out, which the types have as zeros.
+fn printed(part: &impl Serialize, plan: &Plan) -> Value {
+    let mut value = serde_json::to_value(part).unwrap_or_default();
+    let list = match &mut value {
+        Value::Array(metrics) => Some(metrics),
+        whole => whole.get_mut("operators").and_then(Value::as_array_mut),
+    };
+    for entry in list.into_iter().flatten().filter(|_| !plan.has_costs()) {
+        let entry = if entry.get("operator").is_some() { &mut entry["operator"] } else { entry };
+        if let Some(fields) = entry.as_object_mut() {
+            for name in ["startup_cost", "total_cost", "rows", "width", "exclusive_cost"] {
+                // Of the metrics, `rows` are those that came.
+                if name != "rows" || fields.contains_key("node_type") {
+                    fields.remove(name);
+                }
+            }
+        }
+    }
+    value
 }
 
 /// The whole text.
@@ -34,8 +56,8 @@ pub(crate) fn render(sheets: &Sheets<'_>) -> String {
         read_as: sheet.parsed.format,
         summary: planparse::summary(sheet.plan()),
         findings: &sheet.findings,
-        plan: sheet.plan(),
-        metrics: &sheet.metrics,
+        plan: printed(sheet.plan(), sheet.plan()),
+        metrics: printed(&sheet.metrics, sheet.plan()),
         problems: &sheet.parsed.problems,
     });
     pretty(&Wire { format: VERSION, plans: plans.collect(), notes: sheets.notes })

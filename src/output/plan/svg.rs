@@ -107,6 +107,9 @@ fn head(out: &mut String, sheet: &Sheet<'_>, title: &str, top: usize) -> usize {
         line("faint", &text::cut(&text::line(statement), HEAD_MAX));
     }
     line("", &sheet.facts().join(" · "));
+    for beside in sheet.beside() {
+        line("faint", &beside);
+    }
     if sheet.findings.is_empty() {
         line("faint", "Nothing found that is known to make plans slow.");
     }
@@ -140,11 +143,11 @@ fn wrapped(told: &str) -> Vec<String> {
 
 /// The rows; returns where the next thing begins.
 fn tree(out: &mut String, sheet: &Sheet<'_>, position: usize, top: usize) -> usize {
-    let own = if sheet.measure == Measure::Time { "own time" } else { "own cost" };
+    let share = if sheet.measure == Measure::Nothing { "" } else { "share" };
     let y = top + 14;
     let names = [
-        (OWN_END, "end", own),
-        (BAR_START, "start", "share"),
+        (OWN_END, "end", sheet.measure.own()),
+        (BAR_START, "start", share),
         (ROWS_END, "end", "rows"),
         (ESTIMATE_END, "end", if sheet.plan().executed() { "estimate" } else { "" }),
         (TREE_START, "start", "operator"),
@@ -192,7 +195,7 @@ fn branches(out: &mut String, sheet: &Sheet<'_>, first: usize) {
 
 fn one(out: &mut String, row: &Row, position: usize, top: usize) {
     let y = top + 15;
-    let never = if row.own.is_none() { " never" } else { "" };
+    let never = if row.is_live() { "" } else { " never" };
     let mut title = vec![row.name.clone()];
     title.extend(row.details.iter().cloned());
     let _ = write!(
@@ -203,22 +206,9 @@ fn one(out: &mut String, row: &Row, position: usize, top: usize) {
     );
     let own = row.own.as_deref().unwrap_or("-");
     let _ = write!(out, "<text x=\"{OWN_END}\" y=\"{y}\" text-anchor=\"end\">{own}</text>");
-    let level = match row.share {
-        share if share >= 0.5 => " wrong",
-        share if share >= 0.1 => " off",
-        _ => "",
-    };
-    let _ = write!(
-        out,
-        "<rect class=\"track\" x=\"{BAR_START}\" y=\"{0}\" width=\"{BAR_WIDTH}\" height=\"{1}\"/>\
-         <rect class=\"bar{level}\" x=\"{BAR_START}\" y=\"{0}\" width=\"{2:.1}\" height=\"{1}\"/>\
-         <text class=\"faint\" x=\"{3}\" y=\"{y}\">{4:.0} %</text>",
-        top + 5,
-        ROW - 10,
-        row.share * BAR_WIDTH as f64,
-        BAR_START + BAR_WIDTH + 6,
-        row.share * 100.0
-    );
+    if let Some(share) = row.share {
+        bar(out, share, top);
+    }
     let _ = write!(out, "<text x=\"{ROWS_END}\" y=\"{y}\" text-anchor=\"end\">{}</text>", row.rows);
     if let Some(estimate) = row.estimate {
         let class = if estimate.is_wrong() { "wrong" } else { "off" };
@@ -241,6 +231,26 @@ fn one(out: &mut String, row: &Row, position: usize, top: usize) {
         );
     }
     out.push_str("</text></g>\n");
+}
+
+/// A share as a bar and a percentage.
+fn bar(out: &mut String, share: f64, top: usize) {
+    let level = match share {
+        share if share >= 0.5 => " wrong",
+        share if share >= 0.1 => " off",
+        _ => "",
+    };
+    let (y, height) = (top + 5, ROW - 10);
+    let _ = write!(
+        out,
+        "<rect class=\"track\" x=\"{BAR_START}\" y=\"{y}\" width=\"{BAR_WIDTH}\" height=\"{height}\"/>\
+         <rect class=\"bar{level}\" x=\"{BAR_START}\" y=\"{y}\" width=\"{:.1}\" height=\"{height}\"/>\
+         <text class=\"faint\" x=\"{}\" y=\"{}\">{:.0} %</text>",
+        share * BAR_WIDTH as f64,
+        BAR_START + BAR_WIDTH + 6,
+        top + 15,
+        share * 100.0
+    );
 }
 
 /// The name of an operator's row within the file.
