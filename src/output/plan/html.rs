@@ -18,13 +18,7 @@ dt{margin-top:.6rem;font-family:ui-monospace,monospace}dd{color:#6e7781;font-fam
 
 /// The whole page.
 pub(crate) fn render(sheets: &Sheets<'_>) -> String {
-    let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width\"/>\n<title>Plan</title>\n\
-         <style>{STYLE}{}</style>\n</head>\n<body>\n",
-        svg::STYLE
-    );
+    let mut out = String::new();
     for (position, sheet) in sheets.sheets.iter().enumerate() {
         let title = sheets.title(position).unwrap_or_else(|| "Plan".to_owned());
         let _ = writeln!(out, "<h1>{title}</h1>");
@@ -37,8 +31,18 @@ pub(crate) fn render(sheets: &Sheets<'_>) -> String {
             escaped(&text::line(&note.to_string()))
         );
     }
-    out.push_str("</body>\n</html>\n");
-    out
+    whole("Plan", &out)
+}
+
+/// A page with this body.
+pub(super) fn whole(title: &str, body: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width\"/>\n<title>{title}</title>\n\
+         <style>{STYLE}{}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
+        svg::STYLE
+    )
 }
 
 fn plan(out: &mut String, sheet: &Sheet<'_>, position: usize) {

@@ -12,6 +12,7 @@ pub(crate) mod html;
 pub(crate) mod human;
 pub(crate) mod json;
 pub(crate) mod markdown;
+pub(crate) mod side_by_side;
 pub(crate) mod svg;
 mod xml;
 
@@ -123,14 +124,7 @@ pub(crate) struct Row {
     pub(crate) findings: Vec<usize>,
     pub(crate) has_children: bool,
     /// Whether the statement ran and never came here.
-    never: bool,
-}
-
-impl Row {
-    /// Whether it may have run, as opposed to one that never did.
-    pub(crate) fn is_live(&self) -> bool {
-        !self.never
-    }
+    pub(crate) never: bool,
 }
 
 /// How a row estimate was off.
