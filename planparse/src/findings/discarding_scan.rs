@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::condition::{self, Test};
 use super::context::{FEW_ROWS, Text, Unit, percent, rows};
 use super::pattern::{Pattern, declare_pattern};
-use super::{Context, Finding};
+use super::{Context, Finding, unpruned_partitions};
 use crate::display::{decimal, shown};
 use crate::{Link, Operator, OperatorId, OperatorKind};
 
@@ -27,7 +27,7 @@ declare_pattern! {
     /// parts of an Append are told as one.
     ///
     /// # Silent when
-    /// Fewer rows are discarded; the filter asks a SubPlan or the row's place (`ctid`), which no index serves; the table is of
+    /// Fewer rows are discarded; no index serves the filter and partitions are read for nothing, which is `unpruned_partitions`; the filter asks a SubPlan or the row's place (`ctid`), which no index serves; the table is of
     /// the server's own catalog; the scan was never run.
     ///
     /// # What to do
@@ -52,13 +52,20 @@ impl Pattern for DiscardingScan {
         let told = |(place, scans): (OperatorId, Vec<Wasteful<'_>>)| {
             let at_stake = scans.iter().map(|scan| cx.own(scan.id)).sum();
             let first = scans.first().filter(|_| cx.matters(at_stake))?;
+            let alias = cx.operator(first.id).alias.as_deref();
+            let keys = condition::index_keys(&condition::comparisons(first.filter, alias));
+            // No index serves it as it is written, and the partitions are what is wrong.
+            if keys.is_none()
+                && unpruned_partitions::in_vain(cx, place, cx.operator(place)).is_some()
+            {
+                return None;
+            }
             let (what, place) = match &scans[..] {
                 [one] => (one.told(cx), one.id),
                 several => (together(cx, place, several), place),
             };
             // Of several, the name of one part would mislead.
             let relation = cx.operator(first.id).relation.as_deref().filter(|_| scans.len() == 1);
-            let alias = cx.operator(first.id).alias.as_deref();
             let advice = advice(first.filter, alias, relation);
             let why = "Every row is read and compared, whatever comes of it.".to_owned();
             cx.finding(self.meta(), Some(place), at_stake, Text { what, why, advice })
