@@ -22,11 +22,11 @@ pub(crate) fn picture(pairs: &[Comparison<'_>]) -> String {
     let (mut body, mut width, mut y) = (String::new(), 960, 16);
     for (position, pair) in pairs.iter().enumerate() {
         let mut lines = vec![("title", Comparison::title(position, pairs.len()))];
-        lines.extend(
-            diff::told(pair)
-                .into_iter()
-                .map(|(label, told)| ("", text::line(&[label, &told].map(str::trim).join(" ")))),
-        );
+        let line = |label: &str, told: &str| match label {
+            "" => text::line(told),
+            label => text::line(&format!("{label}: {told}")),
+        };
+        lines.extend(diff::told(pair).iter().map(|(label, told)| ("", line(label, told))));
         lines.push(("faint", LEGEND.to_owned()));
         y = svg::lines(&mut body, &lines, y);
         let (trees, wide, height) = trees(pair, position, y);
