@@ -10,6 +10,7 @@ mod examples;
 mod fit;
 mod json;
 mod keys;
+mod made;
 mod substitute;
 mod types;
 mod values;
