@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use planparse::{Operator, OperatorKind, Plan};
 use rules::bindings::ParameterType;
-use rules::statement::{is_single_plannable, stand_in};
+use rules::statement::{is_single_plannable, stand_ins};
 
 use crate::postgres::{PgError, Prepared, RawJson, Row, Session, Type};
 
@@ -139,17 +139,20 @@ impl Explainer {
 
     /// Puts the SELECT that looks for the same rows in the place of a write; false where that cannot be.
     async fn replace(&mut self, text: Text<'_>, parameters: usize) -> Result<bool, PgError> {
-        let Some(select) = stand_in(text.text).filter(|_| !self.is_stood_in(text.id)) else {
-            return Ok(false);
-        };
-        let Ok(prepared) = self.parse(text, &select).await? else { return Ok(false) };
-        if prepared.param_types().len() != parameters {
+        if self.is_stood_in(text.id) {
             return Ok(false);
         }
-        self.prepared.insert(text.id, prepared);
-        self.stood_in.insert(text.id, select);
-        tracing::debug!(statement = text.label, "a SELECT of the same rows stands in");
-        Ok(true)
+        for select in stand_ins(text.text) {
+            let Ok(prepared) = self.parse(text, &select).await? else { continue };
+            if prepared.param_types().len() != parameters {
+                continue;
+            }
+            self.prepared.insert(text.id, prepared);
+            self.stood_in.insert(text.id, select);
+            tracing::debug!(statement = text.label, "a SELECT of the same rows stands in");
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// The plan of a prepared statement with these values; the reason as a sentence when the server refuses it, an

@@ -24,6 +24,7 @@ mod resolve;
 mod scope;
 mod split;
 mod stand_in;
+mod unlock;
 mod usage;
 mod walk;
 mod write;
@@ -39,7 +40,7 @@ pub use parse::fingerprint;
 pub use path::{JsonPath, PathStep, json_path};
 pub use repair::{Repaired, repair};
 pub use split::{FileError, FileStatement, split};
-pub use stand_in::stand_in;
+pub use stand_in::stand_ins;
 
 use petgraph::graphmap::UnGraphMap;
 
