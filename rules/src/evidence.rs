@@ -102,6 +102,13 @@ pub enum Fact {
     },
     /// Its gain was priced beside other new indexes that wait for a person.
     BesideDoubtful,
+    /// It gains only together with another new index.
+    NeedsIndex {
+        /// The other index.
+        index: String,
+        /// That one's own confidence.
+        confidence: f64,
+    },
     /// The table would have very many indexes.
     ManyIndexes {
         /// Old and new ones together.
@@ -242,6 +249,7 @@ impl Fact {
             | Self::OrderedLimitBesideFilter
             | Self::NestedLoopOverJoin
             | Self::BesideDoubtful
+            | Self::NeedsIndex { .. }
             | Self::NotAlone { .. } => 0.0,
         }
     }
@@ -252,6 +260,7 @@ impl Fact {
             Self::OrderedLimitBesideFilter | Self::NestedLoopOverJoin => VETO_CAP,
             Self::SlowsInserts { share } if *share > INSERT_SLOWDOWN_MAX => VETO_CAP,
             Self::ManyIndexes { .. } | Self::BesideDoubtful => VETO_CAP,
+            Self::NeedsIndex { confidence, .. } => *confidence,
             // On the wrong constant the index helps nobody.
             Self::GuessedConstant { probability } => *probability,
             Self::Unpriced { .. } => UNPRICED_CAP,
@@ -369,6 +378,9 @@ impl std::fmt::Display for Fact {
             }
             Self::BesideDoubtful => {
                 f.write_str("it pays only beside other new indexes that wait for a person")
+            }
+            Self::NeedsIndex { index, .. } => {
+                write!(f, "it gains only together with {index}, and is no surer than that")
             }
             Self::ManyIndexes { indexes } => {
                 write!(f, "the table would have {indexes} indexes; planning takes longer with each")
