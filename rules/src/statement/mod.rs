@@ -22,6 +22,7 @@ mod query;
 mod repair;
 mod resolve;
 mod scope;
+mod setting;
 mod split;
 mod stand_in;
 mod unlock;
@@ -39,6 +40,7 @@ pub use mask::mask;
 pub use parse::fingerprint;
 pub use path::{JsonPath, PathStep, json_path};
 pub use repair::{Repaired, repair};
+pub use setting::{Setting, setting};
 pub use split::{FileError, FileStatement, split};
 pub use stand_in::stand_ins;
 
