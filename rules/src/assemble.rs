@@ -11,6 +11,7 @@ use crate::change_plan::{
 use crate::context::Context;
 use crate::evidence::{Fact, INDEXES_PER_TABLE_MAX, VETO_CAP, confidence};
 use crate::held_back::statistics_key;
+use crate::guess::rests_on_guess;
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
 use crate::partitions;
@@ -379,6 +380,9 @@ impl Assembly<'_> {
                 && after.used.contains(&candidate)
             {
                 facts.extend(judge::plan_facts(before, &after.plan));
+                if rests_on_guess(&self.cx, analyzed, before, &after.plan) {
+                    facts.push(Fact::GuessedSelectivity);
+                }
             }
         }
         facts

@@ -17,7 +17,7 @@ mod values;
 
 use distribution::Scenario;
 pub use fit::fit;
-pub use json::{json_longest, json_share};
+pub use json::{json_longest, json_most_common, json_share};
 pub use substitute::{Concrete, SHARE_MAX, ValueSource, substitute, unselective};
 pub use types::ParameterType;
 use values::Binder;

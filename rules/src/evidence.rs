@@ -69,6 +69,8 @@ pub enum Fact {
     OrderedLimitBesideFilter,
     /// The new plan has a nested loop with a join below its outer side that the old had not.
     NestedLoopOverJoin,
+    /// The gain hangs on how many rows an expression keeps, which the planner guesses for want of statistics.
+    GuessedSelectivity,
     /// The table was never analyzed.
     NeverAnalyzed,
     /// Much of the table changed since its statistics were taken.
@@ -248,6 +250,7 @@ impl Fact {
             Self::Unpriced { .. }
             | Self::OrderedLimitBesideFilter
             | Self::NestedLoopOverJoin
+            | Self::GuessedSelectivity
             | Self::BesideDoubtful
             | Self::NeedsIndex { .. }
             | Self::NotAlone { .. } => 0.0,
@@ -257,7 +260,9 @@ impl Fact {
     /// The most that confidence may be while this fact stands.
     pub fn cap(&self) -> f64 {
         match self {
-            Self::OrderedLimitBesideFilter | Self::NestedLoopOverJoin => VETO_CAP,
+            Self::OrderedLimitBesideFilter
+            | Self::NestedLoopOverJoin
+            | Self::GuessedSelectivity => VETO_CAP,
             Self::SlowsInserts { share } if *share > INSERT_SLOWDOWN_MAX => VETO_CAP,
             Self::ManyIndexes { .. } | Self::BesideDoubtful => VETO_CAP,
             Self::NeedsIndex { confidence, .. } => *confidence,
@@ -346,6 +351,10 @@ impl std::fmt::Display for Fact {
                     "the new plan loops over a join's result; the planner often underrates how many rows that is"
                 )
             }
+            Self::GuessedSelectivity => write!(
+                f,
+                "the planner has no statistics of an expression and guesses how many rows it keeps; under a LIMIT or a nested loop the gain hangs on that"
+            ),
             Self::NeverAnalyzed => write!(f, "the table was never analyzed"),
             Self::StaleStatistics { share } => {
                 write!(f, "{} of the rows changed since the last ANALYZE", percent(*share))

@@ -511,3 +511,41 @@ fn indexes_that_gain_only_together_say_so() {
         assert!(told.iter().any(|fact| fact.contains("only together with pgw_t_")), "{told:?}");
     }
 }
+
+/// A plan below another operator.
+fn below(node_type: &str, cost: f64, plan: &Value) -> Value {
+    json!({ "Node Type": node_type, "Total Cost": cost, "Plan Rows": 10, "Plans": [plan] })
+}
+
+#[test]
+fn a_gain_by_a_guess_under_a_limit_is_doubted() {
+    let doubted = |condition: &str, rows: Option<u64>| {
+        let text = format!("SELECT * FROM t WHERE {condition} = $1 ORDER BY c LIMIT 10");
+        let mut case = Case::new(table(&[(&text, 100)]));
+        set_stats(&mut case.snapshot, "t.email", stats(-1.0, &[], &["a@b", "x@y", "z@z"]));
+        case.snapshot.statements[0].rows = rows;
+        let walk = json!({
+            "Node Type": "Index Scan", "Relation Name": "t", "Alias": "t", "Index Name": "t_c",
+            "Filter": "(…)", "Total Cost": 100_000.0, "Plan Rows": 500
+        });
+        case.before = vec![below("Limit", 1000.0, &walk)];
+        let expression =
+            rules::testing::workload(&case.snapshot)[0].analysis.predicates[0].target.clone();
+        let rules::statement::Target::Expression(expression) = expression else { panic!() };
+        case.candidates = vec![btree(&case.snapshot, &[&expression.sql], &[0])];
+        let outcome = case.outcome(&|question| {
+            if question.configuration.is_empty() {
+                return case.before[0].clone();
+            }
+            below("Limit", 11.0, &below("Sort", 10.5, &index_scan(10.0)))
+        });
+        outcome.actions[0].confidence.terms.iter().any(|t| t.fact == Fact::GuessedSelectivity)
+    };
+    // Were it true of most rows, the old plan would stop at once.
+    assert!(doubted("a % 2", None));
+    assert!(doubted("a % 2", Some(1000)));
+    // It returned fewer rows than the LIMIT, so that it read to the end.
+    assert!(!doubted("a % 2", Some(100)));
+    // As many different values as rows.
+    assert!(!doubted("lower(email)", None));
+}
