@@ -17,7 +17,7 @@ use crate::select::{Chosen, HELPED_BELOW, Selection, Selector};
 use crate::snapshot::{Table, TableKind};
 use crate::statement::Limit;
 use crate::unpriced;
-use crate::whatif::{Cache, Configuration};
+use crate::whatif::{Answerer, Cache, Configuration};
 use crate::workload::{mean_ms, unknown_writes};
 use crate::write_cost::{burden, index_count, insert_slowdown, write_cost};
 
@@ -40,7 +40,7 @@ pub struct Assembly<'a> {
     /// The prices.
     pub selector: &'a Selector<'a>,
     /// Who answered what-if questions.
-    pub answered_by: &'a str,
+    pub answerer: Answerer,
 }
 
 /// The actions, and what was refused while making them.
@@ -248,7 +248,7 @@ impl Assembly<'_> {
         let ratio = self.weighted_ratio(helped, candidate, configuration, Cache::AsSet);
         let tiny = self.weighted_ratio(helped, candidate, configuration, Cache::Tiny);
         let mut facts = vec![
-            Fact::Priced { by: self.answered_by.to_owned(), ratio },
+            Fact::Priced { by: self.answerer.name().to_owned(), ratio },
             if tiny <= 0.95 {
                 Fact::PaysWithTinyCache { ratio: tiny }
             } else {

@@ -21,7 +21,7 @@ use crate::judge;
 use crate::sizes::index_bytes;
 use crate::snapshot::Snapshot;
 use crate::statement::Target;
-use crate::whatif::{Answer, Cache, Configuration, Price, Question};
+use crate::whatif::{Answer, Answerer, Cache, Configuration, Price, Question};
 use crate::workload::ms_per_day;
 use crate::write_cost::{WriteCost, write_cost};
 use prices::Prices;
@@ -38,6 +38,8 @@ pub struct Task<'a> {
     pub candidates: &'a [Candidate],
     /// Bytes that new indexes may take together.
     pub storage_budget: Option<u64>,
+    /// Who will answer: what it cannot price is left alone.
+    pub answerer: Answerer,
 }
 
 /// What to do next.
@@ -351,7 +353,8 @@ impl<'a> Selector<'a> {
 
     fn priceable(&self) -> Vec<usize> {
         let creates = |c: &Candidate| {
-            matches!(c.change, Change::CreateIndex { .. }) && c.unpriceable.is_none()
+            matches!(&c.change, Change::CreateIndex { definition, .. }
+                if self.task.answerer.refuses(&definition.method).is_none())
         };
         (0..self.task.candidates.len()).filter(|&c| creates(&self.task.candidates[c])).collect()
     }

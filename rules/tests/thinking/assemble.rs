@@ -42,7 +42,6 @@ fn plain(rule: &'static str, change: Change) -> Candidate {
         reach: Reach::Act,
         serves: vec![],
         facts: vec![],
-        unpriceable: None,
         own_gain_ms_per_day: 0.0,
     }
 }
