@@ -17,3 +17,4 @@ pub mod redacted;
 pub mod rollback;
 pub mod sampler;
 pub mod tls;
+pub mod twin;
