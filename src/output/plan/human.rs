@@ -141,7 +141,7 @@ fn found(page: &mut Page, sheet: &Sheet<'_>) {
         page.blank();
     }
     if sheet.findings.is_empty() {
-        page.text("Nothing found that is known to make plans slow.");
+        page.text(sheet.nothing_found());
     }
     for (position, finding) in sheet.findings.iter().enumerate() {
         one(page, position + 1, finding);
