@@ -5,11 +5,13 @@
 
 pub mod assemble;
 pub mod bindings;
+pub mod blueprint;
 pub mod btree;
 pub mod candidate;
 pub mod change_plan;
 pub mod context;
 pub mod evidence;
+mod guess;
 pub mod held_back;
 pub mod index;
 pub mod intake;
@@ -20,6 +22,7 @@ pub mod reach;
 pub mod report;
 pub mod rule;
 mod rules;
+mod search;
 pub mod select;
 pub mod size;
 pub mod sizes;

@@ -10,6 +10,8 @@ use chrono::{DateTime, Utc};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::blueprint::Blueprint;
+
 /// The version of the serialized form; raised when a reader of the old form could misread the new one.
 pub const FORMAT: u32 = 1;
 
@@ -34,6 +36,9 @@ pub struct Snapshot {
     pub statements: Vec<Statement>,
     /// Where the statements came from, what was left out, and how long they were counted.
     pub intake: Intake,
+    /// What a planner twin is built from, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blueprint: Option<Box<Blueprint>>,
 }
 
 /// The server, the database and the role that looked.

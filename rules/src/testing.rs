@@ -173,6 +173,7 @@ fn empty() -> Snapshot {
         functions: Vec::new(),
         statements: Vec::new(),
         intake: Intake::default(),
+        blueprint: None,
     }
 }
 

@@ -103,6 +103,7 @@ async fn look(reader: &Reader<'_>, options: &SampleOptions) -> Result<Snapshot, 
         functions: catalog.functions,
         statements: workload.statements,
         intake,
+        blueprint: None,
     })
 }
 
