@@ -100,7 +100,7 @@ fn line(row: &Row) -> String {
         }
         None => line.push_str(&mark),
     }
-    let name = if !row.never { row.name.clone() } else { format!("{FAINT}{}{FAINT:#}", row.name) };
+    let name = if row.never { format!("{FAINT}{}{FAINT:#}", row.name) } else { row.name.clone() };
     let _ = write!(line, " {FAINT}{}{FAINT:#}{name}", gutter(&row.follow, false));
     for number in &row.findings {
         let _ = write!(line, " {NUMBER}[{number}]{NUMBER:#}");
