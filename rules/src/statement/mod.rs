@@ -30,9 +30,11 @@ mod write;
 use std::collections::BTreeMap;
 
 pub use align::{Literals, align, with_literals};
+pub(crate) use analyzer::expression_over;
 pub use analyzer::{analyze, index_expression, is_single_plannable};
 pub use classify::{Class, MARKER, classify, classify_within};
 pub use immutable::unfit_for_index;
+pub(crate) use expression::{Call, Expr, Literal};
 pub use mask::mask;
 pub use parse::fingerprint;
 pub use path::{JsonPath, PathStep, json_path};
