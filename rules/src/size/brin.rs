@@ -55,7 +55,7 @@ const BLOOM_ERRORS: f64 = 0.01;
 /// Bits that a value sets: -log2 of the wrong positives.
 const BLOOM_HASHES: f64 = 7.0;
 /// Share of a byte that an empty byte of a filter still takes after compression, fitted to really built indexes.
-const EMPTY_BYTE: f64 = 0.1;
+const EMPTY_BYTE: f64 = 0.35;
 
 /// Returns the bytes of a BRIN index with these summaries on a table of so many pages.
 pub fn brin_bytes(table_pages: f64, pages_per_range: f64, summaries: &[Summary]) -> u64 {

@@ -60,8 +60,18 @@ pub fn scalar_entries(rows: f64, column: &ColumnShape) -> Vec<Entries> {
     classes.iter().map(entry).collect()
 }
 
+/// How the shares of rare entries fall off with their rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Law {
+    /// As fits the sample best.
+    Fitted,
+    /// As one over the rank, as with the words of a language (Zipf). A sample of a hundred texts tells the size of a
+    /// vocabulary well if the exponent is known, and hardly at all if it is not.
+    Zipf,
+}
+
 /// The entries of which some were seen. `capacity` is a bound on their number.
-pub fn sampled_entries(seen: &[Seen], sample: Sample, capacity: f64) -> Vec<Entries> {
+pub fn sampled_entries(seen: &[Seen], sample: Sample, capacity: f64, law: Law) -> Vec<Entries> {
     let each = if sample.documents > 0.0 { sample.share / sample.documents } else { 0.0 };
     let mut entries = Vec::new();
     let mut rest = Rest::default();
@@ -77,7 +87,7 @@ pub fn sampled_entries(seen: &[Seen], sample: Sample, capacity: f64) -> Vec<Entr
         let first = entries.len().max(1) as f64;
         let bytes = rest.bytes / rest.tokens;
         let most = (capacity - entries.len() as f64).min(UNBOUNDED * rest.tokens * each * sample.rows);
-        let classes = rest.fit(first, sample.documents, most.max(rest.distinct));
+        let classes = rest.fit(first, sample.documents, most.max(rest.distinct), law);
         // The fit counts by documents of the sample, which stand for only so many rows.
         let entry = |class: Class| Entries { values: class.values, share: class.share * sample.share, bytes };
         entries.extend(classes.into_iter().map(entry));
@@ -108,13 +118,14 @@ impl Rest {
     }
 
     /// The law that would have given this sample.
-    fn fit(&self, first: f64, documents: f64, most: f64) -> Vec<Class> {
+    fn fit(&self, first: f64, documents: f64, most: f64, law: Law) -> Vec<Class> {
         let weight = self.tokens / documents;
         if self.distinct >= self.tokens {
             return vec![Class { values: most, share: weight / most }];
         }
         let mut best = (f64::INFINITY, Vec::new());
-        for exponent in EXPONENTS {
+        let exponents: &[f64] = if law == Law::Zipf { &[1.0] } else { &EXPONENTS };
+        for &exponent in exponents {
             let law = |values: f64| power_law(first, values, exponent, weight);
             let (mut low, mut high) = (self.distinct.ln(), most.ln());
             for _ in 0..40 {
@@ -204,7 +215,7 @@ fn ranks_until(weight: f64, exponent: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Elements, Sample, Seen, element_entries, sampled_entries};
+    use super::{Elements, Law, Sample, Seen, element_entries, sampled_entries};
 
     fn seen(count: u32) -> Seen {
         Seen { common: 0.0, count, bytes: 8.0 }
@@ -213,9 +224,9 @@ mod tests {
     #[test]
     fn what_never_came_again_is_as_many_as_can_be() {
         let sample = Sample { documents: 100.0, share: 1.0, rows: 1e6 };
-        let entries = sampled_entries(&[seen(1); 100], sample, 1e9);
+        let entries = sampled_entries(&[seen(1); 100], sample, 1e9, Law::Fitted);
         assert!(entries[0].values > 1e8 && (entries[0].values * entries[0].share - 1.0).abs() < 1e-6);
-        let bounded = sampled_entries(&[seen(1); 100], sample, 5000.0);
+        let bounded = sampled_entries(&[seen(1); 100], sample, 5000.0, Law::Fitted);
         assert!((bounded[0].values - 5000.0).abs() < 1.0);
     }
 
@@ -227,7 +238,7 @@ mod tests {
         drawn.extend([seen(3); 6]);
         drawn.extend([seen(4); 2]);
         let sample = Sample { documents: 100.0, share: 1.0, rows: 1e6 };
-        let values: f64 = sampled_entries(&drawn, sample, 1e9).iter().map(|entry| entry.values).sum();
+        let values: f64 = sampled_entries(&drawn, sample, 1e9, Law::Fitted).iter().map(|entry| entry.values).sum();
         assert!((80.0..130.0).contains(&values), "{values}");
     }
 

@@ -58,7 +58,8 @@ const HEADER: f64 = 8.0;
 /// Bytes of a line pointer.
 const LINE_POINTER: f64 = 4.0;
 /// Share of a page of entries that is full after a build in one pass: entries come in order, and a full page is
-/// split in two equal halves (`entrySplitPage`) of which the left one is never met again.
+/// split in two equal halves (`entrySplitPage`) of which the left one is never met again. It also gets the tuple in the
+/// middle, which counts where tuples are large.
 const ORDERED_FILL: f64 = 0.5;
 /// The same after several passes, when pages have been filled and split in turn (ln 2, as for any tree that grows
 /// at random).
@@ -81,6 +82,8 @@ struct Sum {
     addresses: f64,
     /// Bytes of entry tuples with their line pointers.
     tuple_bytes: f64,
+    /// Sum of the squares of the tuples' bytes.
+    tuple_squares: f64,
     /// Bytes of keys alone, as inner pages hold them.
     key_bytes: f64,
     data_pages: f64,
@@ -133,18 +136,19 @@ impl Sum {
         self.entries += count;
         self.addresses += count * size;
         self.key_bytes += count * (key + LINE_POINTER);
-        if inline <= TUPLE_MAX {
-            self.tuple_bytes += count * (inline + LINE_POINTER);
-        } else {
-            self.tuple_bytes += count * (key + LINE_POINTER);
+        if inline > TUPLE_MAX {
             self.data_pages += count * posting_pages(packed);
         }
+        let tuple = LINE_POINTER + if inline > TUPLE_MAX { key } else { inline };
+        self.tuple_bytes += count * tuple;
+        self.tuple_squares += count * tuple * tuple;
     }
 
     /// Pages of the tree of entries when the build goes over its memory so many times.
     fn entry_pages(&self, passes: f64) -> f64 {
         // Later passes fill up the pages that the first one left half empty, until they split again.
-        let grown = ORDERED_FILL * self.growth(passes);
+        let middle = self.tuple_squares / self.tuple_bytes.max(1.0) / ENTRY_ROOM;
+        let grown = (ORDERED_FILL + middle) * self.growth(passes);
         let fill = if grown < 1.0 { grown } else { RANDOM_FILL };
         let mut level = (self.tuple_bytes / (ENTRY_ROOM * fill)).ceil().max(1.0);
         let mut pages = level;

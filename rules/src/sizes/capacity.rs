@@ -12,6 +12,8 @@ use super::kind::Kind;
 const VALUES_MIN: usize = 8;
 /// Length of texts from which nothing is said any more.
 const LENGTH_MAX: usize = 40;
+/// Different distances between neighbours up to which numbers lie evenly.
+const EVEN_GAPS: usize = 2;
 /// Digits after the point that are looked at.
 const DECIMALS_MAX: usize = 6;
 /// Values for each character in a place from which no other character is expected there.
@@ -23,9 +25,9 @@ pub(super) fn capacity<'a>(kind: Kind, values: impl Iterator<Item = &'a str>) ->
     match kind {
         Kind::Boolean => 2.0,
         _ if values.len() < VALUES_MIN => f64::INFINITY,
-        Kind::Date | Kind::Timestamp => times(&values),
+        Kind::Date | Kind::Timestamp => times(&values).unwrap_or(f64::INFINITY),
         Kind::Integer(_) | Kind::Numeric => numbers(&values).unwrap_or(f64::INFINITY),
-        Kind::Text => numbers(&values).unwrap_or_else(|| texts(&values)),
+        Kind::Text => numbers(&values).or_else(|| times(&values)).unwrap_or_else(|| texts(&values)),
         _ => f64::INFINITY,
     }
 }
@@ -44,22 +46,30 @@ fn numbers(values: &[&str]) -> Option<f64> {
         let value = text.parse::<f64>().ok()? * scale;
         (value.abs() < 9e15).then(|| value.round() as i64)
     };
-    steps(&values.iter().map(whole).collect::<Option<Vec<i64>>>()?)
+    steps(&values.iter().map(whole).collect::<Option<Vec<i64>>>()?, &[1000, 100, 10, 1])
 }
 
-fn times(values: &[&str]) -> f64 {
+fn times(values: &[&str]) -> Option<f64> {
     let micros = |text: &&str| Some(moment(text)?.and_utc().timestamp_micros());
-    let moments = values.iter().map(micros).collect::<Option<Vec<i64>>>();
-    moments.and_then(|moments| steps(&moments)).unwrap_or(f64::INFINITY)
+    let moments = values.iter().map(micros).collect::<Option<Vec<i64>>>()?;
+    steps(&moments, &[86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1000, 1])
 }
 
 /// Steps of the greatest common divisor in the range of the numbers, which is taken to reach as far beyond the sample
-/// as it would if all of them were equally likely.
-fn steps(numbers: &[i64]) -> Option<f64> {
-    let (low, high) = (*numbers.iter().min()?, *numbers.iter().max()?);
-    let step = numbers.iter().fold(0, |step, number| divisor(step, number.abs_diff(low)));
+/// as it would if all of them were equally likely. The bounds of a histogram can lie evenly themselves; then only steps
+/// of a whole `unit` (the largest first) are taken as such.
+fn steps(numbers: &[i64], units: &[u64]) -> Option<f64> {
+    let mut numbers = numbers.to_vec();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let (low, high) = (*numbers.first()?, *numbers.last()?);
+    let gaps: BTreeSet<u64> = numbers.windows(2).map(|pair| pair[1].abs_diff(pair[0])).collect();
+    let mut step = gaps.iter().fold(0, |step, gap| divisor(step, *gap));
     if step == 0 {
         return Some(1.0);
+    }
+    if gaps.len() <= EVEN_GAPS {
+        step = units.iter().copied().find(|unit| step % unit == 0)?;
     }
     let count = numbers.len() as f64;
     Some((high.abs_diff(low) / step) as f64 * (count + 1.0) / (count - 1.0) + 1.0)
@@ -115,7 +125,7 @@ mod tests {
 
     #[test]
     fn numbers_and_times_lie_on_steps_in_a_range() {
-        let numbers: Vec<String> = (0..100).map(|number| (number * 37 % 1000 * 5).to_string()).collect();
+        let numbers: Vec<String> = (0..100).map(|number| (number * number * 37 % 1009 * 5).to_string()).collect();
         assert!((900.0..1100.0).contains(&of(Kind::Integer(4), &numbers)));
         assert!((900.0..1100.0).contains(&of(Kind::Text, &numbers)));
         let days: Vec<String> = (1..29).map(|day| format!("2024-02-{day:02} 00:00:00")).collect();

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::capacity::capacity;
 use super::kind::Kind;
 use super::samples::Samples;
-use crate::size::entries::{Entries, Seen, sampled_entries};
+use crate::size::entries::{Entries, Law, Seen, sampled_entries};
 
 /// Longest key or string that is an entry itself; longer ones are hashed to eight digits (`JGIN_MAXLENGTH`).
 const TEXT_MAX: usize = 125;
@@ -57,7 +57,7 @@ pub(super) fn document_entries(samples: &Samples, paths: bool, rows: f64) -> Vec
     }
     let entries = |group: &BTreeMap<&str, Seen>| {
         let all: Vec<Seen> = group.values().copied().collect();
-        sampled_entries(&all, samples.sample(rows), capacity(Kind::Text, group.keys().copied()))
+        sampled_entries(&all, samples.sample(rows), capacity(Kind::Text, group.keys().copied()), Law::Fitted)
     };
     seen.values().flat_map(entries).collect()
 }

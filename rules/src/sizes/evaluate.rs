@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike};
 use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
 
 use super::like::like;
 use crate::statement::{Call, Expr, Literal};
@@ -168,6 +169,12 @@ fn binary(left: Value, operator: &str, right: Value) -> Option<Value> {
         let value = count(left.parse().ok()?, right.parse().ok()?);
         value.is_finite().then(|| Some(value.to_string()))
     };
+    // The decimals of numeric results (numeric.c).
+    let rounded = |count: fn(f64, f64) -> f64, decimals: usize| {
+        let value = count(left.parse().ok()?, right.parse().ok()?);
+        value.is_finite().then(|| Some(format!("{value:.decimals$}")))
+    };
+    let more = decimals(&left).max(decimals(&right));
     match operator {
         "=" => compared(std::cmp::Ordering::is_eq),
         "<>" | "!=" => compared(std::cmp::Ordering::is_ne),
@@ -175,12 +182,12 @@ fn binary(left: Value, operator: &str, right: Value) -> Option<Value> {
         "<=" => compared(std::cmp::Ordering::is_le),
         ">" => compared(std::cmp::Ordering::is_gt),
         ">=" => compared(std::cmp::Ordering::is_ge),
-        "+" => counted(|left, right| left + right),
-        "-" => counted(|left, right| left - right),
-        "*" => counted(|left, right| left * right),
+        "+" => rounded(|left, right| left + right, more),
+        "-" => rounded(|left, right| left - right, more),
+        "*" => rounded(|left, right| left * right, decimals(&left) + decimals(&right)),
         "/" if is_integer(&left) && is_integer(&right) => counted(|left, right| (left / right).trunc()),
         "/" => counted(|left, right| left / right),
-        "%" => counted(|left, right| left % right),
+        "%" => rounded(|left, right| left % right, more),
         "||" => Some(Some(left + &right)),
         "~~" => Some(Some(truth(like(&left, &right)))),
         "!~~" => Some(Some(truth(!like(&left, &right)))),
@@ -205,6 +212,11 @@ fn binary(left: Value, operator: &str, right: Value) -> Option<Value> {
         }
         _ => None,
     }
+}
+
+/// Digits behind the point.
+fn decimals(text: &str) -> usize {
+    text.split_once('.').map_or(0, |(_, fraction)| fraction.len())
 }
 
 fn is_integer(text: &str) -> bool {
@@ -283,7 +295,10 @@ fn apply(name: &str, arguments: &[&str]) -> Option<Value> {
         ("reverse", [text]) => text.chars().rev().collect(),
         ("trim" | "btrim" | "ltrim" | "rtrim", [text]) => text.trim_matches(' ').to_owned(),
         // Only that equal texts have equal sums, and their length, counts here.
-        ("md5", [text]) => format!("{text:0<32}").chars().rev().collect::<String>(),
+        ("md5", [text]) => {
+            let sum = Sha256::digest(text.as_bytes());
+            sum.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        }
         ("length" | "char_length" | "character_length", [text]) => text.chars().count().to_string(),
         ("octet_length", [text]) => text.len().to_string(),
         ("left", [text, count]) => part(text, 1, whole(count).filter(|count| *count >= 0)?),

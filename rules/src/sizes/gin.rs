@@ -11,7 +11,8 @@ use super::samples::Samples;
 use super::texts::{lexeme_entries, trigram_entries};
 use crate::index::{IndexDefinition, Key, Term};
 use crate::size::entries::{
-    Elements, Entries, Seen, element_entries, power_law_entries, sampled_entries, scalar_entries,
+    Elements, Entries, Law, Seen, element_entries, power_law_entries, sampled_entries,
+    scalar_entries,
 };
 use crate::size::gin::{GinShape, MAINTENANCE_MEMORY};
 use crate::snapshot::{Column, ColumnStats};
@@ -19,6 +20,10 @@ use crate::statement::{Call, Expr, Literal, expression_over};
 
 /// Bytes of an array before its elements, behind a short header (`ArrayType` with one dimension).
 const ARRAY_HEADER: f64 = 21.0;
+/// Bytes by which an empty array is shorter: it has no dimensions.
+const EMPTY_SAVES: f64 = 8.0;
+/// Longest value behind a short header.
+const SHORT_MAX: f64 = 126.0;
 /// Bytes of a `tsvector` before its lexemes: its length and their number.
 const VECTOR_HEADER: f64 = 8.0;
 /// Bytes of a lexeme beside its text: its place (4), alignment (half a byte on average), and one position with their
@@ -125,14 +130,19 @@ fn array_entries(source: &Source, column: &Column, fixed: u8, samples: Option<&S
     let capacity = seen.as_ref().map_or(f64::INFINITY, |seen| capacity(kind, seen.keys().map(String::as_str)));
     let mut entries = match (&seen, samples) {
         (Some(seen), Some(samples)) if stats.common_elements.is_empty() => {
-            sampled_entries(&seen.values().copied().collect::<Vec<_>>(), samples.sample(source.rows), capacity)
+            sampled_entries(&seen.values().copied().collect::<Vec<_>>(), samples.sample(source.rows), capacity, Law::Fitted)
         }
         _ => {
             let common = common_elements(stats, present, bytes);
-            let each = if fixed > 0 { f64::from(fixed) } else { 4.0 + mean_bytes(&common) };
-            let by_width = (super::width(column) - ARRAY_HEADER).max(0.0) / each * present;
-            let per_row = samples.map_or(by_width, |s| s.mean(|literal| distinct(literal).len() as f64) * present);
-            let bytes = mean_bytes(&common);
+            let header = if super::width(column) > SHORT_MAX { ARRAY_HEADER + 3.0 } else { ARRAY_HEADER };
+            let header = header - EMPTY_SAVES * empty / present;
+            // Beside a header of four bytes a text is aligned to four.
+            let each = |bytes: f64| if fixed > 0 { bytes } else { bytes + 4.5 };
+            let bytes = rare_bytes(&common);
+            let per_row = counted(source, column).map_or_else(
+                || by_width(&common, present, super::width(column) - header, each, |more, bytes| more * each(bytes)),
+                |count| count * present,
+            );
             element_entries(source.rows, &Elements { common, per_row, bytes, capacity })
         }
     };
@@ -142,6 +152,36 @@ fn array_entries(source: &Source, column: &Column, fixed: u8, samples: Option<&S
     entries
 }
 
+/// The mean number of distinct elements that ANALYZE counted (the last of `elem_count_histogram`), in rows that are
+/// not NULL; only a blueprint has it.
+fn counted(source: &Source, column: &Column) -> Option<f64> {
+    let blueprint = source.snapshot.blueprint.as_ref()?;
+    let table = source.table;
+    let row = blueprint.statistics.iter().find(|row| {
+        row.schema == table.schema && row.relation == table.name && row.column == column.name
+    })?;
+    row.values.element_counts.last().map(|count| f64::from(*count))
+}
+
+/// Distinct elements of a row, on average over all rows, where the bytes of a value beside its header are `width` on
+/// average and ANALYZE has rounded that down. Elements that occur twice in a row take room (`again` bytes for so many)
+/// without adding to the distinct ones: where a share p of the rows has an element, -ln(1 - p) of it come to a row.
+fn by_width(
+    common: &[(f64, f64)],
+    present: f64,
+    width: f64,
+    each: impl Fn(f64) -> f64,
+    again: impl Fn(f64, f64) -> f64,
+) -> f64 {
+    let (mut known, mut bytes) = (0.0, 0.0);
+    for (share, length) in common {
+        let share = (share / present).min(0.99);
+        known += share;
+        bytes += share * each(*length) + again((-(-share).ln_1p() - share).max(0.0), *length);
+    }
+    (known + (width + 0.5 - bytes).max(0.0) / each(rare_bytes(common))) * present
+}
+
 /// Lexemes of a `tsvector` column, or of texts that an expression makes one of.
 fn lexemes(source: &Source, expr: &Expr, column: Option<&Column>) -> Vec<Entries> {
     if let Some(column) = column {
@@ -149,8 +189,7 @@ fn lexemes(source: &Source, expr: &Expr, column: Option<&Column>) -> Vec<Entries
         let present = 1.0 - stats.null_fraction;
         let common = common_elements(stats, present, |text| text.len() as f64 + 1.0);
         let per_row = lexemes_per_row(column);
-        // The rarer a word, the longer it is: as the rarer half of the known ones.
-        let bytes = mean_bytes(&common[common.len() / 2..]).max(mean_bytes(&common));
+        let bytes = rare_bytes(&common);
         if common.is_empty() {
             return power_law_entries(vocabulary(source, per_row), per_row, 7.0);
         }
@@ -181,9 +220,10 @@ fn lexemes(source: &Source, expr: &Expr, column: Option<&Column>) -> Vec<Entries
 /// Lexemes in a row of a `tsvector` column, on average over all rows, by its width.
 pub(super) fn lexemes_per_row(column: &Column) -> f64 {
     let Some(stats) = &column.stats else { return 0.0 };
-    let common = common_elements(stats, 1.0, |text| text.len() as f64);
-    let length = if common.is_empty() { 6.0 } else { mean_bytes(&common) };
-    (stats.avg_width - VECTOR_HEADER).max(0.0) / (LEXEME_BYTES + length) * (1.0 - stats.null_fraction)
+    let present = 1.0 - stats.null_fraction;
+    let common = common_elements(stats, present, |text| text.len() as f64 + 1.0);
+    // Another position of the same lexeme takes two bytes.
+    by_width(&common, present, stats.avg_width - VECTOR_HEADER, |bytes| bytes - 1.0 + LEXEME_BYTES, |more, _| more * 2.0)
 }
 
 fn vocabulary(source: &Source, per_row: f64) -> f64 {
@@ -220,6 +260,12 @@ fn common_elements(stats: &ColumnStats, present: f64, bytes: impl Fn(&str) -> f6
     let mut common: Vec<(f64, f64)> = pairs.map(|(element, share)| (share * present, bytes(element))).collect();
     common.sort_by(|a, b| b.0.total_cmp(&a.0));
     common
+}
+
+/// Mean bytes of the elements that are not among the common ones: the rarer a word, the longer it is, as the rarest
+/// quarter of the known ones shows.
+fn rare_bytes(common: &[(f64, f64)]) -> f64 {
+    mean_bytes(&common[common.len() / 4 * 3..])
 }
 
 /// Mean bytes of elements, each as often as it occurs.

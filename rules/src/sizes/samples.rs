@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::capacity::capacity;
 use super::evaluate::{Value, evaluate};
-use super::kind::kind_of;
+use super::kind::{Kind, kind_of};
 use crate::size::ColumnShape;
-use crate::size::entries::{Sample, Seen, sampled_entries};
+use crate::size::entries::{Entries, Law, Sample, Seen, sampled_entries};
 use crate::snapshot::{Column, Table};
 use crate::statement::Expr;
 
@@ -182,7 +182,9 @@ pub(super) fn columns(expr: &Expr) -> Vec<&str> {
 /// What the B-tree's model needs to know of an expression; `None` where it cannot be followed.
 pub(super) fn expression_shape(expr: &Expr, table: &Table, rows: f64, version: u32) -> Option<ColumnShape> {
     let kind = kind_of(expr, table, version)?;
-    let samples = Samples::of_expression(expr, table)?;
+    let Some(samples) = Samples::of_expression(expr, table) else {
+        return unsampled_shape(expr, kind, table);
+    };
     let seen = samples.seen(|text| kind.bytes(text));
     let fixed = kind.fixed_bytes();
     let names = columns(expr);
@@ -190,10 +192,17 @@ pub(super) fn expression_shape(expr: &Expr, table: &Table, rows: f64, version: u
     let bound = only.and_then(|column| column.distinct(rows)).unwrap_or(rows);
     let mut entries: Vec<Seen> = seen.values().copied().collect();
     entries.sort_by(|a, b| b.common.total_cmp(&a.common));
-    let found = sampled_entries(&entries, samples.sample(rows), capacity(kind, seen.keys().copied()).min(bound));
-    let mut distinct: f64 = found.iter().map(|entry| entry.values).sum();
-    let mut common: Vec<f64> =
-        found.iter().filter(|entry| (entry.values - 1.0).abs() < f64::EPSILON).map(|entry| entry.share).collect();
+    let found = sampled_entries(&entries, samples.sample(rows), capacity(kind, seen.keys().copied()).min(bound), Law::Fitted);
+    // Of what there can be, that which so many rows hold.
+    let held = |entry: &Entries| entry.values * -(-rows * entry.share).exp_m1();
+    let mut distinct: f64 = found.iter().map(held).sum();
+    // Equal keys are stored once, so that wide ones that differ count more than narrow ones that do not.
+    let width = if kind.deduplicates() {
+        found.iter().map(|entry| held(entry) * entry.bytes).sum::<f64>() / distinct.max(1.0)
+    } else {
+        samples.mean(|text| kind.bytes(text))
+    };
+    let mut common: Vec<f64> = found.iter().filter(|entry| (entry.values - 1.0).abs() < f64::EPSILON).map(|entry| entry.share).collect();
     let stats = only.and_then(|column| column.stats.as_ref());
     if let Some(stats) = stats.filter(|_| keeps_apart(expr)) {
         distinct = stats.n_distinct;
@@ -204,12 +213,29 @@ pub(super) fn expression_shape(expr: &Expr, table: &Table, rows: f64, version: u
     common.sort_by(|a, b| b.total_cmp(a));
     common.truncate(COMMON_MAX);
     Some(ColumnShape {
-        width: if fixed > 0 { f64::from(fixed) } else { samples.mean(|text| kind.bytes(text)) },
+        width: if fixed > 0 { f64::from(fixed) } else { width.max(1.0) },
         align: kind.align(),
         fixed: fixed > 0,
         null_fraction: samples.share(Option::is_none),
         distinct,
         common,
+        deduplicates: kind.deduplicates(),
+    })
+}
+
+/// The shape of an expression on one column of fixed length of which no values are known (ranges have none that
+/// everybody may see): it tells rows apart as the column does.
+fn unsampled_shape(expr: &Expr, kind: Kind, table: &Table) -> Option<ColumnShape> {
+    let names = columns(expr);
+    let [name] = names.as_slice() else { return None };
+    let stats = table.column(name)?.stats.as_ref()?;
+    (kind.fixed_bytes() > 0).then(|| ColumnShape {
+        width: f64::from(kind.fixed_bytes()),
+        align: kind.align(),
+        fixed: true,
+        null_fraction: stats.null_fraction,
+        distinct: if kind == Kind::Boolean { 2.0 } else { stats.n_distinct },
+        common: Vec::new(),
         deduplicates: kind.deduplicates(),
     })
 }

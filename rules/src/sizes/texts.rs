@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::samples::Samples;
-use crate::size::entries::{Entries, Seen, sampled_entries};
+use crate::size::entries::{Entries, Law, Seen, sampled_entries};
 
 /// Bytes of a trigram as an entry, which is an integer (`gin_extract_value_trgm`).
 const TRIGRAM_BYTES: f64 = 4.0;
@@ -56,13 +56,13 @@ pub(super) fn trigram_entries(samples: &Samples, rows: f64) -> Vec<Entries> {
     let characters: BTreeSet<char> = seen.keys().flat_map(|three| three.chars()).filter(|c| *c != ' ').collect();
     let count = characters.len() as f64;
     let capacity = count.powi(3) + 2.0 * count.powi(2) + count;
-    sampled_entries(&seen.into_values().collect::<Vec<_>>(), samples.sample(rows), capacity)
+    sampled_entries(&seen.into_values().collect::<Vec<_>>(), samples.sample(rows), capacity, Law::Fitted)
 }
 
 /// The lexemes of a column's texts.
 pub(super) fn lexeme_entries(samples: &Samples, configuration: &str, rows: f64) -> Vec<Entries> {
     let seen = seen(samples, |text| lexemes(text, configuration), |word| word.len() as f64 + 1.0);
-    sampled_entries(&seen.into_values().collect::<Vec<_>>(), samples.sample(rows), f64::INFINITY)
+    sampled_entries(&seen.into_values().collect::<Vec<_>>(), samples.sample(rows), f64::INFINITY, Law::Zipf)
 }
 
 fn seen(
