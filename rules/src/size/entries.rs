@@ -48,6 +48,8 @@ const SEEN_MIN: u32 = 6;
 const EXPONENTS: [f64; 6] = [0.0, 0.5, 0.8, 1.0, 1.2, 1.5];
 /// Values for each occurrence in the table beyond which nothing comes twice: as good as any number.
 const UNBOUNDED: f64 = 1000.0;
+/// Values for each occurrence that tell of numbers or times counted up.
+const COUNTED: std::ops::Range<f64> = 0.9..1.1;
 /// Below this exponent the end of a list of common elements is too flat to tell where the others end.
 const FLAT_MAX: f64 = 0.3;
 
@@ -86,7 +88,11 @@ pub fn sampled_entries(seen: &[Seen], sample: Sample, capacity: f64, law: Law) -
     if rest.distinct > 0.0 {
         let first = entries.len().max(1) as f64;
         let bytes = rest.bytes / rest.tokens;
-        let most = (capacity - entries.len() as f64).min(UNBOUNDED * rest.tokens * each * sample.rows);
+        let occurrences = rest.tokens * each * sample.rows;
+        // As many values as occurrences, and none of them twice: they are counted up, not drawn.
+        let counted = rest.once >= rest.tokens && COUNTED.contains(&(capacity / occurrences));
+        let bound = if counted { f64::INFINITY } else { capacity - entries.len() as f64 };
+        let most = bound.min(UNBOUNDED * occurrences);
         let classes = rest.fit(first, sample.documents, most.max(rest.distinct), law);
         // The fit counts by documents of the sample, which stand for only so many rows.
         let entry = |class: Class| Entries { values: class.values, share: class.share * sample.share, bytes };
@@ -185,7 +191,8 @@ pub fn element_entries(rows: f64, elements: &Elements) -> Vec<Entries> {
     let (Some(&last), true) = (shares.last(), weight > 0.005 * elements.per_row && most >= 1.0) else {
         return entries;
     };
-    let exponent = ((shares[shares.len() / 4] / last).ln() / 4f64.ln()).clamp(0.0, 2.0);
+    // A steeper end would go on without end; Zipf's law is as steep as vocabularies are.
+    let exponent = ((shares[shares.len() / 4] / last).ln() / 4f64.ln()).clamp(0.0, 1.0);
     let mut values = ranks_until(weight / (last * count), exponent) * count;
     if exponent < FLAT_MAX && values < most {
         values = (values * most.min(weight * rows)).sqrt();

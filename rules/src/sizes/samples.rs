@@ -192,13 +192,13 @@ pub(super) fn expression_shape(expr: &Expr, table: &Table, rows: f64, version: u
     let bound = only.and_then(|column| column.distinct(rows)).unwrap_or(rows);
     let mut entries: Vec<Seen> = seen.values().copied().collect();
     entries.sort_by(|a, b| b.common.total_cmp(&a.common));
-    let found = sampled_entries(&entries, samples.sample(rows), capacity(kind, seen.keys().copied()).min(bound), Law::Fitted);
+    let found = sampled_entries(&entries, samples.sample(rows), capacity(kind, seen.keys().copied()), Law::Fitted);
     // Of what there can be, that which so many rows hold.
     let held = |entry: &Entries| entry.values * -(-rows * entry.share).exp_m1();
-    let mut distinct: f64 = found.iter().map(held).sum();
+    let mut distinct = found.iter().map(held).sum::<f64>().min(bound);
     // Equal keys are stored once, so that wide ones that differ count more than narrow ones that do not.
     let width = if kind.deduplicates() {
-        found.iter().map(|entry| held(entry) * entry.bytes).sum::<f64>() / distinct.max(1.0)
+        found.iter().map(|entry| held(entry) * entry.bytes).sum::<f64>() / found.iter().map(held).sum::<f64>().max(1.0)
     } else {
         samples.mean(|text| kind.bytes(text))
     };
@@ -213,7 +213,8 @@ pub(super) fn expression_shape(expr: &Expr, table: &Table, rows: f64, version: u
     common.sort_by(|a, b| b.total_cmp(a));
     common.truncate(COMMON_MAX);
     Some(ColumnShape {
-        width: if fixed > 0 { f64::from(fixed) } else { width.max(1.0) },
+        // Cut down to a whole number, as ANALYZE does and the model expects.
+        width: if fixed > 0 { f64::from(fixed) } else { width.floor().max(1.0) },
         align: kind.align(),
         fixed: fixed > 0,
         null_fraction: samples.share(Option::is_none),
