@@ -54,6 +54,10 @@ const BLOOM_DISTINCT: f64 = 0.1;
 const BLOOM_ERRORS: f64 = 0.01;
 /// Bits that a value sets: -log2 of the wrong positives.
 const BLOOM_HASHES: f64 = 7.0;
+/// Bytes of a Bloom summary before its filter (`BloomFilter`), with its header.
+const BLOOM_HEADER: f64 = 20.0;
+/// Share of its size above which a value is not kept compressed (`PGLZ_strategy_default`: a quarter must be saved).
+const PACKED_MAX: f64 = 0.75;
 /// Share of a byte that an empty byte of a filter still takes after compression, fitted to really built indexes.
 const EMPTY_BYTE: f64 = 0.35;
 
@@ -78,7 +82,8 @@ impl Summary {
                 let bits = -expected * BLOOM_ERRORS.ln() / std::f64::consts::LN_2.powi(2);
                 let bytes = (bits / 8.0).ceil().min(ROOM - 64.0);
                 let used = -(-positive(distinct) * BLOOM_HASHES / bytes).exp_m1();
-                bytes * (used + EMPTY_BYTE * (1.0 - used)) + 20.0
+                let packed = used + EMPTY_BYTE * (1.0 - used);
+                bytes * if packed > PACKED_MAX { 1.0 } else { packed } + BLOOM_HEADER
             }
         }
     }

@@ -95,7 +95,11 @@ pub fn sampled_entries(seen: &[Seen], sample: Sample, capacity: f64, law: Law) -
         let most = bound.min(UNBOUNDED * occurrences);
         let classes = rest.fit(first, sample.documents, most.max(rest.distinct), law);
         // The fit counts by documents of the sample, which stand for only so many rows.
-        let entry = |class: Class| Entries { values: class.values, share: class.share * sample.share, bytes };
+        let entry = |class: Class| Entries {
+            values: class.values,
+            share: class.share * sample.share,
+            bytes,
+        };
         entries.extend(classes.into_iter().map(entry));
     }
     entries
@@ -142,7 +146,8 @@ impl Rest {
             let classes = law(high.exp());
             let [distinct, once, twice] = expected(&classes, documents);
             let miss = |expected: f64, seen: f64| (expected - seen).powi(2) / (expected + 1.0);
-            let misses = miss(distinct, self.distinct) + miss(once, self.once) + miss(twice, self.twice);
+            let misses =
+                miss(distinct, self.distinct) + miss(once, self.once) + miss(twice, self.twice);
             if misses < best.0 {
                 best = (misses, classes);
             }
@@ -188,7 +193,8 @@ pub fn element_entries(rows: f64, elements: &Elements) -> Vec<Entries> {
     let mut entries: Vec<Entries> = elements.common.iter().map(known_entry).collect();
     let count = shares.len() as f64;
     let most = (elements.capacity - count).min(UNBOUNDED * weight * rows);
-    let (Some(&last), true) = (shares.last(), weight > 0.005 * elements.per_row && most >= 1.0) else {
+    let (Some(&last), true) = (shares.last(), weight > 0.005 * elements.per_row && most >= 1.0)
+    else {
         return entries;
     };
     // A steeper end would go on without end; Zipf's law is as steep as vocabularies are.
@@ -198,7 +204,8 @@ pub fn element_entries(rows: f64, elements: &Elements) -> Vec<Entries> {
         values = (values * most.min(weight * rows)).sqrt();
     }
     let classes = power_law(count, values.clamp(1.0, most), exponent, weight);
-    let entry = |class: Class| Entries { values: class.values, share: class.share, bytes: elements.bytes };
+    let entry =
+        |class: Class| Entries { values: class.values, share: class.share, bytes: elements.bytes };
     entries.extend(classes.into_iter().map(entry));
     entries
 }
@@ -207,7 +214,10 @@ pub fn element_entries(rows: f64, elements: &Elements) -> Vec<Entries> {
 /// Zipf's law.
 pub fn power_law_entries(values: f64, per_row: f64, bytes: f64) -> Vec<Entries> {
     let classes = power_law(1.0, values.max(1.0), 1.0, per_row);
-    classes.into_iter().map(|class| Entries { values: class.values, share: class.share, bytes }).collect()
+    classes
+        .into_iter()
+        .map(|class| Entries { values: class.values, share: class.share, bytes })
+        .collect()
 }
 
 /// How far beyond the rank 1 a power law that is 1 there must go for its sum to reach `weight`; infinite if it never does.
@@ -232,7 +242,9 @@ mod tests {
     fn what_never_came_again_is_as_many_as_can_be() {
         let sample = Sample { documents: 100.0, share: 1.0, rows: 1e6 };
         let entries = sampled_entries(&[seen(1); 100], sample, 1e9, Law::Fitted);
-        assert!(entries[0].values > 1e8 && (entries[0].values * entries[0].share - 1.0).abs() < 1e-6);
+        assert!(
+            entries[0].values > 1e8 && (entries[0].values * entries[0].share - 1.0).abs() < 1e-6
+        );
         let bounded = sampled_entries(&[seen(1); 100], sample, 5000.0, Law::Fitted);
         assert!((bounded[0].values - 5000.0).abs() < 1.0);
     }
@@ -245,7 +257,10 @@ mod tests {
         drawn.extend([seen(3); 6]);
         drawn.extend([seen(4); 2]);
         let sample = Sample { documents: 100.0, share: 1.0, rows: 1e6 };
-        let values: f64 = sampled_entries(&drawn, sample, 1e9, Law::Fitted).iter().map(|entry| entry.values).sum();
+        let values: f64 = sampled_entries(&drawn, sample, 1e9, Law::Fitted)
+            .iter()
+            .map(|entry| entry.values)
+            .sum();
         assert!((80.0..130.0).contains(&values), "{values}");
     }
 

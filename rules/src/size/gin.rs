@@ -152,7 +152,8 @@ impl Sum {
         let fill = if grown < 1.0 { grown } else { RANDOM_FILL };
         let mut level = (self.tuple_bytes / (ENTRY_ROOM * fill)).ceil().max(1.0);
         let mut pages = level;
-        let fanout = (ENTRY_ROOM * ORDERED_FILL * self.entries.max(1.0) / self.key_bytes.max(1.0)).max(2.0);
+        let fanout =
+            (ENTRY_ROOM * ORDERED_FILL * self.entries.max(1.0) / self.key_bytes.max(1.0)).max(2.0);
         while level > 1.0 {
             level = (level / fanout).ceil();
             pages += level;
@@ -191,7 +192,13 @@ mod tests {
 
     fn shape(rows: f64, values: f64, share: f64) -> GinShape {
         let entries = vec![Entries { values, share, bytes: 4.0 }];
-        GinShape { rows, rows_per_page: 25.0, entries, several_columns: false, memory: MAINTENANCE_MEMORY }
+        GinShape {
+            rows,
+            rows_per_page: 25.0,
+            entries,
+            several_columns: false,
+            memory: MAINTENANCE_MEMORY,
+        }
     }
 
     #[test]

@@ -80,7 +80,9 @@ pub fn value_key(base_type: &str, width: f64, correlation: f64, version: u32) ->
         "int8" | "float8" | "money" | "timestamp" | "timestamptz" | "time" => key(16.0, random),
         "timetz" | "macaddr" => key(16.0, random),
         "uuid" | "interval" => key(32.0, random),
-        "text" | "varchar" | "bpchar" | "bytea" | "numeric" | "bit" | "varbit" => key(width + 5.0, random),
+        "text" | "varchar" | "bpchar" | "bytea" | "numeric" | "bit" | "varbit" => {
+            key(width + 5.0, random)
+        }
         _ => None,
     }
 }

@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn buckets_come_in_powers_of_two_and_then_in_quarters() {
-        let made: Vec<f64> = [0.0, 3.0, 195.0, 512.0, 513.0, 651.0, 1000.0, 1025.0].map(buckets).to_vec();
+        let made: Vec<f64> =
+            [0.0, 3.0, 195.0, 512.0, 513.0, 651.0, 1000.0, 1025.0].map(buckets).to_vec();
         assert_eq!(made, [2.0, 4.0, 256.0, 512.0, 640.0, 768.0, 1024.0, 1280.0]);
     }
 }

@@ -47,7 +47,9 @@ mod tests {
 
     #[test]
     fn literals_are_taken_apart() {
-        let texts = |list: &[&str]| Some(list.iter().map(|text| Some((*text).to_owned())).collect::<Vec<_>>());
+        let texts = |list: &[&str]| {
+            Some(list.iter().map(|text| Some((*text).to_owned())).collect::<Vec<_>>())
+        };
         assert_eq!(elements("{1,2,3}"), texts(&["1", "2", "3"]));
         assert_eq!(elements("{}"), texts(&[]));
         assert_eq!(elements(r#"{"a,b","say \"x\"",c d}"#), texts(&["a,b", "say \"x\"", "c d"]));

@@ -37,7 +37,8 @@ fn numbers(values: &[&str]) -> Option<f64> {
     let decimals = |text: &&str| text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
     let decimals = values.iter().map(decimals).max()?;
     // Digits padded with zeros are a code, but run through a range as numbers do.
-    let plain = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte));
+    let plain =
+        |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit() || b".-".contains(&byte));
     if decimals > DECIMALS_MAX || !values.iter().all(plain) {
         return None;
     }
@@ -125,7 +126,8 @@ mod tests {
 
     #[test]
     fn numbers_and_times_lie_on_steps_in_a_range() {
-        let numbers: Vec<String> = (0..100).map(|number| (number * number * 37 % 1009 * 5).to_string()).collect();
+        let numbers: Vec<String> =
+            (0..100).map(|number| (number * number * 37 % 1009 * 5).to_string()).collect();
         assert!((900.0..1100.0).contains(&of(Kind::Integer(4), &numbers)));
         assert!((900.0..1100.0).contains(&of(Kind::Text, &numbers)));
         let days: Vec<String> = (1..29).map(|day| format!("2024-02-{day:02} 00:00:00")).collect();
@@ -134,9 +136,12 @@ mod tests {
 
     #[test]
     fn codes_choose_from_few_characters_in_each_place() {
-        let codes: Vec<String> = (0..100).map(|number| format!("user-{}", number * 617 % 5000)).collect();
+        let codes: Vec<String> =
+            (0..100).map(|number| format!("user-{}", number * 617 % 5000)).collect();
         assert!((2000.0..12_000.0).contains(&of(Kind::Text, &codes)), "{}", of(Kind::Text, &codes));
-        let hashes: Vec<String> = (0..100_u64).map(|number| format!("{:032x}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
+        let hashes: Vec<String> = (0..100_u64)
+            .map(|number| format!("{:032x}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
+            .collect();
         assert!(of(Kind::Text, &hashes) > 1e12);
     }
 

@@ -57,7 +57,12 @@ pub(super) fn document_entries(samples: &Samples, paths: bool, rows: f64) -> Vec
     }
     let entries = |group: &BTreeMap<&str, Seen>| {
         let all: Vec<Seen> = group.values().copied().collect();
-        sampled_entries(&all, samples.sample(rows), capacity(Kind::Text, group.keys().copied()), Law::Fitted)
+        sampled_entries(
+            &all,
+            samples.sample(rows),
+            capacity(Kind::Text, group.keys().copied()),
+            Law::Fitted,
+        )
     };
     seen.values().flat_map(entries).collect()
 }
@@ -72,7 +77,8 @@ fn take(value: &Json, path: &str, paths: bool, depth: usize, found: &mut Found) 
     if depth > DEPTH_MAX {
         return;
     }
-    match value {
+    // Truths and null are few and the same everywhere, unless their path counts.
+    let (group, text) = match value {
         Json::Object(fields) => {
             for (key, value) in fields {
                 if !paths {
@@ -80,14 +86,17 @@ fn take(value: &Json, path: &str, paths: bool, depth: usize, found: &mut Found) 
                 }
                 take(value, &format!("{path}.{key}"), paths, depth + 1, found);
             }
+            return;
         }
-        Json::Array(list) => list.iter().for_each(|item| take(item, path, paths, depth + 1, found)),
-        // Truths and null are few and the same everywhere, unless their path counts.
-        Json::Bool(_) | Json::Null if !paths => drop(found.insert(("b".to_owned(), value.to_string()))),
-        Json::Number(number) => drop(found.insert((format!("n{path}"), number.to_string()))),
-        Json::String(text) => drop(found.insert((format!("s{path}"), text.clone()))),
-        other => drop(found.insert((format!("b{path}"), other.to_string()))),
-    }
+        Json::Array(list) => {
+            return list.iter().for_each(|item| take(item, path, paths, depth + 1, found));
+        }
+        Json::Bool(_) | Json::Null if !paths => ("b".to_owned(), value.to_string()),
+        Json::Number(number) => (format!("n{path}"), number.to_string()),
+        Json::String(text) => (format!("s{path}"), text.clone()),
+        other => (format!("b{path}"), other.to_string()),
+    };
+    found.insert((group, text));
 }
 
 /// A number for each group, the same for groups that draw from the same values.
@@ -139,7 +148,8 @@ fn alike(one: &BTreeSet<&str>, other: &BTreeSet<&str>) -> bool {
         return true;
     }
     let range = |texts: &BTreeSet<&str>| {
-        let numbers = texts.iter().map(|text| text.parse::<f64>().ok()).collect::<Option<Vec<f64>>>()?;
+        let numbers =
+            texts.iter().map(|text| text.parse::<f64>().ok()).collect::<Option<Vec<f64>>>()?;
         let low = numbers.iter().copied().fold(f64::INFINITY, f64::min);
         let high = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         (numbers.len() >= NUMBERS_MIN).then_some((low, high))
@@ -151,7 +161,7 @@ fn alike(one: &BTreeSet<&str>, other: &BTreeSet<&str>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Samples, document_entries};
+    use super::{Entries, Samples, document_entries};
 
     fn samples(documents: impl Iterator<Item = String>) -> Samples {
         let rest: Vec<_> = documents.map(Some).collect();
@@ -159,12 +169,16 @@ mod tests {
     }
 
     fn count(samples: &Samples, paths: bool) -> f64 {
-        document_entries(samples, paths, 1e6).iter().map(|entry| entry.values).sum()
+        let held = |entry: &Entries| entry.values * -(-1e6 * entry.share).exp_m1();
+        document_entries(samples, paths, 1e6).iter().map(held).sum()
     }
 
     #[test]
     fn keys_and_values_are_entries_and_paths_are_not() {
-        let few = samples((0..100).map(|i| format!(r#"{{"kind": "k{}", "ok": true, "tags": ["a", "b"]}}"#, i % 4)));
+        let few = samples(
+            (0..100)
+                .map(|i| format!(r#"{{"kind": "k{}", "ok": true, "tags": ["a", "b"]}}"#, i % 4)),
+        );
         // Three keys, four kinds, true, and two tags, which are keys too but seen as values of their own.
         assert!((count(&few, false) - 10.0).abs() < 0.5);
         assert!((count(&few, true) - 7.0).abs() < 0.5);
@@ -181,7 +195,13 @@ mod tests {
 
     #[test]
     fn keys_that_are_data_stand_for_many_others() {
-        let keyed = samples((0..100_u64).map(|i| format!(r#"{{"by_user": {{"u{:x}": {}}}}}"#, i.wrapping_mul(0x9E37_79B9_7F4A_7C15), i % 2)));
+        let keyed = samples((0..100_u64).map(|i| {
+            format!(
+                r#"{{"by_user": {{"u{:x}": {}}}}}"#,
+                i.wrapping_mul(0x9E37_79B9_7F4A_7C15),
+                i % 2
+            )
+        }));
         assert!(count(&keyed, false) > 1e5);
     }
 }

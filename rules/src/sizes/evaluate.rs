@@ -13,6 +13,11 @@ use crate::statement::{Call, Expr, Literal};
 /// A value as text; `None` is NULL.
 pub(super) type Value = Option<String>;
 
+/// A truth; `None` is unknown.
+type Truth = Option<bool>;
+/// What stands somewhere in a document; `None` for nothing.
+type Found = Option<Json>;
+
 /// The value of an expression in a row; `None` where that is not followed.
 pub(super) fn evaluate(expr: &Expr, row: &dyn Fn(&str) -> Option<Value>) -> Option<Value> {
     match expr {
@@ -42,9 +47,12 @@ pub(super) fn evaluate(expr: &Expr, row: &dyn Fn(&str) -> Option<Value>) -> Opti
             Some(if value == other { None } else { value })
         }
         Expr::Call(call) => function(call, row),
-        Expr::And(_) | Expr::Or(_) | Expr::Not(_) | Expr::Test(..) | Expr::In(..) | Expr::Any { .. } => {
-            condition(expr, row)
-        }
+        Expr::And(_)
+        | Expr::Or(_)
+        | Expr::Not(_)
+        | Expr::Test(..)
+        | Expr::In(..)
+        | Expr::Any { .. } => condition(expr, row),
         _ => None,
     }
 }
@@ -73,13 +81,15 @@ fn condition(expr: &Expr, row: &dyn Fn(&str) -> Option<Value>) -> Option<Value> 
                 "NULL" | "UNKNOWN" => value.is_none(),
                 "NOT NULL" | "NOT UNKNOWN" => value.is_some(),
                 "TRUE" => value.is_some_and(|value| self::is_true(&value)),
-                "NOT TRUE" => !value.is_some_and(|value| self::is_true(&value)),
+                "NOT TRUE" => value.is_none_or(|value| !self::is_true(&value)),
                 "FALSE" => value.is_some_and(|value| !self::is_true(&value)),
-                "NOT FALSE" => !value.is_some_and(|value| !self::is_true(&value)),
+                "NOT FALSE" => value.is_none_or(|value| self::is_true(&value)),
                 _ => return None,
             })
         }
-        Expr::In(left, list, negated) => listed(evaluate(left, row)?, list, row)?.map(|found| found != *negated),
+        Expr::In(left, list, negated) => {
+            listed(evaluate(left, row)?, list, row)?.map(|found| found != *negated)
+        }
         Expr::Any { left, operator, right, all } => {
             let Expr::Array(list) = right.uncast() else { return None };
             match (operator.as_str(), all) {
@@ -93,7 +103,7 @@ fn condition(expr: &Expr, row: &dyn Fn(&str) -> Option<Value>) -> Option<Value> 
     Some(result.map(truth))
 }
 
-fn listed(value: Value, list: &[Expr], row: &dyn Fn(&str) -> Option<Value>) -> Option<Option<bool>> {
+fn listed(value: Value, list: &[Expr], row: &dyn Fn(&str) -> Option<Value>) -> Option<Truth> {
     let Some(value) = value else { return Some(None) };
     for part in list {
         if evaluate(part, row)?.is_some_and(|part| order(&value, &part).is_eq()) {
@@ -146,8 +156,18 @@ fn cast(value: Value, to: &str) -> Option<Value> {
         "date" => text.get(..10)?.to_owned(),
         "timestamp" | "timestamp without time zone" => printed(&moment(&text)?),
         "bool" | "boolean" => truth(is_true(&text)),
-        "text" | "jsonb" | "json" | "float8" | "float4" | "double precision" | "real" | "uuid" | "timestamptz"
-        | "timestamp with time zone" | "citext" | "interval" => text,
+        "text"
+        | "jsonb"
+        | "json"
+        | "float8"
+        | "float4"
+        | "double precision"
+        | "real"
+        | "uuid"
+        | "timestamptz"
+        | "timestamp with time zone"
+        | "citext"
+        | "interval" => text,
         _ => return None,
     }))
 }
@@ -164,7 +184,8 @@ fn binary(left: Value, operator: &str, right: Value) -> Option<Value> {
         return Some(Some(truth((left == right) != (operator == "IS DISTINCT FROM"))));
     }
     let (Some(left), Some(right)) = (left, right) else { return Some(None) };
-    let compared = |wanted: fn(std::cmp::Ordering) -> bool| Some(Some(truth(wanted(order(&left, &right)))));
+    let compared =
+        |wanted: fn(std::cmp::Ordering) -> bool| Some(Some(truth(wanted(order(&left, &right)))));
     let counted = |count: fn(f64, f64) -> f64| {
         let value = count(left.parse().ok()?, right.parse().ok()?);
         value.is_finite().then(|| Some(value.to_string()))
@@ -185,7 +206,9 @@ fn binary(left: Value, operator: &str, right: Value) -> Option<Value> {
         "+" => rounded(|left, right| left + right, more),
         "-" => rounded(|left, right| left - right, more),
         "*" => rounded(|left, right| left * right, decimals(&left) + decimals(&right)),
-        "/" if is_integer(&left) && is_integer(&right) => counted(|left, right| (left / right).trunc()),
+        "/" if is_integer(&left) && is_integer(&right) => {
+            counted(|left, right| (left / right).trunc())
+        }
         "/" => counted(|left, right| left / right),
         "%" => rounded(|left, right| left % right, more),
         "||" => Some(Some(left + &right)),
@@ -197,17 +220,25 @@ fn binary(left: Value, operator: &str, right: Value) -> Option<Value> {
         "->>" => Some(json_text(json_at(&left, &[&right])?)),
         "#>" | "#>>" => {
             let inner = right.trim_start_matches('{').trim_end_matches('}');
-            let path: Vec<&str> = inner.split(',').map(|step| step.trim().trim_matches('"')).collect();
+            let path: Vec<&str> =
+                inner.split(',').map(|step| step.trim().trim_matches('"')).collect();
             let found = json_at(&left, &path)?;
-            Some(if operator == "#>" { found.map(|value| value.to_string()) } else { json_text(found) })
+            Some(if operator == "#>" {
+                found.map(|value| value.to_string())
+            } else {
+                json_text(found)
+            })
         }
         "?" => match serde_json::from_str(&left).ok()? {
             Json::Object(fields) => Some(Some(truth(fields.contains_key(&right)))),
-            Json::Array(list) => Some(Some(truth(list.iter().any(|item| item.as_str() == Some(&right))))),
+            Json::Array(list) => {
+                Some(Some(truth(list.iter().any(|item| item.as_str() == Some(&right)))))
+            }
             _ => Some(Some(truth(false))),
         },
         "@>" => {
-            let (whole, part) = (serde_json::from_str(&left).ok()?, serde_json::from_str(&right).ok()?);
+            let (whole, part) =
+                (serde_json::from_str(&left).ok()?, serde_json::from_str(&right).ok()?);
             Some(Some(truth(contains(&whole, &part))))
         }
         _ => None,
@@ -224,7 +255,7 @@ fn is_integer(text: &str) -> bool {
 }
 
 /// What stands in a document under a path; the outer `None` when it is no document.
-fn json_at(document: &str, path: &[&str]) -> Option<Option<Json>> {
+fn json_at(document: &str, path: &[&str]) -> Option<Found> {
     let mut value: Json = serde_json::from_str(document).ok()?;
     for step in path {
         let next = match &mut value {
@@ -279,7 +310,9 @@ fn function(call: &Call, row: &dyn Fn(&str) -> Option<Value>) -> Option<Value> {
             _ => parts.concat(),
         }));
     }
-    let Some(values) = values.into_iter().collect::<Option<Vec<String>>>() else { return Some(None) };
+    let Some(values) = values.into_iter().collect::<Option<Vec<String>>>() else {
+        return Some(None);
+    };
     let arguments: Vec<&str> = values.iter().map(String::as_str).collect();
     apply(name, &arguments)
 }
@@ -297,7 +330,7 @@ fn apply(name: &str, arguments: &[&str]) -> Option<Value> {
         // Only that equal texts have equal sums, and their length, counts here.
         ("md5", [text]) => {
             let sum = Sha256::digest(text.as_bytes());
-            sum.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+            format!("{sum:x}").chars().take(32).collect()
         }
         ("length" | "char_length" | "character_length", [text]) => text.chars().count().to_string(),
         ("octet_length", [text]) => text.len().to_string(),
@@ -322,7 +355,9 @@ fn apply(name: &str, arguments: &[&str]) -> Option<Value> {
         ("ceil" | "ceiling", [text]) => text.parse::<f64>().ok()?.ceil().to_string(),
         ("round", [text]) => text.parse::<f64>().ok()?.round().to_string(),
         ("host", [text]) => text.split('/').next()?.to_owned(),
-        ("cardinality", [text]) | ("array_length", [text, "1"]) => super::arrays::elements(text)?.len().to_string(),
+        ("cardinality", [text]) | ("array_length", [text, "1"]) => {
+            super::arrays::elements(text)?.len().to_string()
+        }
         ("jsonb_extract_path_text" | "json_extract_path_text", [document, path @ ..]) => {
             return Some(json_text(json_at(document, path)?));
         }
@@ -354,9 +389,13 @@ pub(super) fn moment(text: &str) -> Option<NaiveDateTime> {
     }
     let text = text.replacen('T', " ", 1);
     let formats = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M"];
-    formats.iter().find_map(|format| NaiveDateTime::parse_from_str(&text, format).ok()).or_else(|| {
-        DateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f%#z").ok().map(|at| at.naive_local())
-    })
+    formats.iter().find_map(|format| NaiveDateTime::parse_from_str(&text, format).ok()).or_else(
+        || {
+            DateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f%#z")
+                .ok()
+                .map(|at| at.naive_local())
+        },
+    )
 }
 
 fn printed(at: &NaiveDateTime) -> String {
@@ -411,7 +450,9 @@ mod tests {
         evaluate(&expr, &|column| {
             Some(match column {
                 "a" => Some("Ann@Mail.example".to_owned()),
-                "d" => Some(r#"{"kind": "x", "size": {"w": 7}, "tags": ["p", "q"], "no": null}"#.to_owned()),
+                "d" => Some(
+                    r#"{"kind": "x", "size": {"w": 7}, "tags": ["p", "q"], "no": null}"#.to_owned(),
+                ),
                 "n" => Some("-17".to_owned()),
                 "at" => Some("2024-05-16 13:45:10.5+00".to_owned()),
                 _ => None,

@@ -88,7 +88,8 @@ fn key_entries(source: &Source, key: &Key) -> Vec<Entries> {
         (_, None, _) => unknown(source, width),
     };
     let stats = column.and_then(|column| column.stats.as_ref());
-    let nulls = stats.map_or_else(|| samples.map_or(0.0, |s| s.share(Option::is_none)), |s| s.null_fraction);
+    let nulls = stats
+        .map_or_else(|| samples.map_or(0.0, |s| s.share(Option::is_none)), |s| s.null_fraction);
     if nulls > 0.0 {
         entries.push(Entries { values: 1.0, share: nulls, bytes: 0.0 });
     }
@@ -106,11 +107,18 @@ fn unknown(source: &Source, width: f64) -> Vec<Entries> {
 }
 
 /// Elements of an array column, by the most common ones or, without these, by the arrays in the statistics.
-fn array_entries(source: &Source, column: &Column, fixed: u8, samples: Option<&Samples>) -> Vec<Entries> {
+fn array_entries(
+    source: &Source,
+    column: &Column,
+    fixed: u8,
+    samples: Option<&Samples>,
+) -> Vec<Entries> {
     let Some(stats) = &column.stats else { return unknown(source, super::width(column)) };
     let kind = if fixed > 0 { Kind::Integer(fixed) } else { Kind::Text };
     let bytes = |text: &str| if fixed > 0 { f64::from(fixed) } else { text.len() as f64 + 1.0 };
-    let distinct = |literal: &str| elements(literal).unwrap_or_default().into_iter().flatten().collect::<BTreeSet<_>>();
+    let distinct = |literal: &str| {
+        elements(literal).unwrap_or_default().into_iter().flatten().collect::<BTreeSet<_>>()
+    };
     let present = 1.0 - stats.null_fraction;
     let empty = samples.map_or(0.0, |s| s.share(|value| value.as_deref() == Some("{}")));
     let seen = samples.map(|samples| {
@@ -127,20 +135,33 @@ fn array_entries(source: &Source, column: &Column, fixed: u8, samples: Option<&S
         }
         seen
     });
-    let capacity = seen.as_ref().map_or(f64::INFINITY, |seen| capacity(kind, seen.keys().map(String::as_str)));
+    let capacity =
+        seen.as_ref().map_or(f64::INFINITY, |seen| capacity(kind, seen.keys().map(String::as_str)));
     let mut entries = match (&seen, samples) {
-        (Some(seen), Some(samples)) if stats.common_elements.is_empty() => {
-            sampled_entries(&seen.values().copied().collect::<Vec<_>>(), samples.sample(source.rows), capacity, Law::Fitted)
-        }
+        (Some(seen), Some(samples)) if stats.common_elements.is_empty() => sampled_entries(
+            &seen.values().copied().collect::<Vec<_>>(),
+            samples.sample(source.rows),
+            capacity,
+            Law::Fitted,
+        ),
         _ => {
             let common = common_elements(stats, present, bytes);
-            let header = if super::width(column) > SHORT_MAX { ARRAY_HEADER + 3.0 } else { ARRAY_HEADER };
+            let header =
+                if super::width(column) > SHORT_MAX { ARRAY_HEADER + 3.0 } else { ARRAY_HEADER };
             let header = header - EMPTY_SAVES * empty / present;
             // Beside a header of four bytes a text is aligned to four.
             let each = |bytes: f64| if fixed > 0 { bytes } else { bytes + 4.5 };
             let bytes = rare_bytes(&common);
             let per_row = counted(source, column).map_or_else(
-                || by_width(&common, present, super::width(column) - header, each, |more, bytes| more * each(bytes)),
+                || {
+                    by_width(
+                        &common,
+                        present,
+                        super::width(column) - header,
+                        each,
+                        |more, bytes| more * each(bytes),
+                    )
+                },
                 |count| count * present,
             );
             element_entries(source.rows, &Elements { common, per_row, bytes, capacity })
@@ -193,28 +214,28 @@ fn lexemes(source: &Source, expr: &Expr, column: Option<&Column>) -> Vec<Entries
         if common.is_empty() {
             return power_law_entries(vocabulary(source, per_row), per_row, 7.0);
         }
-        return element_entries(source.rows, &Elements { common, per_row, bytes, capacity: f64::INFINITY });
+        return element_entries(
+            source.rows,
+            &Elements { common, per_row, bytes, capacity: f64::INFINITY },
+        );
     }
     let (mut texts, mut configuration) = (Vec::new(), "english".to_owned());
     vector_texts(expr, &mut texts, &mut configuration);
-    let mut entries = Vec::new();
     let joined = texts.into_iter().reduce(|one, other| {
         let blank = Expr::Constant(" ".to_owned(), Literal::Text);
         let front = Expr::Operator(Some(Box::new(one)), "||".to_owned(), Box::new(blank));
         Expr::Operator(Some(Box::new(front)), "||".to_owned(), Box::new(other))
     });
     if let Some(text) = joined {
-        match Samples::of_expression(&text, source.table) {
-            Some(samples) => entries = lexeme_entries(&samples, &configuration, source.rows),
-            None => {
-                let names = super::samples::columns(&text);
-                let width: f64 = names.iter().filter_map(|name| source.table.column(name)).map(super::width).sum();
-                let per_row = width / TEXT_PER_LEXEME;
-                entries = power_law_entries(vocabulary(source, per_row), per_row, 7.0);
-            }
+        if let Some(samples) = Samples::of_expression(&text, source.table) {
+            return lexeme_entries(&samples, &configuration, source.rows);
         }
+        let names = super::samples::columns(&text);
+        let columns = names.iter().filter_map(|name| source.table.column(name));
+        let per_row = columns.map(super::width).sum::<f64>() / TEXT_PER_LEXEME;
+        return power_law_entries(vocabulary(source, per_row), per_row, 7.0);
     }
-    entries
+    unknown(source, 32.0)
 }
 
 /// Lexemes in a row of a `tsvector` column, on average over all rows, by its width.
@@ -223,7 +244,13 @@ pub(super) fn lexemes_per_row(column: &Column) -> f64 {
     let present = 1.0 - stats.null_fraction;
     let common = common_elements(stats, present, |text| text.len() as f64 + 1.0);
     // Another position of the same lexeme takes two bytes.
-    by_width(&common, present, stats.avg_width - VECTOR_HEADER, |bytes| bytes - 1.0 + LEXEME_BYTES, |more, _| more * 2.0)
+    by_width(
+        &common,
+        present,
+        stats.avg_width - VECTOR_HEADER,
+        |bytes| bytes - 1.0 + LEXEME_BYTES,
+        |more, _| more * 2.0,
+    )
 }
 
 fn vocabulary(source: &Source, per_row: f64) -> f64 {
@@ -254,10 +281,15 @@ fn vector_texts(expr: &Expr, texts: &mut Vec<Expr>, configuration: &mut String) 
 }
 
 /// Share of all rows and bytes of each common element.
-fn common_elements(stats: &ColumnStats, present: f64, bytes: impl Fn(&str) -> f64) -> Vec<(f64, f64)> {
+fn common_elements(
+    stats: &ColumnStats,
+    present: f64,
+    bytes: impl Fn(&str) -> f64,
+) -> Vec<(f64, f64)> {
     // Two or three numbers that are no element's stand behind the frequencies; zip drops them.
     let pairs = stats.common_elements.iter().zip(&stats.element_frequencies);
-    let mut common: Vec<(f64, f64)> = pairs.map(|(element, share)| (share * present, bytes(element))).collect();
+    let mut common: Vec<(f64, f64)> =
+        pairs.map(|(element, share)| (share * present, bytes(element))).collect();
     common.sort_by(|a, b| b.0.total_cmp(&a.0));
     common
 }

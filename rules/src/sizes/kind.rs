@@ -44,7 +44,10 @@ impl Kind {
             "float8" | "double precision" => Self::Float(8),
             "numeric" | "decimal" => Self::Numeric,
             "date" => Self::Date,
-            "timestamp" | "timestamptz" | "timestamp without time zone" | "timestamp with time zone" => Self::Timestamp,
+            "timestamp"
+            | "timestamptz"
+            | "timestamp without time zone"
+            | "timestamp with time zone" => Self::Timestamp,
             "text" | "varchar" | "bpchar" | "character varying" | "citext" | "name" => Self::Text,
             "jsonb" | "json" => Self::Document,
             "tsvector" => Self::Lexemes,
@@ -77,7 +80,10 @@ impl Kind {
 
     /// Whether equal values are equal bytes for a B-tree.
     pub(super) fn deduplicates(self) -> bool {
-        !matches!(self, Self::Numeric | Self::Float(_) | Self::Document | Self::Array(_) | Self::Lexemes)
+        !matches!(
+            self,
+            Self::Numeric | Self::Float(_) | Self::Document | Self::Array(_) | Self::Lexemes
+        )
     }
 
     /// Bytes of a printed value in a row, with its header.
@@ -117,9 +123,12 @@ pub(super) fn kind_of(expr: &Expr, table: &Table, version: u32) -> Option<Kind> 
         Expr::Cast(_, to) => Kind::of_type(to),
         Expr::Collate(value, _) => kind_of(value, table, version),
         Expr::Keyword(_, list) => list.iter().find_map(|part| kind_of(part, table, version)),
-        Expr::And(_) | Expr::Or(_) | Expr::Not(_) | Expr::Test(..) | Expr::In(..) | Expr::Any { .. } => {
-            Some(Kind::Boolean)
-        }
+        Expr::And(_)
+        | Expr::Or(_)
+        | Expr::Not(_)
+        | Expr::Test(..)
+        | Expr::In(..)
+        | Expr::Any { .. } => Some(Kind::Boolean),
         Expr::Operator(left, operator, right) => {
             let left = left.as_deref().unwrap_or(right);
             of_operator(operator, kind_of(left, table, version)?, kind_of(right, table, version)?)
@@ -161,12 +170,26 @@ fn of_call(call: &Call, table: &Table, version: u32) -> Option<Kind> {
             },
             _ => Kind::Text,
         },
-        "initcap" | "reverse" | "trim" | "btrim" | "ltrim" | "rtrim" | "md5" | "left" | "right" | "substr"
-        | "substring" | "split_part" | "replace" | "concat" | "concat_ws" | "host" | "jsonb_extract_path_text"
+        "initcap"
+        | "reverse"
+        | "trim"
+        | "btrim"
+        | "ltrim"
+        | "rtrim"
+        | "md5"
+        | "left"
+        | "right"
+        | "substr"
+        | "substring"
+        | "split_part"
+        | "replace"
+        | "concat"
+        | "concat_ws"
+        | "host"
+        | "jsonb_extract_path_text"
         | "json_extract_path_text" => Kind::Text,
-        "length" | "char_length" | "character_length" | "octet_length" | "cardinality" | "array_length" => {
-            Kind::Integer(4)
-        }
+        "length" | "char_length" | "character_length" | "octet_length" | "cardinality"
+        | "array_length" => Kind::Integer(4),
         "date" => Kind::Date,
         "timezone" | "date_trunc" => Kind::Timestamp,
         "extract" if version >= 140_000 => Kind::Numeric,

@@ -39,10 +39,20 @@ mod tests {
 
     #[test]
     fn patterns_match_as_in_sql() {
-        for (text, pattern) in [("abc", "a%"), ("abc", "%b%"), ("abc", "a_c"), ("", "%"), ("a%c", "a\\%c"), ("aXbXc", "a%b%c"), ("abab", "%ab")] {
+        for (text, pattern) in [
+            ("abc", "a%"),
+            ("abc", "%b%"),
+            ("abc", "a_c"),
+            ("", "%"),
+            ("a%c", "a\\%c"),
+            ("aXbXc", "a%b%c"),
+            ("abab", "%ab"),
+        ] {
             assert!(like(text, pattern), "{text} {pattern}");
         }
-        for (text, pattern) in [("abc", "a"), ("abc", "%b"), ("abc", "a\\%"), ("", "_"), ("ab", "a_c%")] {
+        for (text, pattern) in
+            [("abc", "a"), ("abc", "%b"), ("abc", "a\\%"), ("", "_"), ("ab", "a_c%")]
+        {
             assert!(!like(text, pattern), "{text} {pattern}");
         }
     }

@@ -19,13 +19,17 @@ const TEXT_PER_TRIGRAM: f64 = 1.2;
 pub(super) fn other_bytes(source: &Source, definition: &IndexDefinition, kept: f64) -> Option<u64> {
     match definition.method.as_str() {
         "gist" => {
-            let keys: Vec<GistKey> = definition.keys.iter().map(|key| gist_key(source, key)).collect();
+            let keys: Vec<GistKey> =
+                definition.keys.iter().map(|key| gist_key(source, key)).collect();
             Some(gist_bytes(source.rows * kept, &keys))
         }
         "spgist" => Some(spgist(source, definition.keys.first()?, kept)),
-        "hash" => Some(hash_bytes(source.rows, kept, &key_shape(source, definition.keys.first()?)?)),
+        "hash" => {
+            Some(hash_bytes(source.rows, kept, &key_shape(source, definition.keys.first()?)?))
+        }
         "brin" => {
-            let summaries: Vec<Summary> = definition.keys.iter().map(|key| summary(source, key)).collect();
+            let summaries: Vec<Summary> =
+                definition.keys.iter().map(|key| summary(source, key)).collect();
             Some(brin_bytes(source.pages, PAGES_PER_RANGE, &summaries))
         }
         _ => None,
@@ -51,11 +55,14 @@ fn gist_key(source: &Source, key: &Key) -> GistKey {
         };
         let samples = expr.and_then(|expr| Samples::of_expression(&expr, source.table));
         let by_width = column(source, key).map_or(32.0, width) / TEXT_PER_TRIGRAM;
-        return trigram_key(samples.map_or(by_width, |s| s.mean(|text| trigrams(text).len() as f64)));
+        return trigram_key(
+            samples.map_or(by_width, |s| s.mean(|text| trigrams(text).len() as f64)),
+        );
     }
     let unknown = GistKey { bytes: 32.0, fill: RANDOM_FILL };
     let Some(column) = column(source, key) else {
-        return key_shape(source, key).map_or(unknown, |shape| GistKey { bytes: shape.width + 4.0, ..unknown });
+        return key_shape(source, key)
+            .map_or(unknown, |shape| GistKey { bytes: shape.width + 4.0, ..unknown });
     };
     if column.base_type == "tsvector" {
         return lexeme_key(lexemes_per_row(column));
@@ -68,16 +75,12 @@ fn gist_key(source: &Source, key: &Key) -> GistKey {
 fn spgist(source: &Source, key: &Key, kept: f64) -> u64 {
     let kd = class(key) == "kd_point_ops";
     let rows = source.rows * kept;
-    match column(source, key) {
-        Some(column) => {
-            let distinct = column.distinct(source.rows).unwrap_or(source.rows).min(rows);
-            spgist_bytes(rows, &column.base_type, width(column), distinct, kd)
-        }
-        None => {
-            let bytes = key_shape(source, key).map_or(32.0, |shape| shape.width);
-            spgist_bytes(rows, "text", bytes, rows, kd)
-        }
+    if let Some(column) = column(source, key) {
+        let distinct = column.distinct(source.rows).unwrap_or(source.rows).min(rows);
+        return spgist_bytes(rows, &column.base_type, width(column), distinct, kd);
     }
+    let bytes = key_shape(source, key).map_or(32.0, |shape| shape.width);
+    spgist_bytes(rows, "text", bytes, rows, kd)
 }
 
 fn summary(source: &Source, key: &Key) -> Summary {
@@ -86,10 +89,12 @@ fn summary(source: &Source, key: &Key) -> Summary {
     let width = shape.as_ref().map_or(32.0, |shape| shape.width);
     if class.ends_with("bloom_ops") {
         let rows = source.rows / source.pages.max(1.0) * PAGES_PER_RANGE.min(source.pages);
-        let distinct = shape.map_or(rows, |shape| if shape.distinct > 0.0 { shape.distinct } else { source.rows });
+        let distinct = shape
+            .map_or(rows, |shape| if shape.distinct > 0.0 { shape.distinct } else { source.rows });
         return Summary::Bloom { distinct: distinct * -(-rows / distinct.max(1.0)).exp_m1() };
     }
-    let ranges = column(source, key).is_some_and(|column| column.type_kind == 'r' || column.base_type == "box");
+    let ranges = column(source, key)
+        .is_some_and(|column| column.type_kind == 'r' || column.base_type == "box");
     if class.ends_with("minmax_multi_ops") {
         Summary::MinMaxMulti { width }
     } else if class.ends_with("inclusion_ops") || ranges {

@@ -39,7 +39,12 @@ pub(super) fn kept(predicate: &Expr, table: &Table) -> Kept {
         if let [name] = names.as_slice() {
             kept.alone.insert((*name).to_owned(), share);
         }
-        let strict = |part: &&&Expr| matches!(part, Expr::Test(_, "NOT NULL") | Expr::Operator(..) | Expr::In(..) | Expr::Any { .. });
+        let strict = |part: &&&Expr| {
+            matches!(
+                part,
+                Expr::Test(_, "NOT NULL") | Expr::Operator(..) | Expr::In(..) | Expr::Any { .. }
+            )
+        };
         if parts.iter().any(|part| strict(&part)) {
             kept.present.extend(names.into_iter().map(str::to_owned));
         }
@@ -50,15 +55,20 @@ pub(super) fn kept(predicate: &Expr, table: &Table) -> Kept {
 /// Share of the rows that pass all of some conditions on the same columns.
 fn together(parts: &[&Expr], table: &Table) -> f64 {
     // NOT NULL beside another condition on the same column adds nothing.
-    let telling: Vec<&&Expr> =
-        parts.iter().filter(|part| parts.len() == 1 || !matches!(part, Expr::Test(_, "NOT NULL"))).collect();
+    let telling: Vec<&&Expr> = parts
+        .iter()
+        .filter(|part| parts.len() == 1 || !matches!(part, Expr::Test(_, "NOT NULL")))
+        .collect();
     let [first, second] = telling.as_slice() else {
         return telling.iter().map(|part| passing(part, table)).product();
     };
     // Of a lower and an upper bound the shares refused add up.
     match (bound(first), bound(second)) {
         (Some((column, low)), Some((_, high))) if low != high => {
-            let nulls = table.column(column).and_then(|column| column.stats.as_ref()).map_or(0.0, |s| s.null_fraction);
+            let nulls = table
+                .column(column)
+                .and_then(|column| column.stats.as_ref())
+                .map_or(0.0, |s| s.null_fraction);
             (passing(first, table) + passing(second, table) - (1.0 - nulls)).max(0.0)
         }
         _ => passing(first, table) * passing(second, table),
@@ -93,11 +103,18 @@ fn passing(expr: &Expr, table: &Table) -> f64 {
         Expr::Or(parts) => {
             let shares = parts.iter().map(|part| passing(part, table));
             // Of one column the arms are taken as exclusive, of several as independent.
-            if columns(expr).len() == 1 { shares.sum() } else { 1.0 - shares.map(|share| 1.0 - share).product::<f64>() }
+            if columns(expr).len() == 1 {
+                shares.sum()
+            } else {
+                1.0 - shares.map(|share| 1.0 - share).product::<f64>()
+            }
         }
         Expr::Not(inner) => {
             let names = columns(inner);
-            let nulls = names.iter().filter_map(|name| table.column(name)?.stats.as_ref()).map(|stats| stats.null_fraction);
+            let nulls = names
+                .iter()
+                .filter_map(|name| table.column(name)?.stats.as_ref())
+                .map(|stats| stats.null_fraction);
             1.0 - passing(inner, table) - nulls.sum::<f64>()
         }
         _ => known(expr, table).or_else(|| sampled(expr, table)).unwrap_or(UNKNOWN_SHARE),
@@ -144,7 +161,9 @@ fn known(expr: &Expr, table: &Table) -> Option<f64> {
                 "=" => equal(column, &value, table),
                 "<>" | "!=" => Some(1.0 - stats.null_fraction - equal(column, &value, table)?),
                 "<" | "<=" => below(stats, &value, operator == "<="),
-                ">" | ">=" => Some(1.0 - stats.null_fraction - below(stats, &value, operator == ">")?),
+                ">" | ">=" => {
+                    Some(1.0 - stats.null_fraction - below(stats, &value, operator == ">")?)
+                }
                 _ => None,
             }
         }
@@ -166,7 +185,8 @@ fn equal(column: &Column, value: &str, table: &Table) -> Option<f64> {
     let stats = column.stats.as_ref()?;
     let mut common = stats.common_values.iter().zip(&stats.common_frequencies);
     let same = |known: &str| {
-        order(known, value).is_eq() || (column.base_type == "bool" && is_true(known) == is_true(value))
+        order(known, value).is_eq()
+            || (column.base_type == "bool" && is_true(known) == is_true(value))
     };
     if let Some((_, frequency)) = common.find(|(known, _)| same(known)) {
         return Some(*frequency);
@@ -181,7 +201,8 @@ fn equal(column: &Column, value: &str, table: &Table) -> Option<f64> {
 fn below(stats: &ColumnStats, value: &str, with: bool) -> Option<f64> {
     let passes = |known: &str| order(known, value).is_lt() || (with && order(known, value).is_eq());
     let common = stats.common_values.iter().zip(&stats.common_frequencies);
-    let share: f64 = common.filter(|(known, _)| passes(known)).map(|(_, frequency)| frequency).sum();
+    let share: f64 =
+        common.filter(|(known, _)| passes(known)).map(|(_, frequency)| frequency).sum();
     let rest = 1.0 - stats.null_fraction - stats.common_frequencies.iter().sum::<f64>();
     let bounds = &stats.histogram;
     if bounds.len() < 2 {
@@ -191,16 +212,23 @@ fn below(stats: &ColumnStats, value: &str, with: bool) -> Option<f64> {
     let filled = match at {
         0 => 0.0,
         at if at == bounds.len() => 1.0,
-        at => ((at - 1) as f64 + within(&bounds[at - 1], &bounds[at], value)) / (bounds.len() - 1) as f64,
+        at => {
+            ((at - 1) as f64 + within(&bounds[at - 1], &bounds[at], value))
+                / (bounds.len() - 1) as f64
+        }
     };
     Some(share + rest.max(0.0) * filled)
 }
 
 /// How far between two bounds a value lies; in the middle where their distance means nothing.
 fn within(low: &str, high: &str, value: &str) -> f64 {
-    let number = |text: &str| text.parse::<f64>().ok().or_else(|| Some(moment(text)?.and_utc().timestamp() as f64));
+    let number = |text: &str| {
+        text.parse::<f64>().ok().or_else(|| Some(moment(text)?.and_utc().timestamp() as f64))
+    };
     match (number(low), number(high), number(value)) {
-        (Some(low), Some(high), Some(value)) if high > low => ((value - low) / (high - low)).clamp(0.0, 1.0),
+        (Some(low), Some(high), Some(value)) if high > low => {
+            ((value - low) / (high - low)).clamp(0.0, 1.0)
+        }
         _ => 0.5,
     }
 }
@@ -219,14 +247,27 @@ mod tests {
     use crate::testing::{set_stats, snapshot, stats};
 
     fn share(sql: &str) -> f64 {
-        let mut snapshot = snapshot("t(n int4 null, s text, b bool, d date, j jsonb, x text) 10000");
+        let mut snapshot =
+            snapshot("t(n int4 null, s text, b bool, d date, j jsonb, x text) 10000");
         let mut numbers = stats(100.0, &[("1", 0.2), ("2", 0.1)], &["0", "50", "100"]);
         numbers.null_fraction = 0.1;
         set_stats(&mut snapshot, "t.n", numbers);
-        set_stats(&mut snapshot, "t.s", stats(3.0, &[("new", 0.7), ("open", 0.2), ("to do", 0.1)], &[]));
+        set_stats(
+            &mut snapshot,
+            "t.s",
+            stats(3.0, &[("new", 0.7), ("open", 0.2), ("to do", 0.1)], &[]),
+        );
         set_stats(&mut snapshot, "t.b", stats(2.0, &[("t", 0.75), ("f", 0.25)], &[]));
-        set_stats(&mut snapshot, "t.d", stats(-0.5, &[], &["2024-01-01", "2024-01-11", "2024-01-31"]));
-        set_stats(&mut snapshot, "t.j", stats(-1.0, &[], &[r#"{"k": 1}"#, r#"{"k": 2}"#, r#"{"k": 2}"#, "{}"]));
+        set_stats(
+            &mut snapshot,
+            "t.d",
+            stats(-0.5, &[], &["2024-01-01", "2024-01-11", "2024-01-31"]),
+        );
+        set_stats(
+            &mut snapshot,
+            "t.j",
+            stats(-1.0, &[], &[r#"{"k": 1}"#, r#"{"k": 2}"#, r#"{"k": 2}"#, "{}"]),
+        );
         let expr = expression_over(sql, &snapshot.tables[0], &snapshot).expect("an expression");
         kept(&expr, &snapshot.tables[0]).share
     }

@@ -36,7 +36,8 @@ impl Samples {
     /// What is known of a column; `None` without any value of it (never analyzed, or too wide to be kept).
     pub(super) fn of_column(column: &Column) -> Option<Self> {
         let stats = column.stats.as_ref()?;
-        if stats.common_values.is_empty() && stats.histogram.is_empty() && stats.null_fraction < 1.0 {
+        if stats.common_values.is_empty() && stats.histogram.is_empty() && stats.null_fraction < 1.0
+        {
             return None;
         }
         let values = stats.common_values.iter().cloned().map(Some);
@@ -73,7 +74,8 @@ impl Samples {
             parts.insert(*name, Self::of_column(table.column(name)?)?);
         }
         if let ([name], Some((_, part))) = (names.as_slice(), parts.iter().next()) {
-            return part.map(|value| evaluate(expr, &|column| (column == *name).then(|| value.clone())));
+            return part
+                .map(|value| evaluate(expr, &|column| (column == *name).then(|| value.clone())));
         }
         let lists: BTreeMap<&str, Vec<&Value>> =
             parts.iter().map(|(name, part)| (*name, part.spread())).collect();
@@ -81,7 +83,10 @@ impl Samples {
             let value = |column: &str| {
                 let place = names.iter().position(|name| *name == column)?;
                 // Each column is walked through in steps of its own.
-                lists.get(column)?.get(row * (1 + 36 * place) % MADE_UP).map(|value| (*value).clone())
+                lists
+                    .get(column)?
+                    .get(row * (1 + 36 * place) % MADE_UP)
+                    .map(|value| (*value).clone())
             };
             evaluate(expr, &value)
         };
@@ -119,7 +124,10 @@ impl Samples {
     /// All values with their shares.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Value, f64)> {
         let each = self.each();
-        self.common.iter().map(|(value, share)| (value, *share)).chain(self.rest.iter().map(move |value| (value, each)))
+        self.common
+            .iter()
+            .map(|(value, share)| (value, *share))
+            .chain(self.rest.iter().map(move |value| (value, each)))
     }
 
     /// Share of the rows that a value of the rest stands for.
@@ -180,7 +188,12 @@ pub(super) fn columns(expr: &Expr) -> Vec<&str> {
 }
 
 /// What the B-tree's model needs to know of an expression; `None` where it cannot be followed.
-pub(super) fn expression_shape(expr: &Expr, table: &Table, rows: f64, version: u32) -> Option<ColumnShape> {
+pub(super) fn expression_shape(
+    expr: &Expr,
+    table: &Table,
+    rows: f64,
+    version: u32,
+) -> Option<ColumnShape> {
     let kind = kind_of(expr, table, version)?;
     let Some(samples) = Samples::of_expression(expr, table) else {
         return unsampled_shape(expr, kind, table);
@@ -192,21 +205,31 @@ pub(super) fn expression_shape(expr: &Expr, table: &Table, rows: f64, version: u
     let bound = only.and_then(|column| column.distinct(rows)).unwrap_or(rows);
     let mut entries: Vec<Seen> = seen.values().copied().collect();
     entries.sort_by(|a, b| b.common.total_cmp(&a.common));
-    let found = sampled_entries(&entries, samples.sample(rows), capacity(kind, seen.keys().copied()), Law::Fitted);
+    let found = sampled_entries(
+        &entries,
+        samples.sample(rows),
+        capacity(kind, seen.keys().copied()),
+        Law::Fitted,
+    );
     // Of what there can be, that which so many rows hold.
     let held = |entry: &Entries| entry.values * -(-rows * entry.share).exp_m1();
     let mut distinct = found.iter().map(held).sum::<f64>().min(bound);
     // Equal keys are stored once, so that wide ones that differ count more than narrow ones that do not.
     let width = if kind.deduplicates() {
-        found.iter().map(|entry| held(entry) * entry.bytes).sum::<f64>() / found.iter().map(held).sum::<f64>().max(1.0)
+        found.iter().map(|entry| held(entry) * entry.bytes).sum::<f64>()
+            / found.iter().map(held).sum::<f64>().max(1.0)
     } else {
         samples.mean(|text| kind.bytes(text))
     };
-    let mut common: Vec<f64> = found.iter().filter(|entry| (entry.values - 1.0).abs() < f64::EPSILON).map(|entry| entry.share).collect();
+    let mut common: Vec<f64> = found
+        .iter()
+        .filter(|entry| (entry.values - 1.0).abs() < f64::EPSILON)
+        .map(|entry| entry.share)
+        .collect();
     let stats = only.and_then(|column| column.stats.as_ref());
     if let Some(stats) = stats.filter(|_| keeps_apart(expr)) {
         distinct = stats.n_distinct;
-        common = stats.common_frequencies.clone();
+        common.clone_from(&stats.common_frequencies);
     } else if names.iter().any(|name| is_unique(table, name)) && keeps_apart(expr) {
         distinct = -1.0;
     }
@@ -251,15 +274,23 @@ fn keeps_apart(expr: &Expr) -> bool {
     match expr {
         Expr::Column(..) | Expr::Constant(..) => true,
         Expr::Cast(value, to) => {
-            let text = matches!(to.as_str(), "text" | "pg_catalog.text" | "varchar" | "bigint" | "int8" | "pg_catalog.int8");
+            let text = matches!(
+                to.as_str(),
+                "text" | "pg_catalog.text" | "varchar" | "bigint" | "int8" | "pg_catalog.int8"
+            );
             text && keeps_apart(value)
         }
         Expr::Collate(value, _) => keeps_apart(value),
         Expr::Operator(Some(left), operator, right) => {
-            matches!(operator.as_str(), "||" | "+" | "-" | "*") && keeps_apart(left) && keeps_apart(right)
+            matches!(operator.as_str(), "||" | "+" | "-" | "*")
+                && keeps_apart(left)
+                && keeps_apart(right)
         }
         Expr::Call(call) => {
-            let apart = ["lower", "upper", "initcap", "md5", "reverse", "btrim", "timezone", "concat", "host"];
+            let apart = [
+                "lower", "upper", "initcap", "md5", "reverse", "btrim", "timezone", "concat",
+                "host",
+            ];
             apart.contains(&call.name.as_str()) && call.arguments.iter().all(keeps_apart)
         }
         _ => false,

@@ -10,16 +10,30 @@ const TRIGRAM_BYTES: f64 = 4.0;
 
 /// Words that an English dictionary drops, the most frequent of `english.stop`.
 const STOP_WORDS: &[&str] = &[
-    "a", "about", "after", "all", "am", "an", "and", "any", "are", "as", "at", "be", "because", "been", "before", "but",
-    "by", "can", "did", "do", "does", "for", "from", "had", "has", "have", "he", "her", "his", "how", "i", "if", "in",
-    "into", "is", "it", "its", "just", "me", "more", "most", "my", "no", "not", "now", "of", "off", "on", "once",
-    "only", "or", "other", "our", "out", "over", "own", "s", "same", "she", "should", "so", "some", "such", "t", "than",
-    "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "through", "to", "too", "under",
-    "until", "up", "very", "was", "we", "were", "what", "when", "where", "which", "while", "who", "why", "will", "with",
-    "you", "your",
+    "a", "about", "after", "all", "am", "an", "and", "any", "are", "as", "at", "be", "because",
+    "been", "before", "but", "by", "can", "did", "do", "does", "for", "from", "had", "has", "have",
+    "he", "her", "his", "how", "i", "if", "in", "into", "is", "it", "its", "just", "me", "more",
+    "most", "my", "no", "not", "now", "of", "off", "on", "once", "only", "or", "other", "our",
+    "out", "over", "own", "s", "same", "she", "should", "so", "some", "such", "t", "than", "that",
+    "the", "their", "them", "then", "there", "these", "they", "this", "those", "through", "to",
+    "too", "under", "until", "up", "very", "was", "we", "were", "what", "when", "where", "which",
+    "while", "who", "why", "will", "with", "you", "your",
 ];
 /// Endings that an English stemmer takes off, longest first, with the letters that must be left.
-const ENDINGS: &[(&str, usize)] = &[("ations", 3), ("ation", 3), ("ings", 3), ("ing", 3), ("edly", 3), ("ies", 2), ("ed", 3), ("es", 3), ("ly", 3), ("s", 3), ("e", 3), ("y", 3)];
+const ENDINGS: &[(&str, usize)] = &[
+    ("ations", 3),
+    ("ation", 3),
+    ("ings", 3),
+    ("ing", 3),
+    ("edly", 3),
+    ("ies", 2),
+    ("ed", 3),
+    ("es", 3),
+    ("ly", 3),
+    ("s", 3),
+    ("e", 3),
+    ("y", 3),
+];
 
 /// The trigrams of a text: of each word in lower case, two blanks before it and one behind (`generate_trgm`).
 pub(super) fn trigrams(text: &str) -> BTreeSet<String> {
@@ -53,16 +67,27 @@ fn stem(word: &str) -> &str {
 pub(super) fn trigram_entries(samples: &Samples, rows: f64) -> Vec<Entries> {
     let seen = seen(samples, trigrams, |_| TRIGRAM_BYTES);
     // Three characters each, at the end of a word one, at its beginning two or one.
-    let characters: BTreeSet<char> = seen.keys().flat_map(|three| three.chars()).filter(|c| *c != ' ').collect();
+    let characters: BTreeSet<char> =
+        seen.keys().flat_map(|three| three.chars()).filter(|c| *c != ' ').collect();
     let count = characters.len() as f64;
     let capacity = count.powi(3) + 2.0 * count.powi(2) + count;
-    sampled_entries(&seen.into_values().collect::<Vec<_>>(), samples.sample(rows), capacity, Law::Fitted)
+    sampled_entries(
+        &seen.into_values().collect::<Vec<_>>(),
+        samples.sample(rows),
+        capacity,
+        Law::Fitted,
+    )
 }
 
 /// The lexemes of a column's texts.
 pub(super) fn lexeme_entries(samples: &Samples, configuration: &str, rows: f64) -> Vec<Entries> {
     let seen = seen(samples, |text| lexemes(text, configuration), |word| word.len() as f64 + 1.0);
-    sampled_entries(&seen.into_values().collect::<Vec<_>>(), samples.sample(rows), f64::INFINITY, Law::Zipf)
+    sampled_entries(
+        &seen.into_values().collect::<Vec<_>>(),
+        samples.sample(rows),
+        f64::INFINITY,
+        Law::Zipf,
+    )
 }
 
 fn seen(
@@ -72,7 +97,9 @@ fn seen(
 ) -> BTreeMap<String, Seen> {
     let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
     let rest = samples.rest.iter().map(|value| (value, None));
-    for (value, share) in samples.common.iter().map(|(value, share)| (value, Some(*share))).chain(rest) {
+    for (value, share) in
+        samples.common.iter().map(|(value, share)| (value, Some(*share))).chain(rest)
+    {
         for part in value.iter().flat_map(|text| take(text)) {
             let bytes = bytes(&part);
             let one = seen.entry(part).or_default();
@@ -99,7 +126,8 @@ mod tests {
 
     #[test]
     fn english_words_lose_their_endings_and_frequent_ones_are_dropped() {
-        let found: Vec<String> = lexemes("The cats were running to the houses", "english").into_iter().collect();
+        let found: Vec<String> =
+            lexemes("The cats were running to the houses", "english").into_iter().collect();
         assert_eq!(found, ["cat", "hous", "runn"]);
         assert_eq!(lexemes("The cats", "simple").len(), 2);
     }
