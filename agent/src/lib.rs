@@ -4,11 +4,11 @@
 //! `rollback` and from nowhere else.
 
 pub mod applier;
+pub mod blueprint;
 pub mod cluster;
 pub mod conninfo;
 pub mod doctor;
 pub mod explain;
-pub mod hypopg;
 pub mod journal;
 pub mod optimize;
 pub mod postgres;
@@ -16,3 +16,5 @@ pub mod redacted;
 pub mod rollback;
 pub mod sampler;
 pub mod tls;
+pub mod twin;
+pub mod whatif;
