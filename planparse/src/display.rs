@@ -169,6 +169,11 @@ pub fn label(operator: &Operator, link: Option<Link>) -> String {
         }
         _ => label.push_str(name),
     }
+    if let Some(provider) =
+        operator.other.get("Custom Plan Provider").and_then(|name| name.as_str())
+    {
+        let _ = write!(label, " ({provider})");
+    }
     if let Some(partial) = operator.partial_mode.as_deref().filter(|mode| *mode != "Simple") {
         let _ = write!(label, " ({partial})");
     }
