@@ -16,12 +16,13 @@ use planparse::Plan;
 use crate::bindings::unselective;
 use crate::candidate::{Candidate, Change, Refusal};
 use crate::context::Context;
+use crate::guess::rests_on_guess;
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
 use crate::sizes::index_bytes;
 use crate::snapshot::Snapshot;
 use crate::statement::Target;
-use crate::whatif::{Answer, Cache, Configuration, Price, Question};
+use crate::whatif::{Answer, Answerer, Cache, Configuration, Price, Question};
 use crate::workload::ms_per_day;
 use crate::write_cost::{WriteCost, write_cost};
 use prices::Prices;
@@ -38,6 +39,8 @@ pub struct Task<'a> {
     pub candidates: &'a [Candidate],
     /// Bytes that new indexes may take together.
     pub storage_budget: Option<u64>,
+    /// Who will answer: what it cannot price is left alone.
+    pub answerer: Answerer,
 }
 
 /// What to do next.
@@ -332,7 +335,14 @@ impl<'a> Selector<'a> {
                 .filter_map(|table| table.rows)
                 .reduce(f64::max)
         };
-        let broken = trust == Trust::Proven && !judge::plan_facts(before, &price.plan).is_empty();
+        let broken = trust == Trust::Proven
+            && (!judge::plan_facts(before, &price.plan).is_empty()
+                || rests_on_guess(
+                    &self.task.cx,
+                    &self.task.cx.workload[statement],
+                    before,
+                    &price.plan,
+                ));
         !price.used.is_empty() && (broken || judge::reads_most(before, &price.plan, &rows))
     }
 
@@ -351,7 +361,8 @@ impl<'a> Selector<'a> {
 
     fn priceable(&self) -> Vec<usize> {
         let creates = |c: &Candidate| {
-            matches!(c.change, Change::CreateIndex { .. }) && c.unpriceable.is_none()
+            matches!(&c.change, Change::CreateIndex { definition, .. }
+                if self.task.answerer.refuses(&definition.method).is_none())
         };
         (0..self.task.candidates.len()).filter(|&c| creates(&self.task.candidates[c])).collect()
     }

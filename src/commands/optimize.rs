@@ -47,7 +47,7 @@ pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
 }
 
 /// Names the statements of the files, and everything else that the library needs to know.
-fn options(settings: &config::Optimize) -> Result<Options, Failure> {
+pub(super) fn options(settings: &config::Optimize) -> Result<Options, Failure> {
     let workload = settings.workload.as_deref().map(workload::read).transpose()?;
     Ok(Options {
         sample: SampleOptions {
@@ -63,6 +63,7 @@ fn options(settings: &config::Optimize) -> Result<Options, Failure> {
         what_if: match settings.what_if {
             WhatIf::Auto => WhatIfChoice::Auto,
             WhatIf::Hypopg => WhatIfChoice::HypoPg,
+            WhatIf::Twin => WhatIfChoice::Twin,
             WhatIf::None => WhatIfChoice::None,
         },
     })
@@ -87,7 +88,7 @@ pub(super) async fn propose(
     optimize::propose(info, &call.meter, options, &mut show).await.map_err(|error| failure(&error))
 }
 
-fn failure(error: &OptimizeError) -> Failure {
+pub(super) fn failure(error: &OptimizeError) -> Failure {
     if let OptimizeError::Postgres { source, .. } = error
         && source.connect_cause().is_some()
     {
