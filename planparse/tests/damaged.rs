@@ -160,6 +160,8 @@ fn a_plan_within_a_text_within_json() {
 #[test]
 fn lines_that_were_joined_or_lost_their_indentation() {
     let whole = plan_of(&read(TEXT)).clone();
+    let foreign = TEXT.replace("note", "größe").replace('\n', " ");
+    assert_eq!(plan_of(&read(&foreign)).shape(), whole.shape());
     for joined in [
         TEXT.replace('\n', "\r"),
         TEXT.replace('\n', "\u{2028}"),
@@ -259,5 +261,28 @@ fn web_pages_and_xml_keep_their_entities_apart() {
         let filter = plan.operator(plan.root()).filter.as_deref();
         assert_eq!(filter, Some("((data ->> 'k'::text) = '<b>'::text AND a < 5)"), "{xml}");
         assert_eq!((reading.plans[0].problems.len(), reading.notes.len()), (0, 0), "{xml}");
+    }
+}
+
+#[test]
+fn long_lines_of_one_thing_take_no_longer_than_their_length() {
+    let figures = "Seq Scan on a  (cost=0.00..1.00 rows=1 width=4)";
+    for (start, scrap) in [
+        (format!("{figures} -> {figures} "), "CTE "),
+        (format!("{figures} -> {figures} "), "-> A "),
+        ("<pre>".to_owned(), "<a "),
+        ("<br>\n".to_owned(), "&"),
+        (format!("{figures}\n"), "(cost="),
+        ("LOG:  duration: 1 ms  plan:\nQuery Text: a\n".to_owned(), "a: "),
+        ("LOG:  duration: 1 ms  plan:\nQuery Text: a\n".to_owned(), "a: 1\n"),
+        ("[{\"Plan\": {\"Node Type\": \"x\"}}, ".to_owned(), "{\"a\": "),
+        ("\\n  -> \"".to_owned(), "\\\""),
+        ("\"a(cost=\n".to_owned(), "\"\"\n"),
+        ("QUERY PLAN\n".to_owned(), "a.\n.b.\n"),
+    ] {
+        let text = start + &scrap.repeat(2_000_000 / scrap.len());
+        // Whatever comes of it, it comes soon: a test that hangs is one that fails.
+        let plans = planparse::read(&text).map_or(0, |reading| reading.plans.len());
+        assert!(plans <= 3, "{plans} plans of {scrap}");
     }
 }

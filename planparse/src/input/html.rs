@@ -28,6 +28,9 @@ const ELEMENTS: [(&str, bool); 22] = [
     ("tt", false),
 ];
 
+/// The longest tag, in bytes after its name.
+const TAG_MAX: usize = 1000;
+
 /// Takes out tags, and resolves the entities of a text in which every `<` is one; none where there is nothing of the kind.
 pub(super) fn plain(text: &str) -> Option<String> {
     // A plan in XML is no web page; its own reader resolves its entities.
@@ -67,18 +70,18 @@ fn tag(text: &str) -> Option<(usize, bool)> {
     let inner = text.strip_prefix('<')?;
     let closes = inner.starts_with('/');
     let inner = inner.trim_start_matches('/');
-    let length = inner.find(|c: char| !c.is_ascii_alphanumeric())?;
+    let length = inner.bytes().take(12).position(|byte| !byte.is_ascii_alphanumeric())?;
     let name = inner[..length].to_ascii_lowercase();
     let (_, block) = ELEMENTS.iter().find(|(element, _)| *element == name)?;
-    // What follows the name of an element: its end, or attributes.
+    // What follows the name of an element: its end, or attributes on the same line.
     let rest = &inner[length..];
-    let attributes = rest.starts_with('/')
-        || rest.starts_with(' ')
-            && (rest.contains('=') || rest.trim_start().starts_with(['/', '>']));
-    if !rest.starts_with('>') && !attributes {
+    let end = rest.bytes().take(TAG_MAX).position(|byte| matches!(byte, b'>' | b'\n'))?;
+    let attributes = rest[..end].strip_prefix(' ').map(str::trim);
+    let named = |inside: &str| inside.is_empty() || inside.starts_with('/') || inside.contains('=');
+    let is_tag = end == 0 || &rest[..end] == "/" || attributes.is_some_and(named);
+    if !is_tag || !rest[end..].starts_with('>') {
         return None;
     }
-    let end = rest.find('>').filter(|end| !rest[..*end].contains('\n'))?;
     let total = text.len() - rest.len() + end + 1;
     Some((total, *block && (closes || name == "br" || name == "pre")))
 }

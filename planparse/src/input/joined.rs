@@ -93,8 +93,8 @@ fn put_apart(line: &str, apart: &mut String) {
         }
         while arrows.next_if(|arrow| *arrow < at).is_some() {}
         let node = arrows.peek() == Some(&at);
-        let apart_already = line[..at].ends_with([' ', ')']) || text::is_time(&line[at..]);
-        let starts = byte.is_ascii_uppercase() && at >= key_end && apart_already;
+        let apart_already = || line[..at].ends_with([' ', ')']) || text::is_time(&line[at..]);
+        let starts = byte.is_ascii_uppercase() && at >= key_end && apart_already();
         if at == 0 || quote.is_some() || depth > 0 || !(node || starts) {
             continue;
         }
@@ -122,7 +122,8 @@ fn put_apart(line: &str, apart: &mut String) {
 
 /// Returns the key or label that begins here, if it is not a part of what the key before it says.
 fn begins<'a>(rest: &'a str, before: &str) -> Option<&'a str> {
-    if text::is_label(rest) && rest.contains("->") {
+    let near = &rest.as_bytes()[..rest.len().min(200)];
+    if text::is_label(rest) && near.windows(2).any(|pair| pair == b"->") {
         return Some("");
     }
     let end = rest.bytes().take(40).position(|byte| byte == b':')?;

@@ -195,7 +195,9 @@ pub(crate) fn is_head(line: &str) -> bool {
     else {
         return false;
     };
-    for (at, _) in line[at..].match_indices(": ").map(|(further, mark)| (at + further, mark)) {
+    // A prefix has few colons with a space behind them.
+    let colons = line[at..].match_indices(": ").take(16);
+    for at in colons.map(|(further, _)| at + further) {
         let before = &line[..at];
         // What is in quotes is part of a text.
         if before.contains(['\'', '"']) {

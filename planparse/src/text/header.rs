@@ -43,15 +43,16 @@ pub(super) fn read(line: &str) -> Header {
 /// somebody made unrecognizable still has the dots between two costs.
 fn figures_at(line: &str) -> Option<usize> {
     let is_figure = |at: usize, mark: &str| {
-        let group = &line[at + mark.len()..];
-        let group = &group[..group.find(')').unwrap_or(group.len())];
+        // Figures are short; a bracket that does not end soon holds none.
+        let group = &line.as_bytes()[at + mark.len()..];
+        let group = &group[..group.len().min(200)];
+        let group = group.split(|byte| *byte == b')').next().unwrap_or_default();
         match mark {
-            "(actual " => group.starts_with("time=") || group.starts_with("rows="),
+            "(actual " => group.starts_with(b"time=") || group.starts_with(b"rows="),
             "(never executed)" => true,
             _ => {
-                group.starts_with(|c: char| c.is_ascii_digit())
-                    || group.contains("..")
-                    || group.is_empty()
+                group.first().is_none_or(u8::is_ascii_digit)
+                    || group.windows(2).any(|pair| pair == b"..")
             }
         }
     };
