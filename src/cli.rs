@@ -116,6 +116,12 @@ pub(crate) enum Command {
     /// what each operator takes by itself, wrong estimates, and what is known to make plans slow. Needs no server.
     #[command(after_long_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
+    /// Write down everything that a dry run needs, in one file
+    ///
+    /// Definitions, statistics, sizes, settings and statements of one database, and no table row. With the file,
+    /// `optimize --snapshot FILE` works at a desk, in CI or for a support case, without any server.
+    #[command(after_long_help = SNAPSHOT_EXAMPLES)]
+    Snapshot(SnapshotArgs),
     /// List the rules, or explain one
     Rules(RulesArgs),
     /// Check what this server or role lacks, with the statements that mend it
@@ -128,7 +134,7 @@ pub(crate) enum Command {
 }
 
 /// Options of `optimize`.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct OptimizeArgs {
     /// Carry out what is above the gate
     ///
@@ -136,11 +142,15 @@ pub(crate) struct OptimizeArgs {
     /// out; the rest stay recommendations. Cannot be set in a configuration file.
     #[arg(long, env = "PGWRIGHT_APPLY", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) apply: bool,
-    /// Take the statements from this file, or from the .sql files of this folder
+    /// Think about this file of `pgwright snapshot`, without any server
     ///
-    /// In place of pg_stat_statements. A file may hold many statements, ended by semicolons.
-    #[arg(long, value_name = "FILE|DIR", env = "PGWRIGHT_WORKLOAD", hide_env_values = true)]
-    pub(crate) workload: Option<PathBuf>,
+    /// A private PostgreSQL with the schema, the statistics and the sizes of the file, and none of the rows,
+    /// is started from the PostgreSQL programs of this machine, plans the statements, and is removed again.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["apply", "database", "workload", "limit", "min_calls", "min_mean_ms"])]
+    pub(crate) snapshot: Option<PathBuf>,
+    /// Which statements to look at.
+    #[command(flatten)]
+    pub(crate) sample: SampleArgs,
     /// Set the gate of --apply, 0.5 to 1.0 [default: 0.90]
     #[arg(long, value_name = "P", env = "PGWRIGHT_MIN_CONFIDENCE", hide_env_values = true)]
     pub(crate) min_confidence: Option<Gate>,
@@ -149,15 +159,6 @@ pub(crate) struct OptimizeArgs {
     /// As PostgreSQL writes sizes: 500MB, 2GB, 1.5 GiB; 1 kB is 1024 bytes.
     #[arg(long, value_name = "SIZE", env = "PGWRIGHT_STORAGE_BUDGET", hide_env_values = true)]
     pub(crate) storage_budget: Option<ByteSize>,
-    /// Look at this many statements, the most time-consuming first [default: 500]
-    #[arg(long, value_name = "N", env = "PGWRIGHT_LIMIT", hide_env_values = true)]
-    pub(crate) limit: Option<Whole<1>>,
-    /// Leave out statements with fewer calls [default: 1]
-    #[arg(long, value_name = "N", env = "PGWRIGHT_MIN_CALLS", hide_env_values = true)]
-    pub(crate) min_calls: Option<Whole<0>>,
-    /// Leave out statements with a lower mean time [default: 0]
-    #[arg(long, value_name = "MS", env = "PGWRIGHT_MIN_MEAN_MS", hide_env_values = true)]
-    pub(crate) min_mean_ms: Option<Milliseconds>,
     /// Propose for tables of this schema only (can be repeated)
     #[arg(
         long,
@@ -179,6 +180,11 @@ pub(crate) struct OptimizeArgs {
     /// Choose who prices what does not exist [default: auto]
     #[arg(long, value_name = "WHO", value_enum, env = "PGWRIGHT_WHAT_IF", hide_env_values = true)]
     pub(crate) what_if: Option<WhatIf>,
+    /// Take another PostgreSQL version for the planner twin where the server's is not installed
+    ///
+    /// Its planner may choose otherwise, so confidence falls, and the report says so.
+    #[arg(long, env = "PGWRIGHT_TWIN_ANY_VERSION", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) twin_any_version: bool,
     /// Print the result in this form [default: human]
     #[arg(long, value_name = "FORM", value_enum, env = "PGWRIGHT_FORMAT", hide_env_values = true)]
     pub(crate) format: Option<ReportFormat>,
@@ -187,15 +193,53 @@ pub(crate) struct OptimizeArgs {
     pub(crate) output: Option<PathBuf>,
 }
 
+/// Which statements to look at.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct SampleArgs {
+    /// Take the statements from this file, or from the .sql files of this folder
+    ///
+    /// In place of pg_stat_statements. A file may hold many statements, ended by semicolons.
+    #[arg(long, value_name = "FILE|DIR", env = "PGWRIGHT_WORKLOAD", hide_env_values = true)]
+    pub(crate) workload: Option<PathBuf>,
+    /// Look at this many statements, the most time-consuming first [default: 500]
+    #[arg(long, value_name = "N", env = "PGWRIGHT_LIMIT", hide_env_values = true)]
+    pub(crate) limit: Option<Whole<1>>,
+    /// Leave out statements with fewer calls [default: 1]
+    #[arg(long, value_name = "N", env = "PGWRIGHT_MIN_CALLS", hide_env_values = true)]
+    pub(crate) min_calls: Option<Whole<0>>,
+    /// Leave out statements with a lower mean time [default: 0]
+    #[arg(long, value_name = "MS", env = "PGWRIGHT_MIN_MEAN_MS", hide_env_values = true)]
+    pub(crate) min_mean_ms: Option<Milliseconds>,
+}
+
+/// Options of `snapshot`.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotArgs {
+    /// Which statements to look at.
+    #[command(flatten)]
+    pub(crate) sample: SampleArgs,
+    /// Replace the values in statistics and statements
+    ///
+    /// Most common values, histograms and literals become made-up ones in the same order, so that no value of a
+    /// table leaves the server. What precision that costs is said in the file and in every report made from it.
+    #[arg(long)]
+    pub(crate) redact: bool,
+    /// Write the snapshot to this file
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
 /// Who prices what does not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum WhatIf {
-    /// HypoPG where the server has it, else nobody
+    /// HypoPG on the server for a handful of statements; the twin for many, or for what HypoPG cannot price
     #[default]
     Auto,
     /// HypoPG; an error where the server does not have it
     Hypopg,
+    /// The planner twin: a private PostgreSQL with the same schema, statistics and sizes
+    Twin,
     /// Nobody: confidence stays under the gate
     None,
 }
@@ -351,6 +395,12 @@ Examples:
   pgwright optimize --apply                                 carry out what is above the gate
   pgwright optimize --format sql --output indexes.sql       write it down for a review
   pgwright optimize --workload queries/ --what-if hypopg    take the statements from files";
+
+const SNAPSHOT_EXAMPLES: &str = "\
+Examples:
+  pgwright snapshot -d postgres://app@db.example.com/shop -o shop.pgwright   write it down
+  pgwright optimize --snapshot shop.pgwright                                 think about it elsewhere
+  pgwright snapshot --redact -o shop.pgwright                                for somebody who may see no value";
 
 const ROLLBACK_EXAMPLES: &str = "\
 Examples:

@@ -91,8 +91,12 @@ pub(crate) struct Optimize {
     pub(crate) schemas: Vec<String>,
     /// Not these tables.
     pub(crate) excluded_tables: Vec<String>,
+    /// A snapshot's file, in place of a server.
+    pub(crate) snapshot: Option<PathBuf>,
     /// Who prices.
     pub(crate) what_if: WhatIf,
+    /// Whether a planner twin may be of another version.
+    pub(crate) twin_any_version: bool,
     /// Form of the report.
     pub(crate) format: ReportFormat,
     /// Where to write it.
@@ -104,7 +108,7 @@ pub(crate) struct Optimize {
 /// `home` is the folder of the user's own configuration, `here` the current folder.
 pub(crate) fn settings(
     global: &Global,
-    optimize: Option<&OptimizeArgs>,
+    optimize: &OptimizeArgs,
     here: &Path,
     home: Option<&Path>,
 ) -> Result<Settings, Failure> {
@@ -116,8 +120,7 @@ pub(crate) fn settings(
         let present = [near, own].into_iter().flatten().filter(|path| path.exists());
         present.map(|path| read(&path)).collect::<Result<_, _>>()?
     };
-    let none = OptimizeArgs::default();
-    Ok(merge(global, optimize.unwrap_or(&none), &files))
+    Ok(merge(global, optimize, &files))
 }
 
 /// The folder of the user's own configuration: `$XDG_CONFIG_HOME`, else `~/.config`.
@@ -139,12 +142,17 @@ fn merge(global: &Global, args: &OptimizeArgs, files: &[File]) -> Settings {
     let list = |given: &Vec<String>, of: fn(&File) -> Option<&Vec<String>>| {
         first((!given.is_empty()).then_some(given), files, of).unwrap_or_default()
     };
+    let sample = &args.sample;
     Settings {
         database: first(global.database.as_ref(), files, |file| file.database.as_ref()),
         color: first(global.color.as_ref(), files, |file| file.color.as_ref()).unwrap_or_default(),
         optimize: Optimize {
             apply: args.apply,
-            workload: first(args.workload.as_ref(), files, |file| file.optimize.workload.as_ref()),
+            snapshot: args.snapshot.clone(),
+            twin_any_version: args.twin_any_version,
+            workload: first(sample.workload.as_ref(), files, |file| {
+                file.optimize.workload.as_ref()
+            }),
             min_confidence: first(args.min_confidence.as_ref(), files, |file| {
                 file.optimize.min_confidence.as_ref()
             })
@@ -154,13 +162,13 @@ fn merge(global: &Global, args: &OptimizeArgs, files: &[File]) -> Settings {
                 file.optimize.storage_budget.as_ref()
             })
             .map(|size| size.0),
-            limit: first(args.limit.as_ref(), files, |file| file.optimize.limit.as_ref())
+            limit: first(sample.limit.as_ref(), files, |file| file.optimize.limit.as_ref())
                 .map_or(500, |limit| limit.0),
-            min_calls: first(args.min_calls.as_ref(), files, |file| {
+            min_calls: first(sample.min_calls.as_ref(), files, |file| {
                 file.optimize.min_calls.as_ref()
             })
             .map_or(1, |calls| calls.0),
-            min_mean_ms: first(args.min_mean_ms.as_ref(), files, |file| {
+            min_mean_ms: first(sample.min_mean_ms.as_ref(), files, |file| {
                 file.optimize.min_mean_ms.as_ref()
             })
             .map_or(0.0, |ms| ms.0),
@@ -291,7 +299,7 @@ mod tests {
         }
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
         let Command::Optimize(args) = &cli.command else { panic!("not optimize") };
-        settings(&cli.global, Some(args), folder.path(), Some(&own)).map_err(|failure| {
+        settings(&cli.global, args, folder.path(), Some(&own)).map_err(|failure| {
             let text = anstream::adapter::strip_str(&failure.render()).to_string();
             text.replace(&folder.path().display().to_string(), "DIR")
         })

@@ -56,8 +56,6 @@ pub struct Candidate {
     pub serves: Vec<usize>,
     /// Facts known already.
     pub facts: Vec<Fact>,
-    /// Why no planner can price it, e.g. `HypoPG has no GIN`; `None` when one can.
-    pub unpriceable: Option<String>,
     /// What it saves in milliseconds per day when no statement of the workload shows it (foreign-key checks).
     pub own_gain_ms_per_day: f64,
 }

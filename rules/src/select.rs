@@ -16,12 +16,13 @@ use planparse::Plan;
 use crate::bindings::unselective;
 use crate::candidate::{Candidate, Change, Refusal};
 use crate::context::Context;
+use crate::guess::rests_on_guess;
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
 use crate::sizes::index_bytes;
 use crate::snapshot::Snapshot;
 use crate::statement::Target;
-use crate::whatif::{Answer, Cache, Configuration, Price, Question};
+use crate::whatif::{Answer, Answerer, Cache, Configuration, Price, Question};
 use crate::workload::ms_per_day;
 use crate::write_cost::{WriteCost, write_cost};
 use prices::Prices;
@@ -38,6 +39,8 @@ pub struct Task<'a> {
     pub candidates: &'a [Candidate],
     /// Bytes that new indexes may take together.
     pub storage_budget: Option<u64>,
+    /// Who will answer: what it cannot price is left alone.
+    pub answerer: Answerer,
 }
 
 /// What to do next.
@@ -99,6 +102,8 @@ pub struct Selector<'a> {
     /// What was decided already: kept so that every step goes on where the last one lacked a price.
     picks: RefCell<greedy::Picks>,
     values: RefCell<greedy::Values>,
+    /// Candidate -> bytes of its index, once asked for: some are told from sample values, which takes its time.
+    sizes: RefCell<BTreeMap<usize, u64>>,
 }
 
 /// Prices that the algorithm lacked.
@@ -147,6 +152,7 @@ impl<'a> Selector<'a> {
             moves: RefCell::default(),
             picks: RefCell::default(),
             values: RefCell::default(),
+            sizes: RefCell::default(),
         }
     }
 
@@ -332,7 +338,14 @@ impl<'a> Selector<'a> {
                 .filter_map(|table| table.rows)
                 .reduce(f64::max)
         };
-        let broken = trust == Trust::Proven && !judge::plan_facts(before, &price.plan).is_empty();
+        let broken = trust == Trust::Proven
+            && (!judge::plan_facts(before, &price.plan).is_empty()
+                || rests_on_guess(
+                    &self.task.cx,
+                    &self.task.cx.workload[statement],
+                    before,
+                    &price.plan,
+                ));
         !price.used.is_empty() && (broken || judge::reads_most(before, &price.plan, &rows))
     }
 
@@ -351,7 +364,8 @@ impl<'a> Selector<'a> {
 
     fn priceable(&self) -> Vec<usize> {
         let creates = |c: &Candidate| {
-            matches!(c.change, Change::CreateIndex { .. }) && c.unpriceable.is_none()
+            matches!(&c.change, Change::CreateIndex { definition, .. }
+                if self.task.answerer.refuses(&definition.method).is_none())
         };
         (0..self.task.candidates.len()).filter(|&c| creates(&self.task.candidates[c])).collect()
     }
@@ -381,13 +395,14 @@ impl<'a> Selector<'a> {
 
     fn bytes<'c>(&self, candidates: impl Iterator<Item = &'c usize>) -> u64 {
         candidates
-            .map(|&c| {
-                let table = self.task.cx.snapshot.table(self.task.candidates[c].change.table());
-                table.map_or(0, |table| {
-                    index_bytes(self.task.cx.snapshot, table, self.definition(c))
-                })
-            })
+            .map(|&c| *self.sizes.borrow_mut().entry(c).or_insert_with(|| self.size(c)))
             .sum()
+    }
+
+    fn size(&self, candidate: usize) -> u64 {
+        let snapshot = self.task.cx.snapshot;
+        let table = snapshot.table(self.task.candidates[candidate].change.table());
+        table.map_or(0, |table| index_bytes(snapshot, table, self.definition(candidate)))
     }
 
     fn refusal(&self, candidate: usize, reason: String) -> Refusal {

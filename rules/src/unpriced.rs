@@ -13,7 +13,7 @@ use crate::index::IndexDefinition;
 use crate::judge::sequential_share;
 use crate::reach::Reach;
 use crate::sizes::index_bytes;
-use crate::whatif::{Cache, Configuration};
+use crate::whatif::{Answerer, Cache, Configuration};
 use crate::workload::{ms_per_day, unknown_writes};
 use crate::write_cost::write_cost;
 
@@ -32,7 +32,8 @@ pub fn actions(assembly: &Assembly<'_>, chosen: &Configuration) -> (Vec<Action>,
     let mut left: BTreeMap<usize, f64> = BTreeMap::new();
     for (position, candidate) in assembly.candidates.iter().enumerate() {
         let Change::CreateIndex { table, definition } = &candidate.change else { continue };
-        let priced = candidate.unpriceable.is_none() && assembly.answered_by != "none";
+        let refuses = assembly.answerer.refuses(&definition.method);
+        let priced = refuses.is_none();
         if chosen.contains(&position) || covered(assembly, chosen, definition) {
             continue;
         }
@@ -56,9 +57,14 @@ pub fn actions(assembly: &Assembly<'_>, chosen: &Configuration) -> (Vec<Action>,
             open.filter_map(share).collect()
         };
         if gains.is_empty() && !foreign_key {
-            if candidate.unpriceable.is_some() {
-                let reason =
-                    "the plans keep too many rows of the table, or read it otherwise already";
+            if refuses.is_some() && assembly.answerer != Answerer::None {
+                let planned =
+                    |&s: &usize| assembly.cx.workload[s].plans.iter().any(Option::is_some);
+                let reason = if candidate.serves.iter().any(planned) {
+                    "the plans keep too many rows of the table, or read it otherwise already"
+                } else {
+                    "the statements that it would serve could not be planned"
+                };
                 refusals.push(refusal(assembly, candidate, definition, reason.to_owned()));
             }
             continue;
@@ -131,10 +137,9 @@ fn action(
     let owner = assembly.table(table);
     let write = write_cost(&assembly.cx, owner, definition);
     let mut facts = candidate.facts.clone();
-    let reason = match &candidate.unpriceable {
-        Some(reason) => reason.clone(),
-        None if gains.is_empty() => "no statement of the workload shows it".to_owned(),
-        None => "no what-if planner at hand (HypoPG is not installed)".to_owned(),
+    let reason = match assembly.answerer.refuses(&definition.method) {
+        Some(reason) if !gains.is_empty() => reason,
+        _ => "no statement of the workload shows it".to_owned(),
     };
     facts.push(Fact::Unpriced { reason });
     if write.ends_hot > 0.01 {

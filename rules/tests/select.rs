@@ -15,7 +15,7 @@ use rules::snapshot::Snapshot;
 use rules::statement::{
     Analysis, Block, Operand, Predicate, PredicateClass, Relation, StatementKind, Target, Write,
 };
-use rules::whatif::{Cache, Price, Question};
+use rules::whatif::{Answerer, Cache, Price, Question};
 
 /// A snapshot of one table `public.t (a, b, c)` with 100,000 rows and no index, and of these statements.
 fn snapshot(statements: usize) -> Snapshot {
@@ -111,7 +111,6 @@ fn candidate(columns: &[&str], serves: &[usize]) -> Candidate {
         reach: Reach::Act,
         serves: serves.to_vec(),
         facts: vec![],
-        unpriceable: None,
         own_gain_ms_per_day: 0.0,
     }
 }
@@ -125,7 +124,8 @@ fn choose(
     cost: &dyn Fn(&Question) -> f64,
 ) -> Selection {
     let cx = Context { snapshot, workload };
-    let mut selector = Selector::new(Task { cx, candidates, storage_budget: budget });
+    let mut selector =
+        Selector::new(Task { cx, candidates, storage_budget: budget, answerer: Answerer::Hypopg });
     for _ in 0..1000 {
         match selector.step() {
             Step::Done(selection) => return *selection,

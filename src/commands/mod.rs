@@ -1,5 +1,6 @@
 //! The commands: each reads its options, asks the library for the work, and prints what came of it.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use agent::conninfo::ConnInfo;
 use agent::postgres::{Meter, Purpose, Session};
 
-use crate::cli::{Cli, Color, Command};
+use crate::cli::{Cli, Color, Command, OptimizeArgs, SampleArgs};
 use crate::config::{self, Settings};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -20,6 +21,7 @@ mod log;
 mod optimize;
 mod rollback;
 pub(crate) mod rules;
+mod snapshot;
 
 /// What every command knows of its call.
 pub(crate) struct Call {
@@ -48,11 +50,14 @@ pub(crate) fn run(cli: &Cli) -> Exit {
 
 fn call(cli: &Cli) -> Result<Call, Failure> {
     let here = std::env::current_dir().unwrap_or_default();
+    let sampling =
+        |sample: &SampleArgs| OptimizeArgs { sample: sample.clone(), ..Default::default() };
     let args = match &cli.command {
-        Command::Optimize(args) => Some(&**args),
-        _ => None,
+        Command::Optimize(args) => Cow::Borrowed(&**args),
+        Command::Snapshot(args) => Cow::Owned(sampling(&args.sample)),
+        _ => Cow::Owned(OptimizeArgs::default()),
     };
-    let settings = config::settings(&cli.global, args, &here, config::home().as_deref())?;
+    let settings = config::settings(&cli.global, &args, &here, config::home().as_deref())?;
     match settings.color {
         Color::Auto => anstream::ColorChoice::Auto,
         Color::Always => anstream::ColorChoice::Always,
@@ -75,6 +80,7 @@ fn carry_out(cli: &Cli, call: &Call) -> Result<Exit, Failure> {
             Command::Log(args) => interruptible(Box::pin(log::run(call, args))).await,
             Command::Rollback(args) => Box::pin(rollback::run(call, args)).await,
             Command::Explain(args) => explain::run(args),
+            Command::Snapshot(args) => interruptible(Box::pin(snapshot::run(call, args))).await,
             Command::Rules(args) => rules::run(args),
             Command::Doctor(args) => interruptible(Box::pin(doctor::run(call, args))).await,
             Command::Demo(args) => interruptible(Box::pin(demo::run(call, args))).await,

@@ -57,6 +57,11 @@ pub(crate) struct Traffic {
     pub(crate) ms: f64,
 }
 
+/// Mode of a file that the umask decides on.
+const OPEN: u32 = 0o666;
+/// Mode of a file for its owner alone.
+const PRIVATE: u32 = 0o600;
+
 /// One form of the report.
 pub(crate) trait Format {
     /// The whole text, with colour codes where the form has colours.
@@ -86,7 +91,7 @@ pub(crate) fn columns() -> Option<usize> {
 /// Writes a result to a file or to stdout, colour codes only where they belong.
 pub(crate) fn deliver(text: &str, file: Option<&Path>) -> Result<(), Failure> {
     if let Some(path) = file {
-        save(&anstream::adapter::strip_str(text).to_string(), path)
+        save(anstream::adapter::strip_str(text).to_string().as_bytes(), path, OPEN)
             .map_err(|error| unwritable(path, &error))
     } else {
         let mut stdout = anstream::stdout();
@@ -100,13 +105,18 @@ pub(crate) fn deliver(text: &str, file: Option<&Path>) -> Result<(), Failure> {
     }
 }
 
+/// Writes bytes that nobody but the user is to read to a file.
+pub(crate) fn deliver_private(bytes: &[u8], file: &Path) -> Result<(), Failure> {
+    save(bytes, file, PRIVATE).map_err(|error| unwritable(file, &error))
+}
+
 /// Tells whether a result can be written to this file, before there is one.
 pub(crate) fn check(file: &Path) -> Result<(), Failure> {
     let tried = match file.metadata() {
         Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         // A pipe would wait for its reader.
         Ok(there) if !there.is_file() => Ok(()),
-        _ => beside(file).map(drop),
+        _ => beside(file, PRIVATE).map(drop),
     };
     tried.map_err(|error| unwritable(file, &error))
 }
@@ -116,28 +126,28 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
 }
 
 /// Writes a file whole or not at all: beside its place first, then moved there.
-fn save(text: &str, path: &Path) -> io::Result<()> {
+fn save(bytes: &[u8], path: &Path, mode: u32) -> io::Result<()> {
     // A device, a pipe or a link is written through, not replaced.
     let path = if path.exists() { path.canonicalize()? } else { path.to_owned() };
     if path.exists() && !path.is_file() {
-        return std::fs::write(&path, text);
+        return std::fs::write(&path, bytes);
     }
-    let mut file = beside(&path)?;
-    file.write_all(text.as_bytes())?;
+    let mut file = beside(&path, mode)?;
+    file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(&path)?;
     Ok(())
 }
 
-/// A new file in the folder of this one, to be moved into its place.
-fn beside(path: &Path) -> io::Result<NamedTempFile> {
+/// A new file in the folder of this one, to be moved into its place; with the mode of the old one, else this.
+fn beside(path: &Path, mode: u32) -> io::Result<NamedTempFile> {
     let folder =
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(path).map_or(0o666, |old| old.permissions().mode());
+        let mode = std::fs::metadata(path).map_or(mode, |old| old.permissions().mode());
         builder.permissions(std::fs::Permissions::from_mode(mode));
     }
     builder.prefix(".pgwright-").tempfile_in(folder)

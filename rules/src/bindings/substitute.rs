@@ -82,6 +82,9 @@ pub fn substitute(
             None => found.push(concrete),
         }
     }
+    if found.is_empty() {
+        found.extend(from_settings(expression, snapshot));
+    }
     found.sort_by(|one, other| {
         other.probability.total_cmp(&one.probability).then_with(|| one.sql.cmp(&other.sql))
     });
@@ -181,9 +184,9 @@ fn from_examples(
     statement: &Statement,
     snapshot: &Snapshot,
 ) -> Vec<Concrete> {
-    let mut counted: Vec<(BTreeMap<u16, String>, u32, Option<f64>)> = Vec::new();
+    let mut counted: Vec<(BTreeMap<u16, String>, u64, Option<f64>)> = Vec::new();
     let mut total = 0;
-    for literals in examples::literals(statement) {
+    for (literals, times) in examples::literals(statement) {
         let value = |number: &u16| literals.get(number)?.first()?.clone();
         let Some(values) = expression
             .parameters
@@ -193,7 +196,7 @@ fn from_examples(
         else {
             continue;
         };
-        total += 1;
+        total += times;
         let share = compared(expression, relation, analysis).find_map(|predicate| {
             let value = match &predicate.operand {
                 Operand::Parameter(number) => value(number)?,
@@ -203,17 +206,34 @@ fn from_examples(
             share_of(expression, &values, relation, &value, analysis, snapshot)
         });
         match counted.iter_mut().find(|(other, ..)| *other == values) {
-            Some((_, count, _)) => *count += 1,
-            None => counted.push((values, 1, share)),
+            Some((_, count, _)) => *count += times,
+            None => counted.push((values, times, share)),
         }
     }
-    let concrete = |(values, count, share): (BTreeMap<u16, String>, u32, Option<f64>)| {
+    let concrete = |(values, count, share): (BTreeMap<u16, String>, u64, Option<f64>)| {
         // One more than was seen: the next execution may ask for something else.
-        let probability = f64::from(count) / f64::from(total + 1);
+        let probability = count as f64 / (total + 1) as f64;
         let sql = with_literals(&expression.sql, &values)?;
         Some(Concrete { sql, values, probability, share, source: ValueSource::Example })
     };
     counted.into_iter().filter_map(concrete).collect()
+}
+
+/// Probability that a text search names the configuration that the server has as default.
+const DEFAULT_CONFIGURATION: f64 = 0.6;
+
+/// The configuration of `to_tsvector($1, …)`, where nothing else is known: the server's default.
+fn from_settings(expression: &Expression, snapshot: &Snapshot) -> Option<Concrete> {
+    let [number] = expression.parameters[..] else { return None };
+    if !expression.sql.contains(&format!("to_tsvector(${number},")) {
+        return None;
+    }
+    let value = snapshot.settings.get("default_text_search_config")?;
+    let value = value.strip_prefix("pg_catalog.").unwrap_or(value).to_owned();
+    let values = BTreeMap::from([(number, value)]);
+    let sql = with_literals(&expression.sql, &values)?;
+    let probability = DEFAULT_CONFIGURATION;
+    Some(Concrete { sql, values, probability, share: None, source: ValueSource::Statistics })
 }
 
 /// Keys that exist in the documents; the better the rows that were observed agree with the share of a value

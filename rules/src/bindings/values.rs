@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::Draft;
 use super::distribution::{Distribution, Scenario};
-use super::json::Documents;
+use super::json::{self, Documents};
+use super::made;
 use super::types::{ParameterType, array, interval, micros};
 use crate::snapshot::{Column, Snapshot, Statement, Table};
 use crate::statement::{
-    Analysis, Comparison, Operand, ParameterRole, PathStep, PredicateClass, RelationId, Target,
-    json_path,
+    Analysis, Comparison, Making, Operand, ParameterRole, PathStep, PredicateClass, RelationId,
+    Target, json_path,
 };
 
 /// Share of the rows that a range lets pass, by scenario, where nothing else is known.
@@ -18,8 +19,11 @@ const WIDTHS: [f64; 3] = [0.25, 0.05, 0.01];
 /// Days that reach back from now, by scenario, where the column tells nothing.
 const DAYS: [f64; 3] = [30.0, 7.0, 1.0];
 
-/// Elements of a list.
+/// Elements of a list, where the rows observed do not tell.
 pub(super) const LIST: usize = 5;
+
+/// Elements of the longest list.
+const LIST_MAX: usize = 100;
 
 /// Rows that LIMIT asks for, where nothing else is known.
 const LIMIT: u64 = 100;
@@ -44,6 +48,8 @@ pub(super) struct Binder<'s> {
     alike: BTreeMap<&'s Comparison, Vec<u16>>,
     /// Keys and values of JSON comparisons, by scenario: they are chosen together.
     pub(super) json: [BTreeMap<u16, Valued>; 3],
+    /// Values of columns that occur together, by scenario.
+    joint: [BTreeMap<u16, Valued>; 3],
 }
 
 impl<'s> Binder<'s> {
@@ -71,8 +77,10 @@ impl<'s> Binder<'s> {
             widths: WIDTHS,
             alike,
             json: Default::default(),
+            joint: Default::default(),
         };
         binder.json = binder.json_choices();
+        binder.joint = binder.joint_choices();
         if let Some(width) = binder.observed_width() {
             binder.widths = [(width * 3.0).min(0.95), width, width / 3.0];
         }
@@ -128,17 +136,22 @@ impl<'s> Binder<'s> {
         Some((observed / others).clamp(least, 0.9))
     }
 
-    /// Frequency of the most common value of the first column, or place in documents, that a parameter must equal.
-    pub(super) fn common_frequency(&self) -> Option<f64> {
+    /// How much of the workload each scenario stands for, by the first column, or place in documents, that a
+    /// parameter must equal; `None` where none must.
+    pub(super) fn masses(&self) -> Option<[f64; 3]> {
         let all = self.analysis.parameters.iter().flat_map(|(number, parameter)| {
             parameter.compared.iter().map(move |comparison| (*number, comparison))
         });
         all.filter(|(_, comparison)| comparison.operator == "=").find_map(|(number, comparison)| {
-            if let Some((_, share)) = self.json[Scenario::Common.index()].get(&number) {
-                return Some(*share);
-            }
-            let column = self.column(comparison)?;
-            column.stats.as_ref()?.common_frequencies.first().copied()
+            let chosen = |choices: &[BTreeMap<u16, Valued>; 3]| {
+                let share = choices[Scenario::Common.index()].get(&number).map(|(_, share)| *share);
+                share.map(|share| share.clamp(0.1, 0.7)).map(|common| [common, 0.9 - common, 0.1])
+            };
+            let of = |relation| self.table(relation)?.rows;
+            chosen(&self.json).or_else(|| chosen(&self.joint)).or_else(|| {
+                let of = Distribution::of(self.column(comparison)?, of(comparison.relation)?)?;
+                Some(of.masses())
+            })
         })
     }
 
@@ -189,7 +202,8 @@ impl<'s> Binder<'s> {
             ParameterRole::DateField => return (Some("day".to_owned()), 1.0),
             _ => {}
         }
-        if let Some((value, share)) = self.json[scenario.index()].get(&number) {
+        let chosen = self.json[scenario.index()].get(&number);
+        if let Some((value, share)) = chosen.or(self.joint[scenario.index()].get(&number)) {
             return (Some(value.clone()), *share);
         }
         let compared = used
@@ -204,7 +218,18 @@ impl<'s> Binder<'s> {
             let value = Distribution::of(column, 1000.0).and_then(|of| of.value(scenario, 0))?;
             parameter.adapt(&column.base_type, value)
         });
-        (stored.or_else(plain), 1.0)
+        (stored.or_else(|| self.plain_made(parameter, &used.compared)).or_else(plain), 1.0)
+    }
+
+    /// A value of which a comparison can make one of its own type: a document must have the key that is taken from it.
+    fn plain_made(&self, parameter: &ParameterType, compared: &[Comparison]) -> Option<String> {
+        compared.iter().filter(|comparison| !comparison.making.is_empty()).find_map(|comparison| {
+            let column = self.column(comparison)?;
+            let wanted = made::wanted(&comparison.making, column, &comparison.operator)?;
+            let plain = wanted.plain(self.snapshot.server.taken_at)?;
+            let value = made::undo(&comparison.making, &plain, &column.base_type)?;
+            parameter.takes(&value).then_some(value)
+        })
     }
 
     fn limit(&self) -> String {
@@ -216,7 +241,30 @@ impl<'s> Binder<'s> {
         per_call.unwrap_or(LIMIT).max(1).to_string()
     }
 
+    /// A value with which the comparison finds rows: what it should see, brought back through the steps by which
+    /// that is made from the parameter.
     fn compared(
+        &self,
+        number: u16,
+        parameter: &ParameterType,
+        comparison: &Comparison,
+        scenario: Scenario,
+    ) -> Option<Valued> {
+        let steps = &comparison.making;
+        if steps.is_empty() || comparison.offset {
+            return self.direct(number, parameter, comparison, scenario);
+        }
+        let column = self.column(comparison)?;
+        if steps.iter().any(|step| matches!(step, Making::Field(_))) {
+            return field(parameter, comparison, column, scenario);
+        }
+        let wanted = made::wanted(steps, column, &comparison.operator)?;
+        let (value, share) = self.direct(number, &wanted, comparison, scenario)?;
+        let value = made::undo(steps, &value, &column.base_type)?;
+        parameter.takes(&value).then_some((value, share))
+    }
+
+    fn direct(
         &self,
         number: u16,
         parameter: &ParameterType,
@@ -266,12 +314,12 @@ impl<'s> Binder<'s> {
         let change = |value: &str| changed(&comparison.target, value);
         if comparison.any || parameter.is_array() && of.column.type_category != 'A' {
             let element = parameter.element_type();
-            let values: Vec<String> = of
-                .values(scenario, LIST)
+            let wanted = of.values(scenario, self.list_length(of, scenario));
+            let share: f64 = wanted.iter().map(|value| of.share(value)).sum();
+            let values: Vec<String> = wanted
                 .into_iter()
                 .filter_map(|value| element.adapt(base, &change(value)))
                 .collect();
-            let share: f64 = of.values(scenario, LIST).iter().map(|value| of.share(value)).sum();
             return (!values.is_empty())
                 .then(|| (array(values.iter().map(String::as_str)), share.min(1.0)));
         }
@@ -290,6 +338,18 @@ impl<'s> Binder<'s> {
         };
         let share = if comparison.operator == "<>" { 1.0 - share } else { share };
         Some((parameter.adapt(base, &change(value))?, share.max(1e-9)))
+    }
+
+    /// How many elements a list has: as many as the rows that were observed need.
+    fn list_length(&self, of: Distribution, scenario: Scenario) -> usize {
+        let each = of.value(scenario, 0).map(|value| of.share(value));
+        let observed = self.observed_share().map(|share| share / self.constant_share());
+        match (observed, each) {
+            (Some(observed), Some(each)) => {
+                ((observed / each).round() as usize).clamp(1, LIST_MAX)
+            }
+            _ => LIST,
+        }
     }
 
     /// How many parameters before this one are compared in the same way with the same.
@@ -370,9 +430,10 @@ impl<'s> Binder<'s> {
         let known =
             at.and_then(|at| micros(&at)).map(|at| now - at as f64).filter(|span| *span > 0.0);
         let span = known.unwrap_or(DAYS[scenario.index()] * part * DAY);
-        let text = match parameter.category {
-            'N' => format!("{:.0}", (span / DAY).ceil()),
-            'S' | 'T' => interval(span),
+        let text = match (parameter.category, made::unit(&comparison.making)) {
+            (_, Some(unit)) => format!("{:.0}", (span / unit).ceil()),
+            ('N', None) => format!("{:.0}", (span / DAY).ceil()),
+            ('S' | 'T', None) => interval(span),
             _ => return None,
         };
         let share = if known.is_some() { width } else { WIDTHS[scenario.index()] };
@@ -489,6 +550,37 @@ fn elements(
         }
     }
     Some((array(distinct), share))
+}
+
+/// The value under the keys of a document that is built around the parameter.
+fn field(
+    parameter: &ParameterType,
+    comparison: &Comparison,
+    column: &Column,
+    scenario: Scenario,
+) -> Option<Valued> {
+    let mut keys = match &comparison.target {
+        Target::Column(_) => Vec::new(),
+        Target::Expression(expression) => json_path(&expression.sql)?.steps,
+    };
+    for step in &comparison.making {
+        match step {
+            Making::Field(key) => keys.push(PathStep::Key(key.clone())),
+            _ => return None,
+        }
+    }
+    let steps: Vec<Option<&str>> = keys
+        .iter()
+        .map(|step| match step {
+            PathStep::Key(key) => Some(key.as_str()),
+            PathStep::Parameter(_) => None,
+        })
+        .collect();
+    let mut leaves = Documents::of(column)?.leaves(&steps);
+    leaves.retain(|leaf| parameter.takes(&json::text(&leaf.value)));
+    let last = leaves.len().checked_sub(1)?;
+    let leaf = &leaves[[0, last / 2, last][scenario.index()]];
+    Some((json::text(&leaf.value), leaf.share))
 }
 
 /// What is asked of a JSON document: a key, a part, a path.

@@ -117,7 +117,6 @@ pub(super) fn drop_index(
         reach,
         serves: vec![],
         facts: vec![fact],
-        unpriceable: None,
         own_gain_ms_per_day: 0.0,
     };
     let reason = if table.kind == TableKind::Partitioned {

@@ -68,7 +68,6 @@ fn analyze(table: &Table, readers: Vec<usize>, share: Option<f64>) -> Candidate 
         reach,
         serves: readers,
         facts,
-        unpriceable: None,
         own_gain_ms_per_day: 0.0,
     }
 }

@@ -1,231 +1,193 @@
-//! Which definitions a schema dump holds: its statements, sorted into what the planner needs and what it does not.
+//! What a definition of a blueprint makes, and whether a twin may make it.
+//!
+//! A blueprint can come from a file, and a file from anybody. So each definition is parsed with the server's own
+//! grammar, and only what stands on a short list is let through; what needs a superuser is told apart, so that
+//! everything else can be made by an ordinary role.
 
-use super::Unanalyzable;
-use super::parse::{self, NodeEnum, pg};
-use crate::blueprint::{Definition, DefinitionKind as Kind};
+use pg_query::NodeEnum;
+use pg_query::protobuf::{AlterTableType, CreateFunctionStmt, DefElem, ObjectType};
 
-/// What a dump was taken apart into.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dump {
-    /// Definitions that planning needs, in the dump's order.
-    pub definitions: Vec<Definition>,
-    /// Names of foreign tables, which cannot be planned without their server.
-    pub foreign: Vec<String>,
+/// How a definition is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Making {
+    /// By running it as an ordinary role.
+    Plain,
+    /// By running it as an ordinary role; as a superuser where that role may not, which runs no code of the schema.
+    Privileged,
+    /// A role: only its name counts.
+    Role(String),
+    /// An extension: only its name and schema count.
+    Extension {
+        /// Its name.
+        name: String,
+        /// The schema that holds its objects, if one is given.
+        schema: Option<String>,
+    },
+    /// The planner does not need it.
+    Needless,
+    /// It is not made, and why.
+    Never(String),
 }
 
-/// What becomes of a statement.
-enum Use {
-    /// It is kept: its kind, and its name as a person would say it.
-    Keep(Kind, String),
-    /// It makes this foreign table.
-    Foreign(String),
-    /// Planning does without it: rights, comments, ordinary triggers, settings of the session.
-    Drop,
-}
+/// Procedural languages whose functions reach neither files nor the network.
+const LANGUAGES: [&str; 4] = ["sql", "plpgsql", "plperl", "pltcl"];
 
-/// `TRIGGER_TYPE_INSTEAD`, pg_trigger.h.
-const INSTEAD: i32 = 64;
-
-/// Takes the output of `pg_dump --schema-only` apart. Lines with psql's own commands must be gone.
-///
-/// # Errors
-/// When a statement does not parse.
-pub fn definitions(dump: &str) -> Result<Dump, Unanalyzable> {
-    let mut taken = Dump::default();
-    for raw in parse::statements(dump)? {
-        let Some(node) = raw.stmt.and_then(|node| node.node) else { continue };
-        let start = usize::try_from(raw.stmt_location).unwrap_or_default();
-        // A length of 0 means up to the end.
-        let end = match usize::try_from(raw.stmt_len) {
-            Ok(0) | Err(_) => dump.len(),
-            Ok(length) => start + length,
-        };
-        let text =
-            dump.get(start..end).map(super::split::without_comments_before).unwrap_or_default();
-        match place(&node) {
-            Use::Keep(kind, name) => {
-                taken.definitions.push(Definition { kind, name, sql: text.to_owned() });
-            }
-            Use::Foreign(name) => taken.foreign.push(name),
-            Use::Drop => {}
-        }
+/// Tells how a definition is to be made.
+pub fn making(sql: &str) -> Making {
+    let parsed = match pg_query::parse(sql, pg_query::ParserOptions::DEFAULT) {
+        Ok(parsed) => parsed.protobuf.stmts,
+        Err(error) => return Making::Never(format!("it does not parse: {error}")),
+    };
+    let [statement] = parsed.as_slice() else {
+        return Making::Never(format!("it holds {} statements, not one", parsed.len()));
+    };
+    match statement.stmt.as_ref().and_then(|node| node.node.as_ref()) {
+        Some(node) => of(node),
+        None => Making::Needless,
     }
-    Ok(taken)
 }
 
-fn place(node: &NodeEnum) -> Use {
-    let keep = |kind: Kind, word: &str, name: String| Use::Keep(kind, format!("{word} {name}"));
+fn of(node: &NodeEnum) -> Making {
     match node {
-        NodeEnum::CreateSchemaStmt(of) => keep(Kind::Schema, "schema", of.schemaname.clone()),
-        NodeEnum::CreateExtensionStmt(of) => keep(Kind::Extension, "extension", of.extname.clone()),
-        NodeEnum::CreateEnumStmt(of) => keep(Kind::Type, "type", dotted(&of.type_name)),
-        NodeEnum::CompositeTypeStmt(of) => keep(Kind::Type, "type", relation(of.typevar.as_ref())),
-        NodeEnum::CreateRangeStmt(of) => keep(Kind::Type, "type", dotted(&of.type_name)),
-        NodeEnum::CreateDomainStmt(of) => keep(Kind::Type, "domain", dotted(&of.domainname)),
-        NodeEnum::AlterDomainStmt(of) => keep(Kind::Type, "domain", dotted(&of.type_name)),
-        NodeEnum::AlterEnumStmt(of) => keep(Kind::Type, "type", dotted(&of.type_name)),
-        NodeEnum::DefineStmt(of) => define(of),
-        NodeEnum::CreateFunctionStmt(of) => {
-            let word = if of.is_procedure { "procedure" } else { "function" };
-            keep(Kind::Function, word, dotted(&of.funcname))
-        }
-        NodeEnum::CreateOpClassStmt(of) => {
-            keep(Kind::Operator, "operator class", dotted(&of.opclassname))
-        }
-        NodeEnum::CreateOpFamilyStmt(of) => {
-            keep(Kind::Operator, "operator family", dotted(&of.opfamilyname))
-        }
-        NodeEnum::AlterOpFamilyStmt(of) => {
-            keep(Kind::Operator, "operator family", dotted(&of.opfamilyname))
-        }
-        NodeEnum::CreateCastStmt(of) => {
-            let type_name = |of: &Option<pg::TypeName>| {
-                of.as_ref().map(|of| dotted(&of.names)).unwrap_or_default()
+        NodeEnum::CreateStmt(_)
+        | NodeEnum::IndexStmt(_)
+        | NodeEnum::ViewStmt(_)
+        | NodeEnum::CreateSeqStmt(_)
+        | NodeEnum::AlterSeqStmt(_)
+        | NodeEnum::CompositeTypeStmt(_)
+        | NodeEnum::CreateEnumStmt(_)
+        | NodeEnum::AlterEnumStmt(_)
+        | NodeEnum::CreateDomainStmt(_)
+        | NodeEnum::AlterDomainStmt(_)
+        | NodeEnum::CreateStatsStmt(_)
+        | NodeEnum::AlterStatsStmt(_)
+        | NodeEnum::RuleStmt(_)
+        | NodeEnum::CreateTrigStmt(_)
+        | NodeEnum::CreatePolicyStmt(_) => Making::Plain,
+        NodeEnum::AlterTableStmt(alter) => {
+            let kind = |node: &pg_query::protobuf::Node| match &node.node {
+                Some(NodeEnum::AlterTableCmd(command)) => command.subtype(),
+                _ => AlterTableType::Undefined,
             };
-            let name = format!("{} as {}", type_name(&of.sourcetype), type_name(&of.targettype));
-            keep(Kind::Operator, "cast", name)
+            let needless = |kind| {
+                matches!(kind, AlterTableType::AtChangeOwner | AlterTableType::AtReplicaIdentity)
+            };
+            if alter.cmds.iter().map(kind).all(needless) { Making::Needless } else { Making::Plain }
         }
-        NodeEnum::AlterTsconfigurationStmt(of) => {
-            keep(Kind::TextSearch, "text search configuration", dotted(&of.cfgname))
+        NodeEnum::CreateTableAsStmt(table) => {
+            let unfilled = table.into.as_ref().is_some_and(|into| into.skip_data);
+            if table.objtype() == ObjectType::ObjectMatview && unfilled {
+                Making::Plain
+            } else {
+                Making::Never("it would run a query".to_owned())
+            }
         }
-        NodeEnum::CreateSeqStmt(of) => {
-            keep(Kind::Sequence, "sequence", relation(of.sequence.as_ref()))
+        NodeEnum::CreateSchemaStmt(schema) if schema.schema_elts.is_empty() => Making::Plain,
+        NodeEnum::DefineStmt(_)
+        | NodeEnum::CreateRangeStmt(_)
+        | NodeEnum::CreateOpClassStmt(_)
+        | NodeEnum::CreateOpFamilyStmt(_)
+        | NodeEnum::AlterOpFamilyStmt(_)
+        | NodeEnum::AlterOperatorStmt(_)
+        | NodeEnum::CreateCastStmt(_)
+        | NodeEnum::AlterTsdictionaryStmt(_)
+        | NodeEnum::AlterTsconfigurationStmt(_) => Making::Privileged,
+        NodeEnum::CreateFunctionStmt(function) => function_making(function),
+        NodeEnum::CreateRoleStmt(role) => Making::Role(role.role.clone()),
+        NodeEnum::CreateExtensionStmt(extension) => Making::Extension {
+            name: extension.extname.clone(),
+            schema: options(&extension.options)
+                .find(|option| option.defname == "schema")
+                .and_then(text),
+        },
+        NodeEnum::CommentStmt(_)
+        | NodeEnum::GrantStmt(_)
+        | NodeEnum::GrantRoleStmt(_)
+        | NodeEnum::AlterOwnerStmt(_)
+        | NodeEnum::AlterDefaultPrivilegesStmt(_)
+        | NodeEnum::VariableSetStmt(_)
+        | NodeEnum::SelectStmt(_) => Making::Needless,
+        NodeEnum::CreateForeignTableStmt(_)
+        | NodeEnum::CreateForeignServerStmt(_)
+        | NodeEnum::CreateFdwStmt(_)
+        | NodeEnum::CreateUserMappingStmt(_) => {
+            Making::Never("what leads to another server is not made in the twin".to_owned())
         }
-        NodeEnum::CreateStmt(of) => keep(Kind::Table, "table", relation(of.relation.as_ref())),
-        NodeEnum::AlterTableStmt(of) => alter(of),
-        NodeEnum::ViewStmt(of) => keep(Kind::View, "view", relation(of.view.as_ref())),
-        NodeEnum::CreateTableAsStmt(of) => {
-            let name = relation(of.into.as_ref().and_then(|into| into.rel.as_ref()));
-            keep(Kind::View, "materialized view", name)
+        NodeEnum::CreateEventTrigStmt(_) => {
+            Making::Never("event triggers are not made in the twin".to_owned())
         }
-        NodeEnum::IndexStmt(of) => {
-            let schema = of.relation.as_ref().map_or("", |of| of.schemaname.as_str());
-            keep(Kind::Index, "index", format!("{schema}.{}", of.idxname))
-        }
-        NodeEnum::CreateStatsStmt(of) => keep(Kind::Statistics, "statistics", dotted(&of.defnames)),
-        NodeEnum::AlterStatsStmt(of) => keep(Kind::Statistics, "statistics", dotted(&of.defnames)),
-        NodeEnum::RuleStmt(of) => {
-            let name = format!("{} on {}", of.rulename, relation(of.relation.as_ref()));
-            keep(Kind::Behaviour, "rule", name)
-        }
-        NodeEnum::CreateTrigStmt(of) if of.timing == INSTEAD => {
-            let name = format!("{} on {}", of.trigname, relation(of.relation.as_ref()));
-            keep(Kind::Behaviour, "trigger", name)
-        }
-        NodeEnum::CreatePolicyStmt(of) => {
-            let name = format!("{} on {}", of.policy_name, relation(of.table.as_ref()));
-            keep(Kind::Behaviour, "policy", name)
-        }
-        NodeEnum::CreateForeignTableStmt(of) => {
-            let base = of.base_stmt.as_ref().and_then(|base| base.relation.as_ref());
-            Use::Foreign(format!("foreign table {}", relation(base)))
-        }
-        _ => Use::Drop,
+        _ => Making::Never("it is no definition that the twin makes".to_owned()),
     }
 }
 
-fn define(of: &pg::DefineStmt) -> Use {
-    use pg::ObjectType as Object;
-    let (kind, word) = match Object::try_from(of.kind) {
-        Ok(Object::ObjectCollation) => (Kind::Collation, "collation"),
-        Ok(Object::ObjectType) => (Kind::Type, "type"),
-        Ok(Object::ObjectAggregate) => (Kind::Function, "aggregate"),
-        Ok(Object::ObjectOperator) => (Kind::Operator, "operator"),
-        Ok(Object::ObjectTsdictionary) => (Kind::TextSearch, "text search dictionary"),
-        Ok(Object::ObjectTsconfiguration) => (Kind::TextSearch, "text search configuration"),
-        Ok(Object::ObjectTsparser) => (Kind::TextSearch, "text search parser"),
-        Ok(Object::ObjectTstemplate) => (Kind::TextSearch, "text search template"),
-        _ => return Use::Drop,
-    };
-    Use::Keep(kind, format!("{word} {}", dotted(&of.defnames)))
-}
-
-fn alter(of: &pg::AlterTableStmt) -> Use {
-    use pg::AlterTableType as Change;
-    let name = relation(of.relation.as_ref());
-    let index = of.objtype == pg::ObjectType::ObjectIndex as i32;
-    let change = of.cmds.first().and_then(|command| match &command.node {
-        Some(NodeEnum::AlterTableCmd(command)) => {
-            Some((Change::try_from(command.subtype).ok()?, command.def.as_ref()))
-        }
-        _ => None,
-    });
-    match change {
-        None
-        | Some((
-            Change::AtChangeOwner
-            | Change::AtClusterOn
-            | Change::AtReplicaIdentity
-            | Change::AtEnableTrig
-            | Change::AtEnableAlwaysTrig
-            | Change::AtEnableReplicaTrig
-            | Change::AtDisableTrig,
-            _,
-        )) => Use::Drop,
-        Some((Change::AtAddConstraint, def)) => {
-            let constraint = match def.and_then(|def| def.node.as_ref()) {
-                Some(NodeEnum::Constraint(constraint)) => constraint.conname.as_str(),
-                _ => "",
-            };
-            Use::Keep(Kind::Constraint, format!("constraint {constraint} on {name}"))
-        }
-        Some((Change::AtEnableRowSecurity | Change::AtForceRowSecurity, _)) => {
-            Use::Keep(Kind::Behaviour, format!("table {name}: row security"))
-        }
-        Some(_) if index => Use::Keep(Kind::Index, format!("index {name}: change")),
-        Some(_) => Use::Keep(Kind::Table, format!("table {name}: change")),
+fn function_making(function: &CreateFunctionStmt) -> Making {
+    let language = options(&function.options)
+        .find(|option| option.defname == "language")
+        .and_then(text)
+        .unwrap_or_else(|| "sql".to_owned());
+    if LANGUAGES.contains(&language.as_str()) {
+        return Making::Privileged;
     }
+    Making::Never(format!("a function in language {language} could reach files or the network"))
 }
 
-fn relation(of: Option<&pg::RangeVar>) -> String {
-    of.map(|of| format!("{}.{}", of.schemaname, of.relname)).unwrap_or_default()
-}
-
-fn dotted(names: &[pg::Node]) -> String {
-    let word = |node: &pg::Node| match &node.node {
-        Some(NodeEnum::String(text)) => Some(text.sval.clone()),
+fn options(nodes: &[pg_query::protobuf::Node]) -> impl Iterator<Item = &DefElem> {
+    nodes.iter().filter_map(|node| match &node.node {
+        Some(NodeEnum::DefElem(option)) => Some(option.as_ref()),
         _ => None,
-    };
-    names.iter().filter_map(word).collect::<Vec<_>>().join(".")
+    })
+}
+
+fn text(option: &DefElem) -> Option<String> {
+    match option.arg.as_ref()?.node.as_ref()? {
+        NodeEnum::String(text) => Some(text.sval.clone()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::definitions;
+    use super::{Making, making};
 
     #[test]
-    fn a_dump_is_taken_apart() {
-        let dump = "--\n-- PostgreSQL database dump\n--\n\nSET lock_timeout = 0;\n\
-            SELECT pg_catalog.set_config('search_path', '', false);\n\n\
-            -- Name: f(); Type: FUNCTION\n\n\
-            CREATE FUNCTION public.f() RETURNS integer LANGUAGE sql AS 'SELECT 1;';\n\
-            CREATE TABLE public.\"T;\" (\n    id integer -- of it\n);\n\
-            COMMENT ON TABLE public.\"T;\" IS 'x';\n\
-            ALTER TABLE ONLY public.\"T;\" ADD CONSTRAINT pk PRIMARY KEY (id);\n\
-            CREATE FOREIGN TABLE public.far (id integer) SERVER s;\n\
-            CREATE TRIGGER a AFTER INSERT ON public.\"T;\" FOR EACH ROW EXECUTE FUNCTION public.f();\n\
-            CREATE TRIGGER b INSTEAD OF INSERT ON public.v FOR EACH ROW EXECUTE FUNCTION public.f();\n\
-            ALTER INDEX public.p ATTACH PARTITION public.q;\n\
-            ALTER TABLE public.\"T;\" ENABLE ROW LEVEL SECURITY;\n\
-            GRANT SELECT ON TABLE public.\"T;\" TO PUBLIC;\n";
-        let taken = definitions(dump).unwrap();
-        let shown: Vec<String> = taken
-            .definitions
-            .iter()
-            .map(|of| format!("{:?} {} = {}", of.kind, of.name, of.sql.lines().next().unwrap()))
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                "Function function public.f = CREATE FUNCTION public.f() RETURNS integer LANGUAGE sql AS 'SELECT 1;'",
-                "Table table public.T; = CREATE TABLE public.\"T;\" (",
-                "Constraint constraint pk on public.T; = ALTER TABLE ONLY public.\"T;\" ADD CONSTRAINT pk PRIMARY KEY (id)",
-                "Behaviour trigger b on public.v = CREATE TRIGGER b INSTEAD OF INSERT ON public.v FOR EACH ROW EXECUTE FUNCTION public.f()",
-                "Index index public.p: change = ALTER INDEX public.p ATTACH PARTITION public.q",
-                "Behaviour table public.T;: row security = ALTER TABLE public.\"T;\" ENABLE ROW LEVEL SECURITY",
-            ]
-        );
-        assert_eq!(taken.foreign, ["foreign table public.far"]);
-        assert!(definitions("CREATE TABEL x ();").is_err());
+    fn definitions_are_told_apart_by_who_makes_them() {
+        let plain = [
+            "CREATE TABLE public.t (a int)",
+            "CREATE UNIQUE INDEX i ON public.t USING btree (a)",
+            "CREATE MATERIALIZED VIEW public.m AS SELECT 1 WITH NO DATA",
+            "ALTER TABLE public.t ADD CONSTRAINT k PRIMARY KEY (a)",
+        ];
+        for sql in plain {
+            assert_eq!(making(sql), Making::Plain, "{sql}");
+        }
+        let function =
+            "CREATE FUNCTION public.f() RETURNS int LANGUAGE sql LEAKPROOF AS 'SELECT 1'";
+        assert_eq!(making(function), Making::Privileged);
+        assert_eq!(making("ALTER TABLE public.t OWNER TO ann"), Making::Needless);
+        assert_eq!(making("CREATE ROLE ann SUPERUSER"), Making::Role("ann".to_owned()));
+        let extension =
+            Making::Extension { name: "pg_trgm".to_owned(), schema: Some("public".to_owned()) };
+        assert_eq!(making("CREATE EXTENSION pg_trgm WITH SCHEMA public"), extension);
+    }
+
+    #[test]
+    fn what_could_reach_out_is_never_made() {
+        let never = [
+            "COPY public.t FROM PROGRAM 'true'",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE c AS '/tmp/x.so', 'f'",
+            "CREATE FUNCTION f(text) RETURNS text LANGUAGE internal AS 'pg_read_file_all'",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE plpython3u AS 'pass'",
+            "CREATE FOREIGN TABLE f (a int) SERVER s",
+            "CREATE EVENT TRIGGER e ON ddl_command_start EXECUTE FUNCTION f()",
+            "CREATE MATERIALIZED VIEW m AS SELECT pg_sleep(9)",
+            "DO 'begin end'",
+            "ALTER SYSTEM SET archive_command = 'true'",
+            "CREATE TABLE t (a int); DROP TABLE t",
+            "CREATE SCHEMA s CREATE TABLE t (a int)",
+            "not sql",
+        ];
+        for sql in never {
+            assert!(matches!(making(sql), Making::Never(_)), "{sql}: {:?}", making(sql));
+        }
     }
 }

@@ -9,7 +9,7 @@ use rules::reach::Reach;
 use rules::select::{Selection, Selector, Step, Task};
 use rules::snapshot::{Snapshot, Statement};
 use rules::testing::{plan, plan_of, statement, workload};
-use rules::whatif::{Cache, Configuration, Price, Question};
+use rules::whatif::{Answerer, Cache, Configuration, Price, Question};
 use serde_json::{Value, json};
 
 /// A case that a test describes.
@@ -18,7 +18,7 @@ pub(crate) struct Case {
     pub(crate) candidates: Vec<Candidate>,
     /// The plan of each statement as things are.
     pub(crate) before: Vec<Value>,
-    pub(crate) answered_by: &'static str,
+    pub(crate) answerer: Answerer,
     pub(crate) storage_budget: Option<u64>,
 }
 
@@ -61,7 +61,6 @@ pub(crate) fn btree(snapshot: &Snapshot, keys: &[&str], serves: &[usize]) -> Can
         reach: Reach::Act,
         serves: serves.to_vec(),
         facts: vec![],
-        unpriceable: None,
         own_gain_ms_per_day: 0.0,
     }
 }
@@ -70,7 +69,13 @@ impl Case {
     /// The statements on the table `t`, each of which reads it whole at a cost of 1,000 and keeps 10 rows.
     pub(crate) fn new(snapshot: Snapshot) -> Self {
         let before = snapshot.statements.iter().map(|_| seq_scan(1000.0, 10.0)).collect();
-        Self { snapshot, candidates: vec![], before, answered_by: "hypopg", storage_budget: None }
+        Self {
+            snapshot,
+            candidates: vec![],
+            before,
+            answerer: Answerer::Hypopg,
+            storage_budget: None,
+        }
     }
 
     /// The workload with its plans.
@@ -97,10 +102,11 @@ impl Case {
     ) -> Outcome {
         let cx = Context { snapshot: &self.snapshot, workload };
         let budget = self.storage_budget;
-        let task = Task { cx, candidates: &self.candidates, storage_budget: budget };
+        let answerer = self.answerer;
+        let task = Task { cx, candidates: &self.candidates, storage_budget: budget, answerer };
         let mut selector = Selector::new(task);
         let selection = loop {
-            if self.answered_by == "none" {
+            if answerer == Answerer::None {
                 break Selection::default();
             }
             match selector.step() {
@@ -120,7 +126,7 @@ impl Case {
             candidates: &self.candidates,
             selection: &selection,
             selector: &selector,
-            answered_by: self.answered_by,
+            answerer,
         };
         let (actions, refusals) = assemble::actions(&assembly);
         Outcome { actions, refusals, selection }

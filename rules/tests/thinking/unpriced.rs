@@ -6,6 +6,7 @@ use rules::evidence::UNPRICED_CAP;
 use rules::reach::Reach;
 use rules::snapshot::Snapshot;
 use rules::testing::{statement, table_mut};
+use rules::whatif::Answerer;
 use serde_json::json;
 
 use crate::planner::{Case, Outcome, btree, facts, index_scan, indexed, lines, run, seq_scan};
@@ -143,7 +144,7 @@ fn what_a_priced_index_saves_is_not_saved_again() {
 fn without_a_planner_one_index_for_each_statement_and_table_is_shown() {
     let mut case =
         proposed(&["SELECT * FROM t WHERE a = $1 AND b = $2", "SELECT * FROM t WHERE b > $1"]);
-    case.answered_by = "none";
+    case.answerer = Answerer::None;
     let found = case.outcome(&indexed(10.0));
     assert_eq!(lines(&found.actions), ["index t(a, b)", "index t(b)"]);
     for action in &found.actions {
@@ -158,7 +159,7 @@ fn without_a_planner_one_index_for_each_statement_and_table_is_shown() {
 fn an_expression_without_a_planner_is_followed_by_its_statistics_as_well() {
     let mut case = Case::new(table(&["SELECT * FROM t WHERE data->>'x' = $1"]));
     case.candidates = vec![btree(&case.snapshot, &["data ->> 'x'"], &[0])];
-    case.answered_by = "none";
+    case.answerer = Answerer::None;
     let found = case.outcome(&indexed(10.0));
     assert_eq!(lines(&found.actions), ["index t((data ->> 'x'))", "analyze t"]);
     assert_eq!(found.actions[1].reach, Reach::Ask);
@@ -184,9 +185,9 @@ fn referencing(deletes: u64, statements: &[&str]) -> Case {
 
 #[test]
 fn a_foreign_key_that_nothing_is_known_to_gain_by_is_only_shown() {
-    for answered_by in ["hypopg", "none"] {
+    for answerer in [Answerer::Hypopg, Answerer::None] {
         let mut case = referencing(0, &[]);
-        case.answered_by = answered_by;
+        case.answerer = answerer;
         let found = case.outcome(&indexed(10.0));
         assert_eq!(lines(&found.actions), ["index t(u_id)"]);
         assert_eq!(found.actions[0].reach, Reach::Advise);
@@ -211,7 +212,7 @@ fn a_foreign_key_that_deletes_look_up_is_chosen_by_what_it_saves() {
     assert_eq!(found.actions[0].impact.ms_per_day, Some(1136.0));
     assert!(found.actions[0].confidence.value < 0.9, "nobody priced it");
     let mut case = referencing(100, &[]);
-    case.answered_by = "none";
+    case.answerer = Answerer::None;
     assert_eq!(case.outcome(&indexed(10.0)).actions[0].reach, Reach::Ask);
 }
 

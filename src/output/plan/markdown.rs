@@ -30,7 +30,7 @@ fn plan(out: &mut String, sheet: &Sheet<'_>) {
     }
     out.push('\n');
     if sheet.findings.is_empty() {
-        out.push_str("Nothing found that is known to make plans slow.\n");
+        let _ = writeln!(out, "{}", sheet.nothing_found());
     }
     for (position, finding) in sheet.findings.iter().enumerate() {
         let _ = writeln!(
@@ -46,6 +46,12 @@ fn plan(out: &mut String, sheet: &Sheet<'_>) {
     }
     let tree = anstream::adapter::strip_str(&human::tree(sheet).join("\n")).to_string();
     let _ = write!(out, "\n{}", block("text", &tree));
+    for line in sheet.beside() {
+        let _ = write!(out, "\n- {}", escaped(&line));
+    }
+    if !sheet.beside().is_empty() {
+        out.push('\n');
+    }
     for problem in sheet.problems() {
         let _ = writeln!(out, "\n> {}", escaped(&problem));
     }
