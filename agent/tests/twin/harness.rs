@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use agent::blueprint::draw;
+use agent::blueprint::{DrawOptions, draw};
 use agent::cluster::{Binaries, Cluster, ClusterOptions};
 use agent::conninfo::ConnInfo;
 use agent::postgres::{Meter, Purpose, Session};
@@ -68,7 +68,7 @@ impl Source {
         let mut snapshot = sample(&session, &SampleOptions::default()).await.unwrap();
         session.close().await;
         let session = Session::connect(&info, Purpose::Sample, &Meter::new()).await.unwrap();
-        let mut blueprint = draw(&session).await.unwrap();
+        let mut blueprint = draw(&session, &info, &DrawOptions::default()).await.unwrap();
         session.close().await;
         if blueprint.ends.is_empty() {
             blueprint.ends = self.ends(&snapshot).await;
