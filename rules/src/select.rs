@@ -394,9 +394,7 @@ impl<'a> Selector<'a> {
     }
 
     fn bytes<'c>(&self, candidates: impl Iterator<Item = &'c usize>) -> u64 {
-        candidates
-            .map(|&c| *self.sizes.borrow_mut().entry(c).or_insert_with(|| self.size(c)))
-            .sum()
+        candidates.map(|&c| *self.sizes.borrow_mut().entry(c).or_insert_with(|| self.size(c))).sum()
     }
 
     fn size(&self, candidate: usize) -> u64 {
