@@ -99,7 +99,8 @@ impl<'t> Text<'t> {
         for literal in &self.literals {
             let source = self.text.get(literal.start..literal.end)?;
             let word = literal.value.is_none() && !source.contains('\'') && !source.contains('$');
-            if literal.interval || word {
+            let span = literal.value.as_ref().is_some_and(|value| is_span(value, false));
+            if word || literal.interval && span {
                 continue;
             }
             let replaced =
@@ -253,23 +254,57 @@ fn unplaced(
     let kept = if literal.quoted {
         let named =
             snapshot.tables.iter().any(|table| table.name == text || table.qualified() == text);
-        named || WORDS.contains(&text) || is_span(text)
+        named || WORDS.contains(&text) || is_span(text, true)
     } else {
         scalar::number(text).is_some_and(|point| point.part == 0 && point.whole.abs() < PLAIN_BELOW)
     };
     if kept { Some(text.to_owned()) } else { value(visitor, &looks_of(text), site, text) }
 }
 
-/// Whether a text is a span of time such as `7 days`.
-fn is_span(text: &str) -> bool {
-    const UNITS: [&str; 9] =
-        ["microsecond", "millisecond", "second", "minute", "hour", "day", "week", "month", "year"];
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let pairs = words.chunks(2).all(|pair| match pair {
-        [number, unit] => {
-            number.parse::<f64>().is_ok() && UNITS.contains(&unit.trim_end_matches('s'))
+/// Units of time as they stand in an interval.
+const UNITS: [&str; 28] = [
+    "microsecond",
+    "millisecond",
+    "second",
+    "sec",
+    "s",
+    "minute",
+    "min",
+    "m",
+    "hour",
+    "hr",
+    "h",
+    "day",
+    "d",
+    "week",
+    "w",
+    "month",
+    "mon",
+    "year",
+    "yr",
+    "y",
+    "decade",
+    "century",
+    "centuries",
+    "millennium",
+    "millennia",
+    "usec",
+    "msec",
+    "ago",
+];
+
+/// Whether a text is a span of time such as `7 days` or `1 day 02:03:04`. Without `unit` bare numbers are one, too.
+fn is_span(text: &str, unit: bool) -> bool {
+    let mut units = 0;
+    for word in text.split_whitespace() {
+        let rest = word.trim_start_matches(|c: char| c.is_ascii_digit() || ".:+-".contains(c));
+        let rest = rest.to_ascii_lowercase();
+        let known = UNITS.contains(&rest.as_str())
+            || rest.strip_suffix('s').is_some_and(|one| UNITS.contains(&one));
+        if !rest.is_empty() && !known {
+            return false;
         }
-        _ => false,
-    });
-    !words.is_empty() && pairs
+        units += usize::from(known);
+    }
+    !text.trim().is_empty() && (units > 0 || !unit)
 }

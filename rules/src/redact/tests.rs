@@ -386,6 +386,16 @@ fn statements_ask_for_what_they_asked_for_before() {
 }
 
 #[test]
+fn spans_of_time_stay_and_what_only_stands_before_a_unit_does_not() {
+    let mut snapshot = testing::snapshot("t(at timestamptz) 1000");
+    let text = "SELECT 'Ann Smith' year FROM t WHERE at > now() - interval '1 day 02:03' AND at < now() - '90' day";
+    snapshot.statements = vec![testing::statement(text)];
+    let made = redacted(&snapshot, Facts::default());
+    let text = &made.statements[0].text;
+    assert!(text.contains("'1 day 02:03'") && !text.contains("Ann"), "{text}");
+}
+
+#[test]
 fn order_is_kept_in_every_column() {
     let given = shop();
     let made = redacted(&given, facts());

@@ -52,6 +52,10 @@ pub(super) fn value(
 ) -> Option<String> {
     match class {
         Class::Kept => Some(text.to_owned()),
+        // An element of `ARRAY[…]`, or what is compared with one.
+        Class::Array(element) if site.literal && container::elements(text).is_none() => {
+            value(visitor, element, site, text)
+        }
         Class::Array(element) => {
             let found = container::elements(text)?;
             Some(container::array(&values(visitor, element, site, &found)?))
