@@ -39,11 +39,17 @@ struct Typed {
     type_name: String,
     type_kind: char,
     collation: Option<String>,
+    modifier: i32,
 }
 
 impl From<Typed> for ValueType {
     fn from(of: Typed) -> Self {
-        Self { name: of.type_name, kind: of.type_kind, collation: of.collation }
+        Self {
+            name: of.type_name,
+            kind: of.type_kind,
+            collation: of.collation,
+            modifier: of.modifier,
+        }
     }
 }
 
@@ -121,7 +127,8 @@ async fn described(session: &Session, expressions: &[String], table: &str) -> Ve
     }
     let sql = format!("SELECT ({}) FROM {table}", expressions.join("), ("));
     let Ok(prepared) = session.prepare(&sql, &[]).await else { return Vec::new() };
-    let plain = |name: &str| ValueType { name: name.to_owned(), kind: 'b', collation: None };
+    let plain =
+        |name: &str| ValueType { name: name.to_owned(), kind: 'b', collation: None, modifier: -1 };
     prepared.columns().map(|(_, of)| plain(of.name())).collect()
 }
 

@@ -35,7 +35,7 @@ use crate::snapshot::Snapshot;
 pub type ColumnKey = (String, String, String);
 
 /// The type of a value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueType {
     /// `pg_type.typname`, domains resolved, e.g. `int4`, `_text`.
     pub name: String,
@@ -43,6 +43,8 @@ pub struct ValueType {
     pub kind: char,
     /// The collation as SQL writes it; `default` or `None` for the database's own.
     pub collation: Option<String>,
+    /// `atttypmod`, -1 for none.
+    pub modifier: i32,
 }
 
 /// What a snapshot does not say of the types of its statistics.

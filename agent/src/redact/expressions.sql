@@ -6,7 +6,8 @@ SELECT
     coalesce(b.typname, t.typname) AS type_name,
     coalesce(b.typtype, t.typtype) AS type_kind,
     CASE WHEN ln.nspname = 'pg_catalog' THEN l.collname
-         ELSE pg_catalog.quote_ident(ln.nspname) || '.' || pg_catalog.quote_ident(l.collname) END AS collation
+         ELSE pg_catalog.quote_ident(ln.nspname) || '.' || pg_catalog.quote_ident(l.collname) END AS collation,
+    CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END AS modifier
 FROM pg_catalog.pg_index AS i
 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace

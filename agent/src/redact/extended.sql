@@ -7,7 +7,8 @@ SELECT
         SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'type_name', coalesce(b.typname, t.typname), 'type_kind', coalesce(b.typtype, t.typtype),
             'collation', CASE WHEN ln.nspname = 'pg_catalog' THEN l.collname
-                ELSE pg_catalog.quote_ident(ln.nspname) || '.' || pg_catalog.quote_ident(l.collname) END) ORDER BY a.attnum)
+                ELSE pg_catalog.quote_ident(ln.nspname) || '.' || pg_catalog.quote_ident(l.collname) END,
+            'modifier', a.atttypmod) ORDER BY a.attnum)
         FROM pg_catalog.pg_attribute AS a
         JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
         LEFT JOIN pg_catalog.pg_type AS b ON b.oid = t.typbasetype AND t.typtype = 'd'

@@ -43,7 +43,15 @@ pub(super) struct Sorting {
     pub(super) collation: Option<String>,
     /// Whether case counts for nothing (`citext`).
     pub(super) case_blind: bool,
+    /// Characters at most, where the type allows few: codes are replaced among themselves.
+    pub(super) limit: Option<usize>,
 }
+
+/// From this many characters on a type leaves room enough for any replacement.
+const LIMIT_MAX: i32 = 16;
+
+/// What `atttypmod` of a text counts beside its characters (`VARHDRSZ`).
+const HEADER: i32 = 4;
 
 /// Ranges by the class of their bounds.
 const RANGES: [(&str, Class); 6] = [
@@ -64,17 +72,21 @@ impl Class {
     /// The class of a type; `None` when its values cannot be replaced.
     pub(super) fn of(of: &ValueType, enums: &BTreeSet<String>) -> Option<Self> {
         let collation = of.collation.clone().filter(|name| name != "default");
-        let sorted =
-            |case_blind| Some(Self::Text(Sorting { collation: collation.clone(), case_blind }));
+        let characters = of.modifier.saturating_sub(HEADER);
+        let few = (1..LIMIT_MAX).contains(&characters);
+        let limit = usize::try_from(characters).ok().filter(|_| few);
+        let sorting =
+            |case_blind, limit| Sorting { collation: collation.clone(), case_blind, limit };
         match of.name.as_str() {
             "bool" => Some(Self::Kept),
             "int2" | "int4" | "int8" | "oid" | "numeric" | "float4" | "float8" => {
                 Some(Self::Number)
             }
             "date" | "timestamp" | "timestamptz" => Some(Self::Time),
-            "text" | "varchar" | "name" => sorted(false),
-            "bpchar" => Some(Self::Padded(Sorting { collation, case_blind: false })),
-            "citext" => sorted(true),
+            "text" | "name" => Some(Self::Text(sorting(false, None))),
+            "varchar" => Some(Self::Text(sorting(false, limit))),
+            "bpchar" => Some(Self::Padded(sorting(false, limit))),
+            "citext" => Some(Self::Text(sorting(true, None))),
             "uuid" => Some(Self::Uuid),
             "bytea" => Some(Self::Bytes),
             "inet" | "cidr" => Some(Self::Network),
@@ -86,6 +98,7 @@ impl Class {
                     name: name.trim_start_matches('_').to_owned(),
                     kind: 'b',
                     collation: of.collation.clone(),
+                    modifier: of.modifier,
                 };
                 Some(Self::Array(Box::new(Self::of(&element, enums)?)))
             }
@@ -104,6 +117,7 @@ impl Class {
             name: column.base_type.clone(),
             kind: column.type_kind,
             collation: column.collation.clone(),
+            modifier: column.type_modifier,
         };
         Self::of(&of, &facts.enums)
     }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::ColumnKey;
 use super::class::{Class, Sorting};
-use super::line::{Point, WHOLE_MAX};
+use super::line::{self, Line, Point, WHOLE_MAX};
 use super::pattern::{self, Pattern};
 use super::visit::{Site, Visitor};
 use super::{scalar, schema};
@@ -29,18 +29,34 @@ pub(super) struct Points {
     pub(super) columns: BTreeMap<ColumnKey, BTreeSet<Point>>,
     /// Those that stay where they are.
     pub(super) fixed: BTreeSet<Point>,
+    /// Literals, with the column that they are compared with.
+    literals: BTreeSet<(Point, Option<ColumnKey>)>,
 }
 
 impl Points {
     fn add(&mut self, point: Point, site: Site) {
-        // A literal has its place between the values of its column.
         if site.literal {
+            self.literals.insert((point, site.column.cloned()));
             return;
         }
         self.all.insert(point);
         if let Some(column) = site.column {
             self.columns.entry(column.clone()).or_default().insert(point);
         }
+    }
+}
+
+impl Points {
+    /// The replacements. A literal that has no place of its own between two values of its column gets one among all.
+    pub(super) fn line(&self) -> Line {
+        let mut all = self.all.clone();
+        for (point, column) in &self.literals {
+            let values = column.as_ref().and_then(|column| self.columns.get(column));
+            if line::neighbours(*point, values, &self.fixed).is_none() {
+                all.insert(*point);
+            }
+        }
+        Line::new(&all, &self.fixed)
     }
 }
 
@@ -107,7 +123,7 @@ fn ages(now: DateTime<Utc>) -> impl Iterator<Item = Point> {
 
 /// How the words of documents sort: by their bytes.
 pub(super) fn words() -> Sorting {
-    Sorting { collation: Some("C".to_owned()), case_blind: false }
+    Sorting { collation: Some("C".to_owned()), ..Sorting::default() }
 }
 
 /// The words in a search or a document.

@@ -53,6 +53,7 @@ impl Point {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Line {
     replacements: BTreeMap<Point, Point>,
+    fixed: BTreeSet<Point>,
 }
 
 impl Line {
@@ -67,45 +68,39 @@ impl Line {
                 points.range(low..high).copied().filter(|point| *point != low).collect();
             spread(&inside, low, high, points, &mut replacements);
         }
-        Self { replacements }
+        Self { replacements, fixed: fixed.clone() }
     }
 
     /// The replacement of a point: its own, or for a literal one between those of its neighbours among `column`,
-    /// the values of the column that it is compared with, else among all.
+    /// the values of the column that it is compared with.
     pub(super) fn replacement(
         &self,
         point: Point,
         column: Option<&BTreeSet<Point>>,
     ) -> Option<Point> {
-        let within = column.filter(|values| !values.contains(&point)).and_then(|values| {
-            let low = values.range(..point).next_back()?;
-            let high = values.range(point..).next()?;
-            // A fixed point between keeps its two sides apart.
-            let inside = (Bound::Excluded(*low), Bound::Excluded(*high));
-            let fixed = self.replacements.range(inside).any(|(from, to)| from == to);
-            (!fixed).then_some((*low, *high))
-        });
-        if within.is_none()
-            && let Some(found) = self.replacements.get(&point)
-        {
-            return Some(*found);
-        }
-        let (low, high) = match within {
-            Some((low, high)) => {
-                ((low, *self.replacements.get(&low)?), (high, *self.replacements.get(&high)?))
-            }
-            None => {
-                let copied = |(from, to): (&Point, &Point)| (*from, *to);
-                (
-                    self.replacements.range(..point).next_back().map(copied)?,
-                    self.replacements.range(point..).next().map(copied)?,
-                )
-            }
+        let Some((low, high)) = neighbours(point, column, &self.fixed) else {
+            return self.replacements.get(&point).copied();
         };
-        let place = rounded(low.0.distance(point) / low.0.distance(high.0));
-        let moved = low.1.plus(place * low.1.distance(high.1)).clamp(low.1, high.1);
-        Some(if point.part == 0 { Point::whole(moved.whole.max(low.1.whole)) } else { moved })
+        let (from, to) = (*self.replacements.get(&low)?, *self.replacements.get(&high)?);
+        let place = rounded(low.distance(point) / low.distance(high));
+        let moved = from.plus(place * from.distance(to)).clamp(from, to);
+        Some(if point.part == 0 { Point::whole(moved.whole.max(from.whole)) } else { moved })
     }
+}
+
+/// The values of a column on both sides of a literal, where its place between them may be told: with a fixed point
+/// between them it would be on the wrong side, and between two fixed ones it would be known.
+pub(super) fn neighbours(
+    point: Point,
+    column: Option<&BTreeSet<Point>>,
+    fixed: &BTreeSet<Point>,
+) -> Option<(Point, Point)> {
+    let values = column.filter(|values| !values.contains(&point) && !fixed.contains(&point))?;
+    let low = *values.range(..point).next_back()?;
+    let high = *values.range(point..).next()?;
+    let between = (Bound::Excluded(low), Bound::Excluded(high));
+    let known = fixed.contains(&low) && fixed.contains(&high);
+    (!known && fixed.range(between).next().is_none()).then_some((low, high))
 }
 
 /// A fraction to eight binary digits of its distance from the nearer end: enough to plan with, too little to
@@ -200,8 +195,8 @@ mod tests {
         for (value, expected) in [(110, 0.01), (350, 0.25), (600, 0.5), (850, 0.75)] {
             assert!((share(value) - expected).abs() < 0.01, "{value}: {}", share(value));
         }
-        // Without the column, by its place among all values.
-        assert!(line.replacement(Point::whole(200), None).is_some());
+        // Without the column it has no place that may be told.
+        assert_eq!(line.replacement(Point::whole(200), None), None);
     }
 
     #[test]
@@ -213,7 +208,8 @@ mod tests {
         let at = |value| line.replacement(Point::whole(value), Some(&all)).unwrap().whole;
         assert_eq!((at(0), at(7), at(32_767)), (0, 7, 32_767));
         assert!(at(-5) < 0 && at(3) > 0 && at(3) < 7 && at(8) > 7 && at(99_000) > 32_767);
-        assert!(at(5) < 7 && at(100) > 7);
+        let none = line.replacement(Point::whole(5), Some(&all));
+        assert_eq!(none, None, "a fixed point stands between its neighbours");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::class::{Class, Sorting};
-use super::collect::{Collected, Points, looks, split_words, words};
+use super::collect::{Collected, looks, split_words, words};
 use super::line::Line;
 use super::pattern::{self, Pattern};
 use super::ranked::Ranked;
@@ -51,14 +51,13 @@ impl Replacer {
                 }
                 None => (0..).zip(all.iter().map(String::as_str)).collect(),
             };
-            made.insert(sorting.clone(), Texts::new(&ranked, &pinned));
+            made.insert(sorting.clone(), Texts::new(&ranked, &pinned, sorting.limit));
         }
-        let line = |points: &Points| Line::new(&points.all, &points.fixed);
         let mut replacer = Self {
             texts: made,
             patterns: BTreeMap::new(),
-            numbers: line(&numbers),
-            times: line(&times),
+            numbers: numbers.line(),
+            times: times.line(),
             number_columns: numbers.columns,
             time_columns: times.columns,
             uuids: Ranked::uuids(&collected.uuids, &pinned),

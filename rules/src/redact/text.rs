@@ -27,8 +27,13 @@ pub(super) struct Texts {
 
 impl Texts {
     /// Replacements for texts with their place in the server's order; equal places are equal to the server. What is
-    /// `pinned` stays as it is, and the others keep their order around it.
-    pub(super) fn new(ranked: &[(u32, &str)], pinned: &BTreeSet<String>) -> Self {
+    /// `pinned` stays as it is, and the others keep their order around it. Where a `limit` of characters leaves no
+    /// room for that, they keep their order alone.
+    pub(super) fn new(
+        ranked: &[(u32, &str)],
+        pinned: &BTreeSet<String>,
+        limit: Option<usize>,
+    ) -> Self {
         let mut groups: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
         for (rank, text) in ranked {
             groups.entry(*rank).or_default().push(text);
@@ -61,6 +66,16 @@ impl Texts {
             for text in group.into_iter().flatten() {
                 let own = if stays(text) { text } else { pin };
                 replacements.insert((*text).to_owned(), own.to_owned());
+            }
+        }
+        if let Some(limit) = limit
+            && replacements.values().any(|text: &String| text.chars().count() > limit)
+        {
+            let free: Vec<&Vec<&str>> =
+                groups.iter().filter(|group| !group.iter().any(|text| stays(text))).collect();
+            let originals: BTreeSet<&str> = groups.iter().flatten().copied().collect();
+            for (group, token) in free.iter().zip(tokens(free.len(), limit, &originals)) {
+                replacements.extend(group.iter().map(|text| ((*text).to_owned(), token.clone())));
             }
         }
         Self { replacements, marks: BTreeMap::new() }
@@ -147,19 +162,44 @@ fn grow(groups: &[&[&str]], prefix: &str, replacements: &mut BTreeMap<String, St
     }
 }
 
+/// Short texts in ascending order, none of them an original as far as there is room.
+fn tokens(count: usize, limit: usize, originals: &BTreeSet<&str>) -> Vec<String> {
+    let wide = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let room = |letters: &[u8], width: usize| {
+        letters.len().saturating_pow(u32::try_from(width).unwrap_or(u32::MAX))
+    };
+    // Twice as many as needed, so that originals can be left out.
+    let fits = |letters: &[u8]| (1..=limit).find(|width| room(letters, *width) >= 2 * count);
+    let (letters, width) = match fits(&LETTERS) {
+        Some(width) => (&LETTERS[..], width),
+        None => (&wide[..], fits(wide).unwrap_or(limit)),
+    };
+    let all = (0..room(letters, width)).map(|number| spelled(number, width, letters));
+    let free: Vec<String> = all.filter(|text| !originals.contains(text.as_str())).collect();
+    // Where even that is too little, neighbours become equal.
+    (0..count)
+        .filter_map(|place| free.get((2 * place + 1) * free.len() / (2 * count)).cloned())
+        .collect()
+}
+
+/// A number in these digits.
+fn spelled(number: usize, width: usize, digits: &[u8]) -> String {
+    let mut rest = number;
+    let mut spelled = vec![digits[0]; width];
+    for digit in spelled.iter_mut().rev() {
+        *digit = digits[rest % digits.len()];
+        rest /= digits.len();
+    }
+    spelled.into_iter().map(char::from).collect()
+}
+
 /// The letters of a branch by its place among its siblings, spread over what the letters allow.
 fn code(place: usize, count: usize) -> String {
     let (mut width, mut room) = (1, LETTERS.len());
     while room < count {
         (width, room) = (width + 1, room * LETTERS.len());
     }
-    let mut rest = (2 * place + 1) * room / (2 * count);
-    let mut letters = vec![LETTERS[0]; width];
-    for letter in letters.iter_mut().rev() {
-        *letter = LETTERS[rest % LETTERS.len()];
-        rest /= LETTERS.len();
-    }
-    letters.into_iter().map(char::from).collect()
+    spelled((2 * place + 1) * room / (2 * count), width, &LETTERS)
 }
 
 #[cfg(test)]
@@ -175,7 +215,7 @@ mod tests {
         sorted.sort_unstable();
         sorted.dedup();
         let ranked: Vec<(u32, &str)> = (0..).zip(sorted).collect();
-        Texts::new(&ranked, &pinned.iter().map(|pin| (*pin).to_owned()).collect())
+        Texts::new(&ranked, &pinned.iter().map(|pin| (*pin).to_owned()).collect(), None)
     }
 
     #[test]
@@ -204,11 +244,34 @@ mod tests {
 
     #[test]
     fn equal_places_get_equal_replacements_and_nothing_stays_empty() {
-        let texts = Texts::new(&[(0, "Abc"), (0, "abc"), (1, "abd"), (7, "")], &BTreeSet::new());
+        let texts =
+            Texts::new(&[(0, "Abc"), (0, "abc"), (1, "abd"), (7, "")], &BTreeSet::new(), None);
         assert_eq!(texts.beginning("Abc"), texts.beginning("abc"));
         assert_ne!(texts.beginning("abc"), texts.beginning("abd"));
         assert_eq!(texts.beginning(""), Some(""));
         assert_ne!(of(&["only"], &[]).beginning("only"), Some(""));
+    }
+
+    #[test]
+    fn codes_stay_as_short_as_their_type_wants_them() {
+        let code = |number: u8| {
+            format!("{}{}", char::from(b'a' + number / 9), char::from(b'k' + number % 9))
+        };
+        let codes: Vec<String> = (0..234).map(code).collect();
+        for (limit, many) in [(2, 234), (2, 20), (1, 30)] {
+            let ranked: Vec<(u32, &str)> =
+                (0..).zip(codes.iter().take(many).map(String::as_str)).collect();
+            let texts = Texts::new(&ranked, &[codes[3].clone()].into(), Some(limit));
+            let shown: Vec<&str> =
+                ranked.iter().map(|(_, text)| texts.beginning(text).unwrap()).collect();
+            assert_eq!(shown[3], codes[3]);
+            let free: Vec<&str> = shown.iter().copied().filter(|text| *text != codes[3]).collect();
+            assert!(free.iter().all(|text| text.len() <= limit && !text.is_empty()), "{shown:?}");
+            assert!(
+                free.is_sorted() && free.windows(2).all(|pair| limit == 1 || pair[0] < pair[1]),
+                "{shown:?}"
+            );
+        }
     }
 
     #[test]
