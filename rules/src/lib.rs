@@ -19,6 +19,7 @@ pub mod judge;
 pub mod partitions;
 pub mod quote;
 pub mod reach;
+pub mod redact;
 pub mod report;
 pub mod rule;
 mod rules;

@@ -164,6 +164,18 @@ pub enum Source<'a> {
     File(Box<Snapshot>),
 }
 
+/// Replaces the values of a snapshot of this database by made-up ones in the same order.
+pub async fn redact(
+    info: &ConnInfo,
+    meter: &Arc<Meter>,
+    snapshot: &mut Snapshot,
+) -> Result<(), OptimizeError> {
+    let session = connect(info, Purpose::Sample, meter).await?;
+    crate::redact::redact(&session, snapshot).await?;
+    session.close().await;
+    Ok(())
+}
+
 /// Samples, thinks and answers; changes nothing.
 ///
 /// # Errors

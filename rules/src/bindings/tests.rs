@@ -388,7 +388,8 @@ fn concrete(statement: &Statement) -> Vec<super::Concrete> {
 #[test]
 fn expressions_become_concrete_by_example() {
     let mut statement = testing::statement("SELECT 1 FROM orders WHERE doc->>$1 = $2");
-    statement.examples = vec!["SELECT 1 FROM orders WHERE doc->>'theme' = 'dark'".to_owned().into(); 3];
+    statement.examples =
+        vec!["SELECT 1 FROM orders WHERE doc->>'theme' = 'dark'".to_owned().into(); 3];
     let found = concrete(&statement);
     assert_eq!((found[0].sql.as_str(), found[0].source), ("doc ->> 'theme'", ValueSource::Example));
     assert!(found[0].probability > 0.8, "{found:?}");
