@@ -76,16 +76,22 @@ pub(super) async fn propose(
     options: &Options,
 ) -> Result<Proposal, Failure> {
     let progress = Progress::new(call.progress);
-    let mut show = |event| match event {
+    let mut show = |event| show(&progress, event);
+    optimize::propose(info, &call.meter, options, &mut show).await.map_err(|error| failure(&error))
+}
+
+/// Shows how far a run is.
+pub(super) fn show(progress: &Progress, event: optimize::Event) {
+    match event {
         optimize::Event::Sampling => progress.stage("reading catalogs and statistics"),
+        optimize::Event::Building => progress.stage("building the planner twin"),
         optimize::Event::Planning { done, total } => {
             progress.part("planning statements", done as u64, total as u64);
         }
         optimize::Event::Pricing { done } => {
             progress.stage(&format!("pricing what could be: {done} plans"));
         }
-    };
-    optimize::propose(info, &call.meter, options, &mut show).await.map_err(|error| failure(&error))
+    }
 }
 
 pub(super) fn failure(error: &OptimizeError) -> Failure {

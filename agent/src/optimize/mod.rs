@@ -2,6 +2,7 @@
 
 mod report;
 mod think;
+mod twin_check;
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -13,12 +14,17 @@ use rules::held_back::hold_back;
 use rules::report::{ActionReport, FORMAT, Report};
 use rules::snapshot::Snapshot;
 
+pub use self::twin_check::{
+    Checked, PlannedWorkload, TwinCheck, check_twin, compare_plans, plan_workload,
+};
+
 use self::think::{Planner, Thought, think};
 use crate::conninfo::ConnInfo;
 use crate::explain::Explainer;
 use crate::journal;
 use crate::postgres::{Meter, PgError, Purpose, Session};
 use crate::sampler::{SampleError, SampleOptions, sample};
+use crate::twin::TwinError;
 
 /// Who is to answer what-if questions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +58,8 @@ pub struct Options {
 pub enum Event {
     /// Reading catalogs and counters.
     Sampling,
+    /// Building the planner twin.
+    Building,
     /// Planning the statements as things are.
     Planning {
         /// Statements done.
@@ -104,6 +112,9 @@ pub enum OptimizeError {
         /// Why it failed.
         source: PgError,
     },
+    /// The twin cannot be had.
+    #[error(transparent)]
+    Twin(#[from] TwinError),
     /// Nothing could be sampled.
     #[error(transparent)]
     Sample(#[from] SampleError),
