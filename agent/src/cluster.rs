@@ -145,6 +145,11 @@ pub struct ClusterOptions {
     /// Keep the `initdb` result in the folder for temporary files and copy it next time: a start
     /// takes a fraction of the time, and about 40 MB stay behind for a day or more.
     pub keep_template: bool,
+    /// Without data checksums, which are on by default since version 18: pages may then be changed from outside.
+    pub no_checksums: bool,
+    /// Bytes of address space that each of the server's processes may take; beyond it PostgreSQL reports
+    /// that it is out of memory.
+    pub memory: Option<u64>,
 }
 
 /// A running private server. Dropping it stops the server and removes its folder, waiting for
@@ -245,6 +250,19 @@ impl Cluster {
         self.run().await
     }
 
+    /// Stops the server in good order, everything written; [`Self::restart`] starts it again.
+    pub async fn halt(&mut self) -> Result<(), ClusterError> {
+        self.end("INT").await
+    }
+
+    /// Makes a folder beside the data folder that only the server can enter, and returns its path. It goes when
+    /// the cluster goes.
+    pub fn make_folder(&self, name: &str) -> Result<PathBuf, ClusterError> {
+        let path = self.folder.path.join(name);
+        self.make_own(&path)?;
+        Ok(path)
+    }
+
     async fn end(&mut self, signal: &'static str) -> Result<(), ClusterError> {
         let Some(server) = &mut self.server else { return Ok(()) };
         let mut kill = Command::new("sh");
@@ -281,7 +299,10 @@ impl Cluster {
             .and_then(|file| Ok((file.try_clone()?, file)))
             .map_err(|source| ClusterError::Folder { path: log, source })?;
         let program = self.binaries.bin.join("postgres");
-        let mut command = self.command("postgres");
+        let mut command = match self.options.memory {
+            Some(bytes) => self.limited("postgres", bytes),
+            None => self.command("postgres"),
+        };
         command.arg("-D").arg(self.data_dir());
         for (name, value) in self.settings() {
             command.args(["-c", &format!("{name}={value}")]);
@@ -340,6 +361,15 @@ impl Cluster {
         command
     }
 
+    /// The same with bounded address space and without core files; `exec` keeps the process.
+    fn limited(&self, program: &str, bytes: u64) -> Command {
+        let mut command = Command::new("sh");
+        let limit = format!(r#"ulimit -c 0; ulimit -v {}; exec "$0" "$@""#, bytes / 1024);
+        command.arg("-c").arg(limit).arg(self.binaries.bin.join(program));
+        self.prepare(&mut command);
+        command
+    }
+
     fn prepare(&self, command: &mut Command) {
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"PG") {
@@ -384,7 +414,8 @@ impl Cluster {
     /// None where another user's folder stands in its place: its settings could run programs.
     async fn template(&self) -> Result<Option<PathBuf>, ClusterError> {
         let mut hasher = DefaultHasher::new();
-        (&self.binaries.bin, self.account.map(|account| account.uid)).hash(&mut hasher);
+        let uid = self.account.map(|account| account.uid);
+        (&self.binaries.bin, uid, self.options.no_checksums).hash(&mut hasher);
         let Binaries { version_num, .. } = self.binaries;
         let owner = self.folder.owner;
         let name = format!("pgwright-initdb-{version_num}-{owner}-{:016x}", hasher.finish());
@@ -409,6 +440,9 @@ impl Cluster {
     async fn initdb(&self, data: &Path) -> Result<(), ClusterError> {
         let mut initdb = self.command("initdb");
         initdb.args(["--no-sync", "--auth=trust", "--locale=C", "--encoding=UTF8"]);
+        if self.options.no_checksums && self.binaries.major >= 18 {
+            initdb.arg("--no-data-checksums");
+        }
         initdb.arg("--username").arg(SUPERUSER).arg("--pgdata").arg(data);
         let output = output(initdb).await?;
         if output.status.success() {

@@ -8,19 +8,34 @@
 //! rows is planned in its place, without parallel workers, as a write is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use planparse::Plan;
 use rules::bindings::ParameterType;
 use rules::statement::{is_single_plannable, stand_in};
 
-use crate::postgres::{PgError, Prepared, RawJson, Session, Type};
+use crate::conninfo::ConnInfo;
+use crate::postgres::{Limits, Meter, PgError, Prepared, Purpose, RawJson, Session, Type};
 
 /// SQLSTATE `indeterminate_datatype`: the server could not tell a parameter's type.
 const INDETERMINATE: &str = "42P18";
 
 /// SQLSTATE `insufficient_privilege`.
 const DENIED: &str = "42501";
+
+/// SQLSTATE `query_canceled`: planning took longer than it may.
+const CANCELED: &str = "57014";
+
+/// Where a new session comes from when a statement ended the one before.
+#[derive(Debug)]
+struct Home {
+    info: ConnInfo,
+    meter: Arc<Meter>,
+    limits: Limits,
+    /// Statements that are not tried again, with the reason.
+    deadly: BTreeMap<usize, String>,
+}
 
 /// Plans statements on one session.
 #[derive(Debug)]
@@ -32,6 +47,7 @@ pub struct Explainer {
     stood_in: BTreeSet<usize>,
     /// What the open transaction plans under.
     entered: Option<Under>,
+    home: Option<Home>,
 }
 
 /// What a transaction plans under.
@@ -64,7 +80,40 @@ impl Explainer {
             types: BTreeMap::new(),
             stood_in: BTreeSet::new(),
             entered: None,
+            home: None,
         }
+    }
+
+    /// Opens a session of its own, and another whenever a statement ends it: that statement is refused and not tried
+    /// again. For servers of ours, where functions of the schema run that nobody vouches for.
+    pub async fn reviving(
+        info: ConnInfo,
+        meter: &Arc<Meter>,
+        limits: Limits,
+    ) -> Result<Self, PgError> {
+        let session = Session::connect_with(&info, Purpose::Explain, meter, &limits).await?;
+        let meter = Arc::clone(meter);
+        let home = Home { info, meter, limits, deadly: BTreeMap::new() };
+        Ok(Self { home: Some(home), ..Self::new(session) })
+    }
+
+    /// After a lost session: a new one where there can be one, and why the statement is refused from now on.
+    async fn revive(&mut self, text: Text<'_>, lost: PgError) -> Result<String, PgError> {
+        let Some(home) = &mut self.home else { return Err(lost) };
+        let opened = Session::connect_with(&home.info, Purpose::Explain, &home.meter, &home.limits);
+        self.session = opened.await?;
+        self.prepared.clear();
+        self.stood_in.clear();
+        self.entered = None;
+        let reason = format!("planning it ended the session: {lost}").replace('\n', " ");
+        tracing::debug!(statement = text.label, "planning it ended the session");
+        home.deadly.insert(text.id, reason.clone());
+        Ok(reason)
+    }
+
+    /// Why a statement is not tried again, if it is not.
+    fn deadly(&self, id: usize) -> Option<String> {
+        self.home.as_ref().and_then(|home| home.deadly.get(&id)).cloned()
     }
 
     /// The session, for what-if questions on the same backend.
@@ -75,6 +124,19 @@ impl Explainer {
     /// Prepares a statement and tells the types of its parameters; the reason as a sentence when the server
     /// refuses it, an error when the connection is lost.
     pub async fn prepare(
+        &mut self,
+        text: Text<'_>,
+    ) -> Result<Result<Vec<ParameterType>, String>, PgError> {
+        if let Some(reason) = self.deadly(text.id) {
+            return Ok(Err(reason));
+        }
+        match self.prepare_once(text).await {
+            Err(error) if error.is_lost() => Ok(Err(self.revive(text, error).await?)),
+            outcome => outcome,
+        }
+    }
+
+    async fn prepare_once(
         &mut self,
         text: Text<'_>,
     ) -> Result<Result<Vec<ParameterType>, String>, PgError> {
@@ -148,7 +210,27 @@ impl Explainer {
         text: Text<'_>,
         values: &[Option<String>],
     ) -> Result<Result<Plan, String>, PgError> {
+        if let Some(reason) = self.deadly(text.id) {
+            return Ok(Err(reason));
+        }
+        match self.plan_once(text, values).await {
+            Err(error) if error.is_lost() => Ok(Err(self.revive(text, error).await?)),
+            outcome => outcome,
+        }
+    }
+
+    async fn plan_once(
+        &mut self,
+        text: Text<'_>,
+        values: &[Option<String>],
+    ) -> Result<Result<Plan, String>, PgError> {
         let since = Instant::now();
+        if self.home.is_some()
+            && !self.prepared.contains_key(&text.id)
+            && let Err(reason) = self.prepare_once(text).await?
+        {
+            return Ok(Err(reason));
+        }
         let rows = loop {
             self.enter(text).await?;
             let Some(prepared) = self.prepared.get(&text.id) else {
@@ -160,6 +242,9 @@ impl Explainer {
                 Err(error) => error,
             };
             self.leave().await?;
+            if let (Some(CANCELED), Some(home)) = (error.sqlstate(), &mut self.home) {
+                home.deadly.insert(text.id, refused(text, &error));
+            }
             let denied = error.sqlstate() == Some(DENIED);
             if !denied || !self.replace(text, values.len()).await? {
                 return Ok(Err(refused(text, &error)));

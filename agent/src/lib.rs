@@ -16,3 +16,4 @@ pub mod redacted;
 pub mod rollback;
 pub mod sampler;
 pub mod tls;
+pub mod twin;

@@ -152,7 +152,7 @@ impl PgError {
         }))
     }
 
-    pub(super) fn other(message: &str) -> Self {
+    pub(crate) fn other(message: &str) -> Self {
         Self(Box::new(PgErrorKind::Other(message.to_owned())))
     }
 

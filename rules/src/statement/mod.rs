@@ -7,6 +7,7 @@ mod align;
 mod analyzer;
 mod classify;
 mod condition;
+pub mod definition;
 mod expression;
 mod from;
 pub mod guard;
