@@ -86,11 +86,30 @@ impl Key {
     }
 
     fn same_as(&self, existing: &IndexKey, table: &Table, snapshot: &Snapshot) -> bool {
+        let opclass = match &self.opclass {
+            None => existing.opclass_default,
+            Some(mine) => *mine == existing.opclass,
+        };
+        let collation = self.term.own_collation();
+        let theirs = existing.collation.as_deref().map(plain_collation);
+        self.same_term(existing, table, snapshot)
+            && opclass
+            && collation == theirs
+            && existing.opclass_options.is_empty()
+    }
+
+    /// Whether a key of an existing index is on the same column or expression.
+    pub(crate) fn same_term(
+        &self,
+        existing: &IndexKey,
+        table: &Table,
+        snapshot: &Snapshot,
+    ) -> bool {
         let (inner, collation) = match &self.term {
             Term::Column(_) => ("", None),
             Term::Expression(mine) => collated(mine),
         };
-        let term = match (&self.term, &existing.column, &existing.expression) {
+        match (&self.term, &existing.column, &existing.expression) {
             (Term::Column(mine), Some(theirs), _) => mine == theirs,
             (Term::Expression(_), Some(theirs), _) => collation.is_some() && ident(theirs) == inner,
             (Term::Expression(mine), None, Some(theirs)) => {
@@ -98,14 +117,7 @@ impl Key {
                     Some(Target::Expression(theirs)) if same_sql(&theirs.sql, inner) || same_sql(&theirs.sql, mine))
             }
             _ => false,
-        };
-        let opclass = match &self.opclass {
-            None => existing.opclass_default,
-            Some(mine) => *mine == existing.opclass,
-        };
-        let theirs = existing.collation.as_deref().map(plain_collation);
-        let collation = theirs == collation.map(plain_collation);
-        term && opclass && collation && existing.opclass_options.is_empty()
+        }
     }
 }
 

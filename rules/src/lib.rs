@@ -22,6 +22,7 @@ pub mod reach;
 pub mod report;
 pub mod rule;
 mod rules;
+mod search;
 pub mod select;
 pub mod size;
 pub mod sizes;

@@ -5,7 +5,7 @@ WHERE s.category LIKE 'Query Tuning%'
    OR s.name IN (
         'autovacuum', 'autovacuum_analyze_scale_factor', 'autovacuum_analyze_threshold',
         'autovacuum_vacuum_scale_factor', 'autovacuum_work_mem', 'block_size', 'compute_query_id',
-        'default_toast_compression', 'effective_io_concurrency', 'fsync', 'full_page_writes',
+        'default_text_search_config', 'default_toast_compression', 'effective_io_concurrency', 'fsync', 'full_page_writes',
         'hash_mem_multiplier', 'huge_pages', 'io_method', 'maintenance_io_concurrency', 'maintenance_work_mem',
         'max_connections', 'max_parallel_maintenance_workers', 'max_parallel_workers',
         'max_parallel_workers_per_gather', 'max_worker_processes', 'pg_stat_statements.max',

@@ -82,6 +82,9 @@ pub fn substitute(
             None => found.push(concrete),
         }
     }
+    if found.is_empty() {
+        found.extend(from_settings(expression, snapshot));
+    }
     found.sort_by(|one, other| {
         other.probability.total_cmp(&one.probability).then_with(|| one.sql.cmp(&other.sql))
     });
@@ -214,6 +217,23 @@ fn from_examples(
         Some(Concrete { sql, values, probability, share, source: ValueSource::Example })
     };
     counted.into_iter().filter_map(concrete).collect()
+}
+
+/// Probability that a text search names the configuration that the server has as default.
+const DEFAULT_CONFIGURATION: f64 = 0.6;
+
+/// The configuration of `to_tsvector($1, …)`, where nothing else is known: the server's default.
+fn from_settings(expression: &Expression, snapshot: &Snapshot) -> Option<Concrete> {
+    let [number] = expression.parameters[..] else { return None };
+    if !expression.sql.contains(&format!("to_tsvector(${number},")) {
+        return None;
+    }
+    let value = snapshot.settings.get("default_text_search_config")?;
+    let value = value.strip_prefix("pg_catalog.").unwrap_or(value).to_owned();
+    let values = BTreeMap::from([(number, value)]);
+    let sql = with_literals(&expression.sql, &values)?;
+    let probability = DEFAULT_CONFIGURATION;
+    Some(Concrete { sql, values, probability, share: None, source: ValueSource::Statistics })
 }
 
 /// Keys that exist in the documents; the better the rows that were observed agree with the share of a value

@@ -7,7 +7,11 @@ mod stale_statistics;
 mod unindexed_containment;
 mod unindexed_expression;
 mod unindexed_foreign_key;
+mod unindexed_overlap;
+mod unindexed_pattern;
 mod unserved_predicate;
+
+pub(crate) use self::unserved_predicate::create;
 
 use crate::candidate::Findings;
 use crate::context::Context;
@@ -19,6 +23,8 @@ pub static RULES: &[&dyn Rule] = &[
     &unserved_predicate::UnservedPredicate,
     &unindexed_expression::UnindexedExpression,
     &unindexed_containment::UnindexedContainment,
+    &unindexed_pattern::UnindexedPattern,
+    &unindexed_overlap::UnindexedOverlap,
     &unindexed_foreign_key::UnindexedForeignKey,
     &duplicate_index::DuplicateIndex,
     &redundant_index::RedundantIndex,

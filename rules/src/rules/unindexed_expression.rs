@@ -7,6 +7,7 @@ use crate::evidence::Fact;
 use crate::index::Term;
 use crate::reach::Reach;
 use crate::rule::{Rule, declare_rule};
+use crate::search::PROBABILITY_MIN;
 use crate::snapshot::{Snapshot, Table};
 use crate::statement::{
     Expression, PathStep, PredicateClass, RelationId, Target, json_path, unfit_for_index,
@@ -41,9 +42,6 @@ declare_rule! {
         since: "0.1.0",
     }
 }
-
-/// Probability under which a guessed constant is not worth an index.
-const PROBABILITY_MIN: f64 = 0.3;
 
 impl Rule for UnindexedExpression {
     fn propose(&self, cx: &Context<'_>) -> Findings {

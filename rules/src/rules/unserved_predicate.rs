@@ -128,10 +128,6 @@ fn unserved_pattern(predicate: &Predicate) -> Option<(&str, &'static str)> {
             "whether its pattern begins with fixed characters is not known; only then a B-tree (text_pattern_ops, \
              unless the collation is C) serves it: give a statement with its constants (--workload) to have it judged"
         }
-        (PredicateClass::Pattern, "~~" | "~~*" | "~" | "~*") => {
-            "no B-tree serves a pattern without a fixed start; a trigram index may (extension pg_trgm: GIN with \
-             gin_trgm_ops), which is not judged here"
-        }
         _ => return None,
     };
     Some((column, reason))
@@ -152,7 +148,7 @@ pub(super) fn covering<'a>(
 }
 
 /// A candidate to create an index for one statement, with what is known of its table.
-pub(super) fn create(
+pub(crate) fn create(
     table: &Table,
     definition: IndexDefinition,
     rule: &'static str,

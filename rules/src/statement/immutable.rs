@@ -40,8 +40,11 @@ const TOTAL_FUNCTIONS: &[&str] = &[
     "right",
     "rtrim",
     "starts_with",
+    "string_to_array",
     "strpos",
     "timezone",
+    // Up to a megabyte of words; what makes an index of it says so.
+    "to_tsvector",
     "translate",
     "upper",
 ];
@@ -59,12 +62,18 @@ const NUMBERS: &[&str] = &["smallint", "integer", "bigint", "numeric", "real", "
 
 /// Why no index can be made on an expression over a table's columns, or should not; `None` when one can.
 pub fn unfit_for_index(sql: &str, table: &Table, snapshot: &Snapshot) -> Option<String> {
-    let foreign = || Some("it is no expression over the table's own columns".to_owned());
-    let Some(expr) = expression_over(sql, table, snapshot) else { return foreign() };
+    index_type(sql, table, snapshot).err()
+}
+
+/// The type of an expression over a table's columns, as `format_type` prints it, where it is known; or why no index
+/// can be made on it.
+pub fn index_type(sql: &str, table: &Table, snapshot: &Snapshot) -> Result<Option<String>, String> {
+    let foreign = || "it is no expression over the table's own columns".to_owned();
+    let expr = expression_over(sql, table, snapshot).ok_or_else(foreign)?;
     if expr.relations().is_empty() {
-        return foreign();
+        return Err(foreign());
     }
-    Judge { table, snapshot }.type_of(&expr).err()
+    Judge { table, snapshot }.type_of(&expr)
 }
 
 /// A type as `format_type` prints it, without modifiers; `None` for a literal whose type is told by what is around.

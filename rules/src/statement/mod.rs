@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 pub use align::{Literals, align, with_literals};
 pub use analyzer::{analyze, index_expression, is_single_plannable};
 pub use classify::{Class, MARKER, classify, classify_within};
-pub use immutable::unfit_for_index;
+pub use immutable::{index_type, unfit_for_index};
 pub use mask::mask;
 pub use parse::fingerprint;
 pub use path::{JsonPath, PathStep, json_path};

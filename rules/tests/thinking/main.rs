@@ -17,6 +17,8 @@ mod stale_statistics;
 mod unindexed_containment;
 mod unindexed_expression;
 mod unindexed_foreign_key;
+mod unindexed_overlap;
+mod unindexed_pattern;
 mod unpriced;
 mod unserved_predicate;
 mod workload;

@@ -1,5 +1,5 @@
-use rules::snapshot::{Index, Snapshot, TableKind};
-use rules::testing::{index_mut, table_mut};
+use rules::snapshot::{Function, Index, Snapshot, TableKind, Volatility};
+use rules::testing::{function, index_mut, table_mut};
 
 use crate::seen::{Changes, Seen, database, look};
 
@@ -8,7 +8,17 @@ const RULE: &str = "unindexed_containment";
 fn documents(index: &str, statements: &[&str]) -> Snapshot {
     let lines = "docs(id int8 pk, data jsonb, tags _text, numbers _int8, raw _json, body tsvector, during tstzrange, \
                  title text, place point) 100000";
-    database(&format!("{lines}\n{index}"), statements)
+    let mut snapshot = database(&format!("{lines}\n{index}"), statements);
+    let gives = |name: &str, arguments: &[&str], result: &str, volatility| Function {
+        result: result.to_owned(),
+        ..function(name, arguments, volatility)
+    };
+    snapshot.functions = vec![
+        gives("to_tsvector", &["regconfig", "text"], "tsvector", Volatility::Immutable),
+        gives("to_tsvector", &["text"], "tsvector", Volatility::Stable),
+        gives("string_to_array", &["text", "text"], "text[]", Volatility::Immutable),
+    ];
+    snapshot
 }
 
 fn seen(statements: &[&str]) -> Seen {
@@ -70,6 +80,39 @@ fn fires_for_arrays_and_text_search() {
 }
 
 #[test]
+fn fires_for_expressions_that_are_immutable() {
+    for (condition, index) in [
+        ("data -> 'tags' ? 'x'", "gin ((data -> 'tags'))"),
+        ("data -> 'a' @> $1", "gin ((data -> 'a') jsonb_path_ops)"),
+        ("string_to_array(title, ',') && $1", "gin ((string_to_array(title, ',')))"),
+    ] {
+        let found = seen(&[&format!("SELECT * FROM docs WHERE {condition}")]);
+        assert_eq!(found.proposed(), [format!("{index} on docs: act")], "{condition}");
+    }
+}
+
+#[test]
+fn a_text_search_over_texts_waits_for_a_person() {
+    let english = "gin ((to_tsvector('english', title))) on docs: ask";
+    let text =
+        "SELECT * FROM docs WHERE to_tsvector('english', title) @@ to_tsquery('english', $1)";
+    assert_eq!(seen(&[text]).proposed(), [english]);
+    assert!(seen(&[text]).facts().iter().any(|fact| fact.contains("1 MB of words")));
+    // What pg_stat_statements makes of it.
+    let text = "SELECT * FROM docs WHERE to_tsvector($1, title) @@ to_tsquery($2, $3)";
+    seen(&[text]).refuses("constant in it is not known");
+    let mut snapshot = documents("", &[text]);
+    snapshot.settings.insert("default_text_search_config".into(), "pg_catalog.english".into());
+    assert_eq!(look(RULE, &snapshot).proposed(), [english]);
+}
+
+#[test]
+fn says_why_a_text_search_without_configuration_cannot_be_indexed() {
+    let found = seen(&["SELECT * FROM docs WHERE to_tsvector(title) @@ to_tsquery($1)"]);
+    found.refuses("depends on default_text_search_config");
+}
+
+#[test]
 fn fires_for_each_column_apart() {
     let found = seen(&["SELECT * FROM docs WHERE data @> $1 AND tags && $2"]);
     assert_eq!(
@@ -89,7 +132,8 @@ fn fires_though_another_statement_uses_an_operator_that_gin_does_not_serve() {
 fn stays_silent_where_no_gin_class_serves_the_operator_on_the_type() {
     for condition in [
         "data <@ $1",
-        "data -> 'a' @> $1",
+        "data -> 'a' <@ $1",
+        "to_tsvector(title) = $1",
         "during && $1",
         "during @> now()",
         "place <@ box '((0,0),(1,1))'",
