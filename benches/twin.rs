@@ -149,7 +149,7 @@ async fn measure(source: &Source) -> Result<()> {
         allocated(&twin.cluster().data_dir())? as f64 / 1e6
     );
     for missing in twin.missing() {
-        println!("  missing: {missing}");
+        println!("  missing: {}: {}", missing.name, missing.reason);
     }
     for note in twin.notes() {
         println!("  note: {note}");

@@ -23,15 +23,9 @@ pub(super) async fn run(call: &Call, format: Format) -> Result<Exit, Failure> {
     let info = call.conninfo()?;
     let progress = Progress::new(call.progress);
     let mut show = |event| super::optimize::show(&progress, event);
-    let checked = optimize::check_twin(
-        &info,
-        &call.meter,
-        &options.sample,
-        &TwinOptions::default(),
-        &mut show,
-    );
-    let check = Box::pin(checked).await.map_err(|error| super::optimize::failure(&error))?;
-    drop(progress);
+    let (sample, twin) = (&options.sample, TwinOptions::default());
+    let checking = optimize::check_twin(&info, &call.meter, sample, &twin, &mut show);
+    let check = Box::pin(checking).await.map_err(|error| super::optimize::failure(&error))?;
     let tally = Tally::of(&check.checked);
     let text = match format {
         Format::Human => human(&check, &tally, output::width()),

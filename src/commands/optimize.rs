@@ -102,6 +102,9 @@ pub(super) fn failure(error: &OptimizeError) -> Failure {
     }
     let exit = match error {
         OptimizeError::Postgres { .. } | OptimizeError::NoHypoPg { .. } => Exit::Connection,
+        // What to do stands in the message itself.
+        OptimizeError::Twin(_) => Exit::Usage,
+        OptimizeError::Blueprint(_) => Exit::Connection,
         OptimizeError::Sample(error) => match error.kind() {
             SampleErrorKind::Setup | SampleErrorKind::Privilege | SampleErrorKind::Server => {
                 Exit::Connection

@@ -19,6 +19,7 @@ pub use self::twin_check::{
 };
 
 use self::think::{Planner, Thought, think};
+use crate::blueprint::{self, BlueprintError};
 use crate::conninfo::ConnInfo;
 use crate::explain::Explainer;
 use crate::journal;
@@ -115,6 +116,9 @@ pub enum OptimizeError {
     /// The twin cannot be had.
     #[error(transparent)]
     Twin(#[from] TwinError),
+    /// What a twin is built from cannot be read.
+    #[error(transparent)]
+    Blueprint(#[from] BlueprintError),
     /// Nothing could be sampled.
     #[error(transparent)]
     Sample(#[from] SampleError),
@@ -136,7 +140,8 @@ pub async fn snapshot(
     options: &SampleOptions,
 ) -> Result<Snapshot, OptimizeError> {
     let session = connect(info, Purpose::Sample, meter).await?;
-    let snapshot = sample(&session, options).await?;
+    let mut snapshot = sample(&session, options).await?;
+    snapshot.blueprint = Some(Box::new(blueprint::draw(&session).await?));
     session.close().await;
     Ok(snapshot)
 }

@@ -14,7 +14,7 @@ use crate::conninfo::ConnInfo;
 use crate::explain::{Explainer, Text};
 use crate::postgres::{Meter, Purpose};
 use crate::sampler::SampleOptions;
-use crate::twin::{Twin, TwinOptions};
+use crate::twin::{Missing, Twin, TwinOptions};
 
 /// One statement with one set of values, planned on both.
 #[derive(Clone, Debug)]
@@ -69,7 +69,8 @@ pub async fn check_twin(
     let since = Instant::now();
     let twin = Twin::build(&snapshot, options).await?;
     let ready = since.elapsed();
-    let mut notes: Vec<String> = twin.missing().iter().map(ToString::to_string).collect();
+    let missing = |missing: &Missing| format!("no {}: {}", missing.name, missing.reason);
+    let mut notes: Vec<String> = twin.missing().iter().map(missing).collect();
     notes.extend(twin.notes().iter().cloned());
     let mut explainer = twin.explainer(0).await?;
     let checked = compare_plans(&mut explainer, &snapshot, &planned, progress).await;
