@@ -4,6 +4,7 @@
 //! `rollback` and from nowhere else.
 
 pub mod applier;
+pub mod blueprint;
 pub mod cluster;
 pub mod conninfo;
 pub mod doctor;

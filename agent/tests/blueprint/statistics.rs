@@ -1,0 +1,154 @@
+//! Sizes and statistics are those of the server.
+
+use crate::harness::{Database, database};
+
+/// Rows with something of everything.
+const FILLED: &str = "
+    CREATE TABLE t (gone int, a int, b text, c int, r int4range, tags text[], doc tsvector, n numeric, empty text);
+    ALTER TABLE t DROP COLUMN gone;
+    CREATE INDEX by_expression ON t ((a + c));
+    CREATE STATISTICS s ON a, c, b FROM t;
+    CREATE STATISTICS e ON (a % 5), lower(b), c FROM t;
+    INSERT INTO t SELECT i % 100, CASE WHEN i % 7 > 0 THEN 'b ''\"\\' || i % 9 END, i % 100, int4range(i, i + i % 50),
+        ARRAY['x' || i % 13, 'y'], to_tsvector('simple', 'word' || i % 30), i / 7.0, NULL
+    FROM generate_series(1, 20000) AS i;
+    CREATE TABLE p (k int, v text) PARTITION BY LIST (k);
+    CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
+    INSERT INTO p SELECT 1, i::text FROM generate_series(1, 1000) AS i;
+    ANALYZE;";
+
+async fn filled() -> Option<Database<'static>> {
+    let db = database().await?;
+    db.run(FILLED).await;
+    Some(db)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_are_those_of_pg_stats_to_the_last_digit() {
+    let Some(db) = filled().await else { return };
+    let drawn = db.draw().await;
+    let one = |relation: &str, column: &str, inherited: bool| {
+        let mut all = drawn.statistics.iter();
+        all.find(|of| of.relation == relation && of.column == column && of.inherited == inherited)
+            .unwrap()
+    };
+    assert_eq!(
+        drawn.statistics.len().to_string(),
+        db.value("SELECT count(*) FROM pg_stats WHERE schemaname = 'public'").await
+    );
+    let b = &one("t", "b", false).values;
+    let of_b = "FROM pg_stats WHERE tablename = 't' AND attname = 'b'";
+    assert_eq!(
+        b.common_values.as_deref().unwrap(),
+        db.value(&format!("SELECT most_common_vals {of_b}")).await
+    );
+    let frequencies: Vec<String> = b.common_frequencies.iter().map(f32::to_string).collect();
+    assert_eq!(
+        format!("{{{}}}", frequencies.join(",")),
+        db.value(&format!("SELECT most_common_freqs {of_b}")).await
+    );
+    assert_eq!(b.null_fraction.to_string(), db.value(&format!("SELECT null_frac {of_b}")).await);
+    assert_eq!(
+        b.correlation.unwrap().to_string(),
+        db.value(&format!("SELECT correlation {of_b}")).await
+    );
+    let n = &one("t", "n", false).values;
+    assert_eq!(
+        n.histogram.as_deref().unwrap(),
+        db.value("SELECT histogram_bounds FROM pg_stats WHERE tablename = 't' AND attname = 'n'")
+            .await
+    );
+    assert!(!one("t", "tags", false).values.element_counts.is_empty());
+    assert!(one("t", "doc", false).values.common_elements.is_some());
+    let all_null = &one("t", "empty", false).values;
+    assert!(
+        (all_null.null_fraction - 1.0).abs() < f32::EPSILON && all_null.common_values.is_none()
+    );
+    assert!(!one("by_expression", "expr", false).values.common_frequencies.is_empty());
+    assert!(one("p", "v", true).values.histogram.is_some());
+    let range = &one("t", "r", false).values;
+    assert!(
+        range.range_bounds.as_ref().is_some_and(|bounds| bounds.starts_with("{\"[")),
+        "{range:?}"
+    );
+    assert!(range.range_lengths.is_some() && range.range_empty_fraction.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn extended_statistics_count_columns_without_the_dropped() {
+    let Some(db) = filled().await else { return };
+    let drawn = db.draw().await;
+    let one = |name: &str| drawn.extended.iter().find(|of| of.name == name).unwrap();
+    let s = one("s");
+    let distinct = s.n_distinct.as_deref().unwrap();
+    assert!(distinct.contains("\"1, 3\": 100") && distinct.contains("\"1, 2, 3\""), "{distinct}");
+    assert!(s.dependencies.as_deref().unwrap().contains("\"1 => 3\": 1.000000"));
+    let first = &s.common[0];
+    assert_eq!(first.values.len(), 3);
+    assert!(s.common.iter().any(|of| of.values[1].is_none()));
+    let frequencies: String = s.common.iter().map(|of| format!("{},", of.frequency)).collect();
+    assert_eq!(
+        format!("{{{}}}", frequencies.trim_end_matches(',')),
+        db.value("SELECT most_common_freqs FROM pg_stats_ext WHERE statistics_name = 's'").await
+    );
+    let e = one("e");
+    assert_eq!(e.expressions.len(), 2);
+    assert!((e.expressions[0].n_distinct - 5.0).abs() < f32::EPSILON, "{:?}", e.expressions[0]);
+    assert!(e.expressions[1].null_fraction > 0.0);
+    assert!(e.n_distinct.as_deref().unwrap().contains("\"3, -1\""), "{:?}", e.n_distinct);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sizes_are_those_of_the_files() {
+    let Some(db) = filled().await else { return };
+    db.run("VACUUM t").await;
+    db.run("INSERT INTO t (a) SELECT generate_series(1, 50000)").await;
+    let drawn = db.draw().await;
+    for shape in drawn.relations.iter().filter(|shape| matches!(shape.kind, 'r' | 'i')) {
+        let name = format!("{}.{}", shape.schema, shape.name);
+        let expected = db
+            .value(&format!("SELECT relpages, reltuples, relallvisible, pg_relation_size('{name}') / 8192 FROM pg_class WHERE oid = '{name}'::regclass"))
+            .await;
+        let of = shape;
+        assert_eq!(
+            format!("{}|{}|{}|{}", of.rel_pages, of.rel_tuples, of.rel_all_visible, of.pages),
+            expected
+        );
+    }
+    let t = drawn.relations.iter().find(|shape| shape.name == "t").unwrap();
+    assert!(t.pages > u64::from(t.rel_pages) && t.rel_all_visible > 0);
+    assert_eq!(
+        drawn
+            .relations
+            .iter()
+            .find(|shape| shape.name == "p")
+            .map(|shape| (shape.kind, shape.pages)),
+        Some(('p', 0))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ordinary_role_sees_what_it_may_and_the_rest_is_named() {
+    let Some(db) = filled().await else { return };
+    db.run(
+        "DO $$ BEGIN CREATE ROLE blueprint_guest LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+         CREATE TABLE hidden (id int); INSERT INTO hidden SELECT generate_series(1, 100); ANALYZE hidden;
+         GRANT SELECT ON t, p, p1 TO blueprint_guest;",
+    )
+    .await;
+    let full = db.draw().await;
+    let seen = db.draw_as(Some("blueprint_guest")).await;
+    assert_eq!(full.definitions, seen.definitions);
+    assert_eq!(full.relations, seen.relations);
+    assert!(full.statistics.iter().any(|of| of.relation == "hidden"));
+    assert!(!seen.statistics.iter().any(|of| of.relation == "hidden"));
+    assert!(
+        seen.notes.iter().any(|note| note.contains("statistics of public.hidden")),
+        "{:?}",
+        seen.notes
+    );
+    let ranges = seen.notes.iter().any(|note| note.contains("range columns"));
+    assert_eq!(ranges, db.major() < 17, "{:?}", seen.notes);
+    let hidden = seen.notes.iter().any(|note| note.contains("those of public.e, public.s"));
+    assert!(hidden || seen.extended == full.extended, "{:?}", seen.notes);
+}
