@@ -198,7 +198,10 @@ fn show(source: &Source, snapshot: &Snapshot, checked: &[Checked]) {
     let compared = checked.iter().filter_map(|one| one.outcome.as_ref().ok());
     let same = compared.clone().filter(|c| c.same_plan).count();
     let cost = compared.clone().filter(|c| c.same_plan && c.same_cost()).count();
-    println!("  {} compared, {same} the same plan, {cost} of them at the same cost", compared.count());
+    println!(
+        "  {} compared, {same} the same plan, {cost} of them at the same cost",
+        compared.count()
+    );
 }
 
 /// Bytes that the files of a folder take on disk.

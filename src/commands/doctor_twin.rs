@@ -231,7 +231,11 @@ mod tests {
             Checked {
                 statement: 1,
                 binding: binding("rare"),
-                outcome: Ok(comparison(false, 120.0, &["t: Seq Scan on t; on the twin Index Scan"])),
+                outcome: Ok(comparison(
+                    false,
+                    120.0,
+                    &["t: Seq Scan on t; on the twin Index Scan"],
+                )),
             },
             Checked { statement: 2, binding: None, outcome: Err("it names \u{1b}f".to_owned()) },
         ];

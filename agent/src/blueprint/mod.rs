@@ -9,6 +9,7 @@ mod order;
 mod read;
 mod statistics;
 mod table;
+mod walks;
 
 use rules::blueprint::{Blueprint, Locale, RoleSettings, Tablespace};
 
@@ -48,8 +49,11 @@ pub async fn draw(session: &Session) -> Result<Blueprint, BlueprintError> {
     let drawn = look(session).await;
     // Of two failures the first tells more.
     let ended = session.batch("ROLLBACK").await;
-    let blueprint = drawn?;
+    let mut blueprint = drawn?;
     ended.map_err(BlueprintError::Transaction)?;
+    // In transactions of their own: a walk that fails ends its transaction.
+    let Blueprint { relations, notes, .. } = &mut blueprint;
+    blueprint.ends = walks::walk(session, relations, notes).await?;
     Ok(blueprint)
 }
 
