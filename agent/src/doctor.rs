@@ -300,7 +300,7 @@ fn readable(facts: &Facts) -> Check {
         let writes = match facts.tables_unwritable {
             0 => String::new(),
             some => format!(
-                "; of writes to {some} of them the SELECT of the same rows is planned, for which reading is enough"
+                "; for what writes to {some} of them or locks their rows the SELECT of the same rows is planned, for which reading is enough"
             ),
         };
         return ok(ASPECT, format!("{} may read all {} tables{writes}", facts.role, facts.tables));

@@ -11,15 +11,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use planparse::Plan;
+use planparse::{Operator, OperatorKind, Plan};
 use rules::bindings::ParameterType;
-use rules::statement::{is_single_plannable, stand_in};
+use rules::statement::{is_single_plannable, stand_ins};
 
 use crate::conninfo::ConnInfo;
-use crate::postgres::{Limits, Meter, PgError, Prepared, Purpose, RawJson, Session, Type};
+use crate::postgres::{Limits, Meter, PgError, Prepared, Purpose, RawJson, Row, Session, Type};
 
 /// SQLSTATE `indeterminate_datatype`: the server could not tell a parameter's type.
 const INDETERMINATE: &str = "42P18";
+
+/// What statements are prepared as for their generic plan.
+const GENERIC: &str = "pgwright_generic";
 
 /// SQLSTATE `insufficient_privilege`.
 const DENIED: &str = "42501";
@@ -43,8 +46,12 @@ pub struct Explainer {
     session: Session,
     prepared: BTreeMap<usize, Prepared>,
     types: BTreeMap<u32, ParameterType>,
-    /// Statements that a SELECT stands in for.
-    stood_in: BTreeSet<usize>,
+    /// The names of types, as a statement can write them.
+    type_names: BTreeMap<u32, String>,
+    /// The SELECTs that stand in for statements.
+    stood_in: BTreeMap<usize, String>,
+    /// Values with which the server looks nothing up, or that it refuses.
+    valueless: BTreeSet<(usize, Vec<Option<String>>)>,
     /// What the open transaction plans under.
     entered: Option<Under>,
     home: Option<Home>,
@@ -56,6 +63,8 @@ struct Under {
     search_path: Vec<String>,
     /// Without parallel workers.
     serial: bool,
+    /// Without looking at values.
+    generic: bool,
 }
 
 /// What a statement is to be planned under.
@@ -78,7 +87,9 @@ impl Explainer {
             session,
             prepared: BTreeMap::new(),
             types: BTreeMap::new(),
-            stood_in: BTreeSet::new(),
+            type_names: BTreeMap::new(),
+            stood_in: BTreeMap::new(),
+            valueless: BTreeSet::new(),
             entered: None,
             home: None,
         }
@@ -158,7 +169,7 @@ impl Explainer {
 
     /// Whether a SELECT stands in for the statement, because the role may not write.
     pub fn is_stood_in(&self, id: usize) -> bool {
-        self.stood_in.contains(&id)
+        self.stood_in.contains_key(&id)
     }
 
     /// Has the server parse EXPLAIN of a text; its refusal, or an error when the connection is lost.
@@ -170,7 +181,7 @@ impl Explainer {
         let explain = format!("EXPLAIN (FORMAT JSON) {sql}");
         let mut types: Vec<Type> = Vec::new();
         loop {
-            self.enter(text).await?;
+            self.enter(text, false).await?;
             let error = match self.session.prepare(&explain, &types).await {
                 Ok(prepared) => return Ok(Ok(prepared)),
                 Err(error) if error.is_lost() => return Err(error),
@@ -190,21 +201,27 @@ impl Explainer {
 
     /// Puts the SELECT that looks for the same rows in the place of a write; false where that cannot be.
     async fn replace(&mut self, text: Text<'_>, parameters: usize) -> Result<bool, PgError> {
-        let Some(select) = stand_in(text.text).filter(|_| !self.is_stood_in(text.id)) else {
-            return Ok(false);
-        };
-        let Ok(prepared) = self.parse(text, &select).await? else { return Ok(false) };
-        if prepared.param_types().len() != parameters {
+        if self.is_stood_in(text.id) {
             return Ok(false);
         }
-        self.prepared.insert(text.id, prepared);
-        self.stood_in.insert(text.id);
-        tracing::debug!(statement = text.label, "a SELECT of the same rows stands in");
-        Ok(true)
+        for select in stand_ins(text.text) {
+            let Ok(prepared) = self.parse(text, &select).await? else { continue };
+            if prepared.param_types().len() != parameters {
+                continue;
+            }
+            self.prepared.insert(text.id, prepared);
+            self.stood_in.insert(text.id, select);
+            tracing::debug!(statement = text.label, "a SELECT of the same rows stands in");
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// The plan of a prepared statement with these values; the reason as a sentence when the server refuses it, an
     /// error when the connection is lost.
+    ///
+    /// Values with which the server looks nothing up (`false` for all it knows) or that it does not take tell
+    /// nothing of the statement: the plan is then the one that it makes without looking at values.
     pub async fn plan(
         &mut self,
         text: Text<'_>,
@@ -224,17 +241,46 @@ impl Explainer {
         text: Text<'_>,
         values: &[Option<String>],
     ) -> Result<Result<Plan, String>, PgError> {
+        let key = (text.id, values.to_vec());
+        if self.valueless.contains(&key) {
+            return self.plan_generic(text).await;
+        }
+        let refusal = match self.custom(text, values).await? {
+            Ok(plan) if values.is_empty() || !looks_nothing_up(&plan) => return Ok(Ok(plan)),
+            Ok(plan) => Ok(plan),
+            Err(error) if wrong_value(&error) => Err(error),
+            Err(error) => return Ok(Err(refused(text, &error))),
+        };
+        let generic = self.plan_generic(text).await?;
+        tracing::debug!(statement = text.label, "planned without looking at values");
+        Ok(match (refusal, generic) {
+            (Ok(folded), Ok(generic)) if looks_nothing_up(&generic) => Ok(folded),
+            (_, Ok(generic)) => {
+                self.valueless.insert(key);
+                Ok(generic)
+            }
+            (Ok(folded), Err(_)) => Ok(folded),
+            (Err(error), Err(_)) => Err(refused(text, &error)),
+        })
+    }
+
+    /// The plan with these values, or the server's refusal.
+    async fn custom(
+        &mut self,
+        text: Text<'_>,
+        values: &[Option<String>],
+    ) -> Result<Result<Plan, PgError>, PgError> {
         let since = Instant::now();
         if self.home.is_some()
             && !self.prepared.contains_key(&text.id)
             && let Err(reason) = self.prepare_once(text).await?
         {
-            return Ok(Err(reason));
+            return Ok(Err(PgError::other(&reason)));
         }
         let rows = loop {
-            self.enter(text).await?;
+            self.enter(text, false).await?;
             let Some(prepared) = self.prepared.get(&text.id) else {
-                return Ok(Err("it was not prepared".to_owned()));
+                return Ok(Err(PgError::other("it was not prepared")));
             };
             let error = match self.session.query_text(prepared, values).await {
                 Ok(rows) => break rows,
@@ -247,28 +293,61 @@ impl Explainer {
             }
             let denied = error.sqlstate() == Some(DENIED);
             if !denied || !self.replace(text, values.len()).await? {
-                return Ok(Err(refused(text, &error)));
+                return Ok(Err(error));
             }
         };
-        let Some(json) = rows.first().and_then(|row| row.try_get::<_, RawJson>(0).ok()) else {
-            return Ok(Err("the server returned no plan".to_owned()));
+        Ok(read(text, &rows, since))
+    }
+
+    /// The plan that the server makes of a prepared statement without looking at values, as it does from the sixth
+    /// execution on where that seems to cost no more (`choose_custom_plan` of plancache.c).
+    pub async fn plan_generic(
+        &mut self,
+        text: Text<'_>,
+    ) -> Result<Result<Plan, String>, PgError> {
+        let since = Instant::now();
+        let Some(prepared) = self.prepared.get(&text.id) else {
+            return Ok(Err("it was not prepared".to_owned()));
         };
-        let parsed = planparse::parse(&json.0).map(|plans| plans.into_iter().next());
-        Ok(match parsed {
-            Ok(Some(parsed)) => {
-                let (cost, rows) = (parsed.plan.total_cost(), parsed.plan.rows());
-                tracing::trace!(statement = text.label, cost, rows, ms = millis(since), "planned");
-                Ok(parsed.plan)
+        let oids: Vec<u32> = prepared.param_types().iter().map(Type::oid).collect();
+        let types: Vec<&str> = oids
+            .iter()
+            .map(|oid| self.type_names.get(oid).map_or("unknown", String::as_str))
+            .collect();
+        let types =
+            if types.is_empty() { String::new() } else { format!("({})", types.join(", ")) };
+        let sql = self.stood_in.get(&text.id).map_or(text.text, String::as_str);
+        let prepare = format!("PREPARE {GENERIC}{types} AS {sql}");
+        let nulls = vec!["NULL"; oids.len()].join(", ");
+        let nulls = if nulls.is_empty() { nulls } else { format!("({nulls})") };
+        let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE {GENERIC}{nulls}");
+        self.enter(text, true).await?;
+        let answer = match self.session.execute(&prepare, &[]).await {
+            Ok(_) => {
+                let rows = self.session.query(&explain, &[]).await;
+                if rows.is_err() {
+                    self.leave().await?;
+                }
+                // It outlives the transaction, and would outlive indexes that do not exist.
+                self.session.execute(&format!("DEALLOCATE {GENERIC}"), &[]).await?;
+                rows
             }
-            Ok(None) => Err("the server returned no plan".to_owned()),
-            Err(error) => Err(error.to_string()),
-        })
+            Err(error) => {
+                self.leave().await?;
+                Err(error)
+            }
+        };
+        match answer {
+            Ok(rows) => Ok(read(text, &rows, since).map_err(|error| refused(text, &error))),
+            Err(error) if error.is_lost() => Err(error),
+            Err(error) => Ok(Err(refused(text, &error))),
+        }
     }
 
     /// Opens the read-only transaction in which planning happens, under the statement's search path.
-    async fn enter(&mut self, text: Text<'_>) -> Result<(), PgError> {
-        let under =
-            Under { search_path: text.search_path.to_vec(), serial: self.is_stood_in(text.id) };
+    async fn enter(&mut self, text: Text<'_>, generic: bool) -> Result<(), PgError> {
+        let search_path = text.search_path.to_vec();
+        let under = Under { search_path, serial: self.is_stood_in(text.id), generic };
         if self.entered.as_ref() == Some(&under) {
             return Ok(());
         }
@@ -276,8 +355,9 @@ impl Explainer {
         let mut path: Vec<String> =
             under.search_path.iter().map(|schema| rules::quote::ident(schema)).collect();
         path.push("pg_temp".to_owned());
+        let mode = if generic { "force_generic_plan" } else { "force_custom_plan" };
         let mut begin = format!(
-            "BEGIN READ ONLY; SET LOCAL search_path = {}; SET LOCAL plan_cache_mode = force_custom_plan",
+            "BEGIN READ ONLY; SET LOCAL search_path = {}; SET LOCAL plan_cache_mode = {mode}",
             path.join(", ")
         );
         if under.serial {
@@ -307,8 +387,10 @@ impl Explainer {
         // A domain is read as the type below it.
         let sql = "SELECT t.oid, b.typname::text, b.typtype::text, b.typcategory::text, \
                    (SELECT e.typname::text FROM pg_catalog.pg_type e WHERE e.oid = b.typelem AND b.typcategory = 'A'), \
-                   ARRAY(SELECT l.enumlabel::text FROM pg_catalog.pg_enum l WHERE l.enumtypid = b.oid ORDER BY l.enumsortorder) \
+                   ARRAY(SELECT l.enumlabel::text FROM pg_catalog.pg_enum l WHERE l.enumtypid = b.oid ORDER BY l.enumsortorder), \
+                   n.nspname::text, t.typname::text \
                    FROM pg_catalog.pg_type t \
+                   JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
                    JOIN pg_catalog.pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END \
                    WHERE t.oid = ANY($1)";
         for row in self.session.query(sql, &[&unknown]).await? {
@@ -320,7 +402,11 @@ impl Explainer {
                 element: row.try_get(4).unwrap_or_default(),
                 labels: row.try_get(5).unwrap_or_default(),
             };
-            self.types.insert(row.try_get::<_, u32>(0).unwrap_or_default(), learned);
+            let oid = row.try_get::<_, u32>(0).unwrap_or_default();
+            self.types.insert(oid, learned);
+            let name: (String, String) =
+                (row.try_get(6).unwrap_or_default(), row.try_get(7).unwrap_or_default());
+            self.type_names.insert(oid, rules::quote::qualified(&name.0, &name.1));
         }
         for oid in unknown {
             self.types.entry(oid).or_insert_with(|| ParameterType {
@@ -338,6 +424,33 @@ impl Explainer {
     pub async fn close(self) {
         self.session.close().await;
     }
+}
+
+/// The plan in an answer to EXPLAIN.
+fn read(text: Text<'_>, rows: &[Row], since: Instant) -> Result<Plan, PgError> {
+    let nothing = || PgError::other("the server returned no plan");
+    let json =
+        rows.first().and_then(|row| row.try_get::<_, RawJson>(0).ok()).ok_or_else(nothing)?;
+    let parsed = planparse::parse(&json.0).map_err(|error| PgError::other(&error.to_string()))?;
+    let plan = parsed.into_iter().next().ok_or_else(nothing)?.plan;
+    let (cost, rows) = (plan.total_cost(), plan.rows());
+    tracing::trace!(statement = text.label, cost, rows, ms = millis(since), "planned");
+    Ok(plan)
+}
+
+/// Whether a plan reads nothing, since its condition is known to hold for no row.
+fn looks_nothing_up(plan: &Plan) -> bool {
+    let reads = |operator: &Operator| {
+        operator.relation.is_some() && operator.kind != OperatorKind::ModifyTable
+    };
+    let never = |operator: &Operator| operator.one_time_filter.as_deref() == Some("false");
+    plan.operators().any(|(_, operator)| never(operator))
+        && !plan.operators().any(|(_, operator)| reads(operator))
+}
+
+/// Whether the server does not take a value: class 22, `data exception`.
+fn wrong_value(error: &PgError) -> bool {
+    error.sqlstate().is_some_and(|state| state.starts_with("22"))
 }
 
 /// The number in `could not determine data type of parameter $1`.

@@ -2,7 +2,7 @@
 
 use crate::attribution::Entry;
 use crate::mentions::Mentions;
-use crate::{Link, OperatorId, OperatorKind, Plan, times};
+use crate::{Link, OperatorId, OperatorKind, Plan};
 
 /// The planner's default `cpu_operator_cost`; a Materialize charges it for each row that it returns again
 /// (`cost_rescan()` in `costsize.c`).
@@ -51,7 +51,9 @@ pub(crate) fn entries(plan: &Plan) -> Vec<Entry> {
         } else {
             operator.total_cost * all
         };
-        let up = times::contained_in(above);
+        // Another server's costs are contained in none of this one's.
+        let contained = above.filter(|(_, link)| *link != Link::Remote);
+        let up = contained.map(|(parent, _)| parent.index());
         runs.push(all);
         entries.push(Entry { inclusive, up, repeated: per_run > 1.0 });
     }

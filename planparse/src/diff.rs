@@ -76,10 +76,10 @@ pub struct OperatorChange {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(Serialize))]
 pub struct Figures {
-    /// Planner's cost, without what is below it.
-    pub cost: f64,
-    /// Estimated rows per loop.
-    pub estimated_rows: f64,
+    /// Planner's cost, without what is below it; none with COSTS OFF.
+    pub cost: Option<f64>,
+    /// Estimated rows per loop; none with COSTS OFF.
+    pub estimated_rows: Option<f64>,
     /// Rows per loop.
     pub rows: Option<f64>,
     /// Times it ran.
@@ -90,7 +90,7 @@ pub struct Figures {
     pub blocks: Option<u64>,
     /// Blocks read from outside the buffers, without what is below it.
     pub blocks_read: Option<u64>,
-    /// Blocks of temporary files read and written, without what is below it.
+    /// Blocks of temporary files written, without what is below it: their size.
     pub temp_blocks: Option<u64>,
 }
 
@@ -128,6 +128,8 @@ struct Side<'a> {
     metrics: Vec<Metrics>,
     /// A fingerprint of the tables at and below each operator; lists of their names would grow with the square of a deep plan.
     tables: Vec<u64>,
+    /// Whether estimates were printed.
+    estimated: bool,
 }
 
 impl<'a> Side<'a> {
@@ -139,7 +141,8 @@ impl<'a> Side<'a> {
                 tables[parent.index()] = tables[parent.index()].wrapping_add(tables[place]);
             }
         }
-        Self { plan, metrics: plan.metrics().into_values().collect(), tables }
+        let estimated = plan.has_costs();
+        Self { plan, metrics: plan.metrics().into_values().collect(), tables, estimated }
     }
 
     fn name(&self, id: OperatorId) -> String {
@@ -161,29 +164,29 @@ impl<'a> Side<'a> {
         let (operator, metrics) = (self.plan.operator(id), &self.metrics[id.index()]);
         let buffers = metrics.exclusive_buffers;
         Figures {
-            cost: metrics.exclusive_cost,
-            estimated_rows: operator.rows,
+            cost: self.estimated.then_some(metrics.exclusive_cost),
+            estimated_rows: self.estimated.then_some(operator.rows),
             rows: operator.actual.map(|actual| actual.rows),
             loops: operator.actual.map(|actual| actual.loops),
             ms: metrics.exclusive_ms,
-            blocks: buffers.map(|buffers| touched(&buffers)),
-            blocks_read: buffers.map(|buffers| read(&buffers)),
-            temp_blocks: buffers.map(|buffers| temporary(&buffers)),
+            blocks: buffers.map(|buffers| buffers.touched()),
+            blocks_read: buffers.map(|buffers| buffers.read()),
+            temp_blocks: buffers.map(|buffers| buffers.temp_written),
         }
     }
 
     fn total(&self) -> Figures {
         let root = self.plan.operator(self.plan.root());
-        let operators_ms = root.actual.and_then(|actual| actual.total_ms);
+        let buffers = self.plan.buffers();
         Figures {
-            cost: self.plan.total_cost(),
-            estimated_rows: self.plan.rows(),
+            cost: self.estimated.then(|| self.plan.total_cost()),
+            estimated_rows: self.estimated.then(|| self.plan.rows()),
             rows: root.actual.map(|actual| actual.rows),
             loops: root.actual.map(|actual| actual.loops),
-            ms: self.plan.execution_ms.or(operators_ms),
-            blocks: root.buffers.as_ref().map(touched),
-            blocks_read: root.buffers.as_ref().map(read),
-            temp_blocks: root.buffers.as_ref().map(temporary),
+            ms: self.plan.execution_ms.or_else(|| self.plan.operators_ms()),
+            blocks: buffers.map(|buffers| buffers.touched()),
+            blocks_read: buffers.map(|buffers| buffers.read()),
+            temp_blocks: buffers.map(|buffers| buffers.temp_written),
         }
     }
 
@@ -234,20 +237,6 @@ fn alias(operator: &Operator) -> Option<&str> {
 /// Whether it reads a table or the like, as opposed to writing one.
 fn is_scan(operator: &Operator) -> bool {
     operator.kind != OperatorKind::ModifyTable && operator.kind != OperatorKind::SubqueryScan
-}
-
-fn touched(buffers: &crate::Buffers) -> u64 {
-    [buffers.shared_hit, buffers.shared_read, buffers.local_hit, buffers.local_read]
-        .into_iter()
-        .fold(0, u64::saturating_add)
-}
-
-fn read(buffers: &crate::Buffers) -> u64 {
-    buffers.shared_read.saturating_add(buffers.local_read)
-}
-
-fn temporary(buffers: &crate::Buffers) -> u64 {
-    buffers.temp_read.saturating_add(buffers.temp_written)
 }
 
 fn scans(old: &Side<'_>, new: &Side<'_>) -> Vec<ScanChange> {
@@ -364,16 +353,16 @@ impl OperatorChange {
     /// By how much its time, or its cost where one of both plans has no times, changed.
     fn weight(&self, timed: bool) -> f64 {
         let figure = |figures: Option<Figures>| {
-            figures.map_or(0.0, |it| if timed { it.ms.unwrap_or(0.0) } else { it.cost })
+            figures.and_then(|it| if timed { it.ms } else { it.cost }).unwrap_or(0.0)
         };
         (figure(self.figures.new) - figure(self.figures.old)).abs()
     }
 
     /// Tells whether the planner expects another number of rows, twice as many or half as many at least.
     pub fn estimate_changed(&self) -> bool {
-        let (Some(old), Some(new)) = (self.figures.old, self.figures.new) else { return false };
-        let (old, new) = (old.estimated_rows.max(1.0), new.estimated_rows.max(1.0));
-        old.max(new) >= ESTIMATE_CHANGE * old.min(new)
+        let rows = |figures: Option<Figures>| Some(figures?.estimated_rows?.max(1.0));
+        let both = rows(self.figures.old).zip(rows(self.figures.new));
+        both.is_some_and(|(old, new)| old.max(new) >= ESTIMATE_CHANGE * old.min(new))
     }
 }
 
@@ -441,6 +430,17 @@ mod tests {
                 && diff.joins.is_empty()
         );
         assert_eq!(diff.join_order, None);
+    }
+
+    #[test]
+    fn without_costs_nothing_is_said_of_estimates() {
+        let of = |keys: Value| plan(&node("Seq Scan", "Outer", keys, &[]));
+        let without = of(with(ran(5.0, 10.0, 1.0), json!({"Alias": "t"})));
+        let estimated = json!({"Alias": "t", "Plan Rows": 500, "Total Cost": 9.0});
+        let change = &diff(&without, &of(with(ran(5.0, 10.0, 1.0), estimated))).operators[0];
+        assert!(!change.estimate_changed());
+        let old = change.figures.old.unwrap();
+        assert_eq!((old.cost, old.estimated_rows), (None, None));
     }
 
     #[test]

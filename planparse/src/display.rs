@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+use serde_json::Value;
+
+use crate::details::{beside, details};
 use crate::{Link, Metrics, Operator, OperatorKind, Plan, Trigger};
 
 /// Beyond this depth the tree is not indented further, so that no plan makes lines without end.
@@ -19,14 +22,14 @@ const BAR: usize = 8;
 /// shows costs. Rows and estimates are per loop, as EXPLAIN prints them, with the loops beside where there are several.
 pub fn tree(plan: &Plan) -> String {
     let metrics = plan.metrics();
-    let columns = Columns::of(plan);
+    let (columns, estimated) = (Columns::of(plan), plan.has_costs());
     let whole: f64 = metrics.values().map(|metric| columns.own(metric)).sum();
     let mut text = columns.header();
     // What hangs below a line's branch, per operator still to be printed.
     let mut open = vec![(plan.root(), String::new(), "", 0)];
     while let Some((id, gutter, branch, depth)) = open.pop() {
         let operator = plan.operator(id);
-        let figures = columns.figures(operator, &metrics[&id], whole);
+        let figures = columns.figures(operator, &metrics[&id], whole, estimated);
         let loops = operator.actual.map(|actual| actual.loops).filter(|loops| *loops > 1.0);
         let loops = loops.map(|loops| format!("  ×{}", decimal(loops, 0))).unwrap_or_default();
         let _ =
@@ -53,10 +56,8 @@ pub fn tree(plan: &Plan) -> String {
             open.push((child, below.clone(), branch, depth + 1));
         }
     }
-    for trigger in &plan.triggers {
-        let ms = trigger.total_ms.map(milliseconds).unwrap_or_default();
-        let _ =
-            writeln!(text, "{}: {ms}, {} calls", trigger_label(trigger), decimal(trigger.calls, 0));
+    for line in beside(plan) {
+        let _ = writeln!(text, "{line}");
     }
     for (name, ms) in [("Planning", plan.planning_ms), ("Execution", plan.execution_ms)] {
         if let Some(ms) = ms {
@@ -75,14 +76,20 @@ enum Columns {
     CostsAndRows,
     /// Costs and estimated rows.
     Costs,
+    /// Rows: run with TIMING OFF and COSTS OFF.
+    Rows,
+    /// Nothing but the tree: not run, and COSTS OFF.
+    None,
 }
 
 impl Columns {
     fn of(plan: &Plan) -> Self {
-        match plan.operator(plan.root()).actual {
-            Some(actual) if actual.total_ms.is_some() => Self::Times,
-            Some(_) => Self::CostsAndRows,
-            None => Self::Costs,
+        match (plan.operator(plan.root()).actual, plan.has_costs()) {
+            (Some(actual), _) if actual.total_ms.is_some() => Self::Times,
+            (Some(_), true) => Self::CostsAndRows,
+            (Some(_), false) => Self::Rows,
+            (None, true) => Self::Costs,
+            (None, false) => Self::None,
         }
     }
 
@@ -91,6 +98,7 @@ impl Columns {
         match self {
             Self::Times => metrics.exclusive_ms.unwrap_or(0.0),
             Self::CostsAndRows | Self::Costs => metrics.exclusive_cost,
+            Self::Rows | Self::None => 0.0,
         }
     }
 
@@ -98,6 +106,8 @@ impl Columns {
         let (total, own) = match self {
             Self::Times => ("total time", "own time"),
             Self::CostsAndRows | Self::Costs => ("total cost", "own cost"),
+            Self::Rows => return format!("{:>12}  operator\n", "rows"),
+            Self::None => return "  operator\n".to_owned(),
         };
         let rows =
             if matches!(self, Self::Costs) { String::new() } else { format!("{:>12}", "rows") };
@@ -109,7 +119,13 @@ impl Columns {
         )
     }
 
-    fn figures(self, operator: &Operator, metrics: &Metrics, whole: f64) -> String {
+    fn figures(
+        self,
+        operator: &Operator,
+        metrics: &Metrics,
+        whole: f64,
+        estimated: bool,
+    ) -> String {
         let (total, own) = match self {
             Self::Times if metrics.never_executed => (None, None),
             Self::Times => {
@@ -118,19 +134,26 @@ impl Columns {
             Self::CostsAndRows | Self::Costs => {
                 (Some(decimal(operator.total_cost, 2)), Some(decimal(metrics.exclusive_cost, 2)))
             }
+            Self::Rows | Self::None => (None, None),
         };
         let share = if whole > 0.0 { self.own(metrics) / whole } else { 0.0 };
         let rows = match (self, operator.actual) {
-            (Self::Costs, _) => String::new(),
+            (Self::Costs | Self::None, _) => String::new(),
             (_, Some(actual)) if actual.loops > 0.0 => {
                 format!("{:>12}", decimal(actual.rows, usize::from(actual.rows.fract() != 0.0) * 2))
             }
             (_, Some(_)) => format!("{:>12}", "never run"),
             (_, None) => format!("{:>12}", "-"),
         };
+        if matches!(self, Self::Rows | Self::None) {
+            return rows;
+        }
+        let share =
+            if own.is_some() { bar(share) } else { format!("{:width$}", "", width = BAR + 6) };
         let (total, own) =
             (total.unwrap_or_else(|| "-".to_owned()), own.unwrap_or_else(|| "-".to_owned()));
-        format!("{total:>12}{own:>12}  {}{rows}{:>12}", bar(share), decimal(operator.rows, 0))
+        let expected = if estimated { decimal(operator.rows, 0) } else { "-".to_owned() };
+        format!("{total:>12}{own:>12}  {share}{rows}{expected:>12}")
     }
 }
 
@@ -153,7 +176,11 @@ pub fn label(operator: &Operator, link: Option<Link>) -> String {
     if operator.parallel_aware {
         label.push_str("Parallel ");
     }
+    if operator.other.get("Async Capable").and_then(Value::as_bool) == Some(true) {
+        label.push_str("Async ");
+    }
     let name = operator.node_type.as_str();
+    let command = operator.command.as_deref();
     match (operator.kind, operator.join_type.as_deref(), operator.strategy.as_deref()) {
         (OperatorKind::HashJoin | OperatorKind::MergeJoin, Some(join), _) if join != "Inner" => {
             let _ = write!(label, "{} {join} Join", name.trim_end_matches(" Join"));
@@ -164,10 +191,18 @@ pub fn label(operator: &Operator, link: Option<Link>) -> String {
         (OperatorKind::Aggregate, _, Some("Hashed")) => label.push_str("HashAggregate"),
         (OperatorKind::Aggregate, _, Some("Sorted")) => label.push_str("GroupAggregate"),
         (OperatorKind::Aggregate, _, Some("Mixed")) => label.push_str("MixedAggregate"),
-        (OperatorKind::ModifyTable, ..) => {
-            label.push_str(operator.command.as_deref().unwrap_or(name));
+        (OperatorKind::SetOp, _, strategy) => {
+            label.push_str(if strategy == Some("Hashed") { "HashSetOp" } else { name });
+            let _ = write!(label, " {}", command.unwrap_or_default());
+        }
+        (OperatorKind::ModifyTable, ..) => label.push_str(command.unwrap_or(name)),
+        (OperatorKind::ForeignScan, ..) if command.is_some_and(|it| it != "Select") => {
+            let _ = write!(label, "Foreign {}", command.unwrap_or_default());
         }
         _ => label.push_str(name),
+    }
+    if let Some(provider) = operator.other.get("Custom Plan Provider").and_then(Value::as_str) {
+        let _ = write!(label, " ({provider})");
     }
     if let Some(partial) = operator.partial_mode.as_deref().filter(|mode| *mode != "Simple") {
         let _ = write!(label, " ({partial})");
@@ -184,15 +219,21 @@ pub fn label(operator: &Operator, link: Option<Link>) -> String {
         .relation
         .as_ref()
         .or(operator.cte_name.as_ref())
-        .or(operator.function_name.as_ref());
-    if let Some(target) = target.or(operator.alias.as_ref()) {
+        .or(operator.function_name.as_ref())
+        .map(String::as_str)
+        .or_else(|| {
+            ["Tuplestore Name", "Table Function Name"]
+                .into_iter()
+                .find_map(|key| operator.other.get(key)?.as_str())
+        });
+    if let Some(target) = target.or(operator.alias.as_deref()) {
         let schema = operator
             .schema
             .as_deref()
             .map(|schema| format!("{}.", quoted(schema)))
             .unwrap_or_default();
         let _ = write!(label, " on {schema}{}", quoted(target));
-        if let Some(alias) = operator.alias.as_ref().filter(|alias| *alias != target) {
+        if let Some(alias) = operator.alias.as_deref().filter(|alias| *alias != target) {
             let _ = write!(label, " {}", quoted(alias));
         }
     }
@@ -209,69 +250,8 @@ pub(crate) fn trigger_label(trigger: &Trigger) -> String {
     shown(&(name + &relation.unwrap_or_default()))
 }
 
-/// Returns the conditions of an operator and what an execution told about them, one line each, such as
-/// `Filter: (customer = 7)  (removed 9,990)`; without control characters.
-pub fn details(operator: &Operator) -> Vec<String> {
-    let mut details = Vec::new();
-    let removed = |rows: Option<f64>| match rows {
-        Some(rows) if rows > 0.0 => format!("  (removed {})", decimal(rows, 0)),
-        _ => String::new(),
-    };
-    let conditions = [
-        ("Index Cond", &operator.index_cond, String::new()),
-        ("Recheck Cond", &operator.recheck_cond, removed(operator.rows_removed_by_index_recheck)),
-        ("TID Cond", &operator.tid_cond, String::new()),
-        ("Hash Cond", &operator.hash_cond, String::new()),
-        ("Merge Cond", &operator.merge_cond, String::new()),
-        ("Join Filter", &operator.join_filter, removed(operator.rows_removed_by_join_filter)),
-        ("One-Time Filter", &operator.one_time_filter, String::new()),
-        ("Filter", &operator.filter, removed(operator.rows_removed_by_filter)),
-        ("Order By", &operator.order_by, String::new()),
-    ];
-    for (name, condition, note) in conditions {
-        details.extend(
-            condition.as_ref().map(|condition| format!("{name}: {}{note}", shown(condition))),
-        );
-    }
-    let keys = [
-        ("Sort Key", &operator.sort_key),
-        ("Presorted Key", &operator.presorted_key),
-        ("Group Key", &operator.group_key),
-    ];
-    for (name, keys) in keys {
-        if !keys.is_empty() {
-            details.push(format!("{name}: {}", shown(&keys.join(", "))));
-        }
-    }
-    if let (Some(method), Some(kb)) = (&operator.sort_method, operator.sort_space_kb) {
-        let place = operator.sort_space_type.as_deref().unwrap_or("memory").to_lowercase();
-        let place =
-            if place == "disk" { "on disk".to_owned() } else { format!("in {}", shown(&place)) };
-        details.push(format!("Sort: {}, {} {place}", shown(method), kilobytes(kb)));
-    }
-    if let Some(batches) =
-        operator.hash_batches.or(operator.hashagg_batches).filter(|batches| *batches > 1)
-    {
-        details.push(format!("Batches: {}, through temporary files", decimal(batches as f64, 0)));
-    }
-    if let Some(fetches) = operator.heap_fetches.filter(|fetches| *fetches > 0) {
-        details.push(format!("Heap Fetches: {}", decimal(fetches as f64, 0)));
-    }
-    if let Some(lossy) = operator.lossy_heap_blocks.filter(|lossy| *lossy > 0) {
-        details.push(format!("Lossy Heap Blocks: {}", decimal(lossy as f64, 0)));
-    }
-    if let Some(planned) = operator.workers_planned {
-        let launched = operator
-            .workers_launched
-            .map(|launched| format!(", {launched} launched"))
-            .unwrap_or_default();
-        details.push(format!("Workers: {planned} planned{launched}"));
-    }
-    details
-}
-
 /// An identifier as it has to be written in SQL (reserved words aside).
-fn quoted(identifier: &str) -> String {
+pub(crate) fn quoted(identifier: &str) -> String {
     let plain = |c: char| {
         c.is_ascii_lowercase()
             || c == '_'
@@ -373,7 +353,7 @@ mod tests {
             "     99.0 ms     9.00 ms  ▊          9 %           0           7  └─ Nested Loop Left Join",
             "     90.0 ms     90.0 ms  ███████▎  90 %       5,012      50,000     ├─ Seq Scan on public.\"BehaviorLog\" b",
             "                                                                     │       Filter: (b.\"userId\" = 'x'::text)  (removed 994,988)",
-            "           -           -             0 %   never run           1     └─ Index Scan using i on t",
+            "           -           -                   never run           1     └─ Index Scan using i on t",
             "",
         ];
         assert_eq!(text, expected.join("\n"));
@@ -394,6 +374,40 @@ mod tests {
             "",
         ];
         assert_eq!(text, expected.join("\n"));
+    }
+
+    #[test]
+    fn what_was_not_printed_is_not_made_up() {
+        let keys = json!({"Relation Name": "t"});
+        let bare = plan(&node("Seq Scan", "Outer", keys.clone(), &[])).to_string();
+        assert_eq!(bare, "  operator\n  Seq Scan on t\n");
+        let counted = with(keys.clone(), json!({"Actual Rows": 7, "Actual Loops": 1}));
+        let counted = plan(&node("Seq Scan", "Outer", counted, &[])).to_string();
+        assert_eq!(counted, "        rows  operator\n           7  Seq Scan on t\n");
+        let timed = plan(&node("Seq Scan", "Outer", with(keys, ran(2.0, 7.0, 1.0)), &[]));
+        assert!(timed.to_string().ends_with("7           -  Seq Scan on t\n"), "{timed}");
+    }
+
+    #[test]
+    fn names_tell_what_is_done_and_by_whom() {
+        let name = |node_type: &str, keys: Value| {
+            let plan = plan(&node(node_type, "Outer", keys, &[]));
+            label(plan.operator(plan.root()), None)
+        };
+        assert_eq!(
+            [
+                name("Custom Scan", json!({"Custom Plan Provider": "Citus Adaptive"})),
+                name("Foreign Scan", json!({"Async Capable": true, "Relation Name": "t"})),
+                name("Foreign Scan", json!({"Operation": "Update", "Relation Name": "t"})),
+                name("SetOp", json!({"Strategy": "Hashed", "Command": "Except"})),
+            ],
+            [
+                "Custom Scan (Citus Adaptive)",
+                "Async Foreign Scan on t",
+                "Foreign Update on t",
+                "HashSetOp Except"
+            ]
+        );
     }
 
     #[test]

@@ -25,6 +25,7 @@
 mod attribution;
 mod builder;
 mod costs;
+mod details;
 mod diff;
 mod display;
 mod findings;
@@ -51,8 +52,9 @@ mod vocabulary;
 mod xml;
 mod yaml;
 
+pub use details::{beside, details};
 pub use diff::{Change, Diff, Figures, JoinChange, OperatorChange, ScanChange, diff};
-pub use display::{details, label, tree};
+pub use display::{label, tree};
 pub use findings::{Finding, Meta, PATTERNS, Pattern, Stake, findings};
 pub use kind::OperatorKind;
 pub use metrics::Metrics;

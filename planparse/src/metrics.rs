@@ -15,8 +15,9 @@ pub struct Metrics {
     /// Planner's cost without what is below, all runs of it together.
     pub exclusive_cost: f64,
     /// Milliseconds on the clock with everything below; none where no times were printed.
-    /// Below a Gather the time of all processes is divided by their number. An `InitPlan` counts as below
-    /// the operator that waited for it.
+    /// Below a Gather the time of all processes is divided by their number; what other servers ran at the same time (Citus) is
+    /// fitted into the time of the operator that waited for them. An `InitPlan` counts as below the operator that waited
+    /// for it.
     pub inclusive_ms: Option<f64>,
     /// Milliseconds on the clock without what is below.
     pub exclusive_ms: Option<f64>,
@@ -44,12 +45,20 @@ pub struct Metrics {
 impl Plan {
     /// Returns the milliseconds in which the operators ran, as the sum of all [`Metrics::exclusive_ms`].
     ///
-    /// What other servers ran (Citus) is not among them. That is the root's time, and that of data-modifying CTEs which nobody reads: they run after the root has finished.
+    /// That is the root's time, and that of data-modifying CTEs which nobody reads: they run after the root has finished.
     pub fn operators_ms(&self) -> Option<f64> {
         self.operator(self.root()).actual?.total_ms?;
-        let remote = self.tree.remote();
-        let own = self.metrics().into_iter().filter(|(id, _)| !remote[id.index()]);
-        Some(own.filter_map(|(_, metrics)| metrics.exclusive_ms).sum())
+        Some(self.metrics().into_values().filter_map(|metrics| metrics.exclusive_ms).sum())
+    }
+
+    /// Returns the blocks that the statement touched, where BUFFERS was on: the root's, and those of data-modifying
+    /// CTEs which nobody reads. What other servers touched (Citus) is not among them.
+    pub fn buffers(&self) -> Option<Buffers> {
+        let root = self.operator(self.root()).buffers?;
+        let later = times::entries(self);
+        let later = self.operators().zip(&later).skip(1).filter(|(_, entry)| entry.up.is_none());
+        let later = later.filter_map(|((_, operator), _)| operator.buffers);
+        Some(later.fold(root, |all, part| all.with(&part)))
     }
 }
 
@@ -136,8 +145,9 @@ fn exclusive<C: Copy>(
     without: impl Fn(&C, &C) -> C,
 ) -> Vec<Option<C>> {
     let mut exclusive: Vec<_> = plan.operators().map(|(_, operator)| counters(operator)).collect();
-    for ((_, operator), entry) in plan.operators().zip(times) {
-        if let (Some(part), Some(up)) = (counters(operator), entry.up) {
+    for ((id, operator), entry) in plan.operators().zip(times) {
+        let remote = plan.link(id) == Some(Link::Remote);
+        if let (Some(part), Some(up)) = (counters(operator), entry.up.filter(|_| !remote)) {
             exclusive[up] = exclusive[up].map(|whole| without(&whole, &part));
         }
     }
@@ -458,6 +468,51 @@ mod tests {
             .map(|metrics| metrics.exclusive_buffers.unwrap().shared_hit)
             .collect();
         assert_eq!(hits, [5, 70, 0]);
+    }
+
+    #[test]
+    fn what_other_servers_ran_is_fitted_into_the_wait_for_them() {
+        let task = |ms: f64| {
+            node(
+                "Seq Scan",
+                "Remote",
+                with(ran(ms, 4.0, 1.0), json!({"Total Cost": 30.0, "Shared Hit Blocks": 7})),
+                &[],
+            )
+        };
+        let keys = json!({"Custom Plan Provider": "Citus Adaptive", "Shared Hit Blocks": 2});
+        let one = |tasks: &[Value]| {
+            plan(&node("Custom Scan", "Outer", with(ran(25.0, 4.0, 1.0), keys.clone()), tasks))
+        };
+        assert_eq!(exclusive_ms(&one(&[task(20.0)])), [5.0, 20.0]);
+        // Both ran at the same time.
+        let two = one(&[task(20.0), task(30.0)]);
+        assert_eq!(exclusive_ms(&two), [0.0, 10.0, 15.0]);
+        assert_eq!(two.operators_ms(), Some(25.0));
+        // Costs and blocks are another server's.
+        assert_eq!(figures(&two, |metrics| metrics.exclusive_cost), [0.0, 30.0, 30.0]);
+        assert_eq!(
+            figures(&two, |it| it.exclusive_buffers.unwrap().shared_hit as f64),
+            [2.0, 7.0, 7.0]
+        );
+        assert_eq!(two.buffers().map(|buffers| buffers.touched()), Some(2));
+    }
+
+    #[test]
+    fn the_blocks_of_a_statement_are_those_of_the_root_and_of_what_ran_after_it() {
+        let delete = json!({"Operation": "Delete", "Subplan Name": "CTE x", "Shared Hit Blocks": 50, "Temp Written Blocks": 3});
+        let delete = node("ModifyTable", "InitPlan", with(ran(5.0, 0.0, 1.0), delete), &[]);
+        let root =
+            with(ran(1.0, 1.0, 1.0), json!({"Shared Hit Blocks": 4, "Local Read Blocks": 6}));
+        let buffers =
+            plan(&node("Result", "Outer", root.clone(), &[delete.clone()])).buffers().unwrap();
+        assert_eq!((buffers.touched(), buffers.read(), buffers.temp_written), (60, 6, 3));
+        // One that is read runs while the root does.
+        let scan =
+            node("CTE Scan", "Outer", with(ran(6.0, 1.0, 1.0), json!({"CTE Name": "x"})), &[]);
+        let root = with(root, json!({"Shared Hit Blocks": 54}));
+        let buffers = plan(&node("Result", "Outer", root, &[delete, scan])).buffers().unwrap();
+        assert_eq!(buffers.touched(), 60);
     }
 
     #[test]

@@ -235,6 +235,43 @@ pub struct Buffers {
 }
 
 impl Buffers {
+    /// Returns both together.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        let time = |one: Option<f64>, other: Option<f64>| match (one, other) {
+            (Some(one), Some(other)) => Some(one + other),
+            (one, other) => one.or(other),
+        };
+        Self {
+            shared_hit: self.shared_hit.saturating_add(other.shared_hit),
+            shared_read: self.shared_read.saturating_add(other.shared_read),
+            shared_dirtied: self.shared_dirtied.saturating_add(other.shared_dirtied),
+            shared_written: self.shared_written.saturating_add(other.shared_written),
+            local_hit: self.local_hit.saturating_add(other.local_hit),
+            local_read: self.local_read.saturating_add(other.local_read),
+            local_dirtied: self.local_dirtied.saturating_add(other.local_dirtied),
+            local_written: self.local_written.saturating_add(other.local_written),
+            temp_read: self.temp_read.saturating_add(other.temp_read),
+            temp_written: self.temp_written.saturating_add(other.temp_written),
+            read_ms: time(self.read_ms, other.read_ms),
+            write_ms: time(self.write_ms, other.write_ms),
+            local_read_ms: time(self.local_read_ms, other.local_read_ms),
+            local_write_ms: time(self.local_write_ms, other.local_write_ms),
+            temp_read_ms: time(self.temp_read_ms, other.temp_read_ms),
+            temp_write_ms: time(self.temp_write_ms, other.temp_write_ms),
+        }
+    }
+
+    /// Returns the shared and local blocks that were found or read.
+    pub fn touched(&self) -> u64 {
+        self.read().saturating_add(self.shared_hit).saturating_add(self.local_hit)
+    }
+
+    /// Returns the shared and local blocks that were read from outside the buffers.
+    pub fn read(&self) -> u64 {
+        self.shared_read.saturating_add(self.local_read)
+    }
+
     /// Returns what is left after `part` is taken out; no counter goes below zero.
     #[must_use]
     pub fn without(&self, part: &Self) -> Self {

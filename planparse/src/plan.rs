@@ -137,8 +137,8 @@ impl Plan {
         self.tree.parent(id).map(|(_, link)| link)
     }
 
-    /// Tells whether an operator is part of a plan that another server ran; its figures are not contained in those of
-    /// this plan's root.
+    /// Tells whether an operator is part of a plan that another server ran; its costs and blocks are not contained in
+    /// those of this plan's root.
     pub fn is_remote(&self, id: OperatorId) -> bool {
         let mut way = std::iter::successors(Some(id), |id| self.parent(*id));
         way.any(|id| self.link(id) == Some(Link::Remote))

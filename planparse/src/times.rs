@@ -27,17 +27,13 @@ pub(crate) fn entries(plan: &Plan) -> Vec<Entry> {
         let total_ms = operator.actual.and_then(|actual| actual.total_ms).unwrap_or(0.0);
         entries.push(Entry {
             inclusive: total_ms * loops(id) / here,
-            up: contained_in(above),
+            // What another server ran ran while the operator above waited for it.
+            up: above.map(|(parent, _)| parent.index()),
             repeated: above.is_some_and(|(parent, _)| loops(id) > loops(parent)),
         });
     }
     rehang_init_plans(plan, &mut entries);
     entries
-}
-
-/// Returns the operator whose figures contain those of one below it; another server's are contained in none.
-pub(crate) fn contained_in(above: Option<(OperatorId, Link)>) -> Option<usize> {
-    above.filter(|(_, link)| *link != Link::Remote).map(|(parent, _)| parent.index())
 }
 
 /// Hangs each `InitPlan` below the operator that waited for it.

@@ -27,8 +27,8 @@ pub enum Link {
     SubPlan,
     /// The input of a Subquery Scan.
     Subquery,
-    /// The top of a plan that another server ran for this operator: a task of a distributed query (Citus). Its figures
-    /// are that server's, and not contained in those of the operator above.
+    /// The top of a plan that another server ran for this operator: a task of a distributed query (Citus). Its costs and
+    /// blocks are that server's, and not contained in those of the operator above, which waited while it ran.
     Remote,
     /// From the `InitPlan` of a CTE to a CTE Scan that reads it. Not an edge of the tree.
     Cte,
@@ -155,18 +155,6 @@ impl Tree {
     pub(crate) fn descendants(&self, id: OperatorId) -> impl Iterator<Item = OperatorId> {
         let after = (id.index() + 1..self.len()).map(OperatorId::from);
         after.take_while(move |next| self.parent(*next).is_some_and(|(parent, _)| parent >= id))
-    }
-
-    /// Tells of each operator whether another server ran it.
-    pub(crate) fn remote(&self) -> Vec<bool> {
-        let mut remote: Vec<bool> = Vec::with_capacity(self.len());
-        for id in self.ids() {
-            let above = self.parent(id);
-            remote.push(
-                above.is_some_and(|(parent, link)| link == Link::Remote || remote[parent.index()]),
-            );
-        }
-        remote
     }
 
     /// Returns for each operator the last id of its subtree.

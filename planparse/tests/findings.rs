@@ -11,9 +11,10 @@ mod files;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use files::{corpus, files};
-use planparse::{Finding, Plan};
+use planparse::{Finding, PATTERNS, Plan};
 
 /// Shares are shares, sentences are whole and hold figures, the order is that of their tenths.
 fn check(name: &str, plan: &Plan, findings: &[Finding]) {
@@ -33,6 +34,37 @@ fn check(name: &str, plan: &Plan, findings: &[Finding]) {
             assert!(sentence.ends_with('.') && !sentence.contains("  "), "{name}: {sentence}");
             assert!(!sentence.contains("NaN") && !sentence.contains("inf "), "{name}: {sentence}");
         }
+    }
+}
+
+/// Plans that `scripts/capture-findings.sh` took from servers: `pg15_sort_on_disk_fires.json` and its near miss
+/// `pg15_sort_on_disk_silent.json`, which differs in what the pattern is about.
+#[test]
+fn every_pattern_fires_on_a_real_plan_and_not_on_a_near_miss() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/findings");
+    let mut seen: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
+    for entry in fs::read_dir(&folder).expect("the folder is part of the repository") {
+        let path = entry.expect("it is readable").path();
+        let name = path.file_stem().expect("a file").to_string_lossy().into_owned();
+        let (_, rest) = name.split_once('_').expect("a version in front");
+        let (pattern, expected) = rest.rsplit_once('_').expect("what is expected at the end");
+        let known = PATTERNS.iter().map(|known| known.meta().id).find(|known| *known == pattern);
+        let pattern = known.unwrap_or_else(|| panic!("{name} is of no pattern"));
+        let read = planparse::read(fs::read(&path).expect("it was listed")).expect("a plan");
+        let parsed = &read.plans[0];
+        assert_eq!(parsed.problems, [], "{name}");
+        let findings = planparse::findings(&parsed.plan);
+        check(&name, &parsed.plan, &findings);
+        let fired = findings.iter().any(|finding| finding.pattern == pattern);
+        assert_eq!(fired, expected == "fires", "{name}: {findings:#?}");
+        seen.entry(pattern).or_default()[usize::from(fired)] += 1;
+    }
+    for pattern in PATTERNS {
+        let id = pattern.meta().id;
+        assert!(
+            seen.get(id).is_some_and(|both| both.iter().all(|plans| *plans > 0)),
+            "no plans for {id}"
+        );
     }
 }
 

@@ -1,6 +1,8 @@
 //! From what was chosen to the frozen change plan: facts, confidence, impact, order.
 
-use std::collections::BTreeMap;
+mod partners;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::candidate::{Candidate, Change, Refusal};
 use crate::change_plan::{
@@ -9,6 +11,7 @@ use crate::change_plan::{
 use crate::context::Context;
 use crate::evidence::{Fact, INDEXES_PER_TABLE_MAX, VETO_CAP, confidence};
 use crate::held_back::statistics_key;
+use crate::guess::rests_on_guess;
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
 use crate::partitions;
@@ -48,9 +51,15 @@ pub fn actions(assembly: &Assembly<'_>) -> (Vec<Action>, Vec<Refusal>) {
     let mut actions: Vec<Action> = Vec::new();
     let configuration: Configuration =
         assembly.selection.chosen.iter().map(|chosen| chosen.candidate).collect();
+    let mut priced: BTreeMap<usize, Action> = BTreeMap::new();
+    let mut needed: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     for chosen in &assembly.selection.chosen {
-        actions.push(assembly.priced(chosen));
+        priced.insert(chosen.candidate, assembly.priced(chosen));
+        let others = partners::needed(assembly, chosen.candidate, &chosen.under);
+        needed.insert(chosen.candidate, others);
     }
+    partners::bind(&mut priced, &needed);
+    actions.extend(priced.into_values());
     let (unpriced, refusals) = unpriced::actions(assembly, &configuration);
     actions.extend(unpriced);
     for candidate in assembly.candidates {
@@ -127,8 +136,9 @@ impl Assembly<'_> {
             bytes: Some(chosen.bytes as i64),
             write_ms_per_day: round(chosen.write.ms_per_day),
         };
+        let shown = self.serves(chosen.candidate, configuration);
         let mut helps: Vec<(f64, Help)> =
-            helped.iter().filter_map(|&s| self.help(s, configuration)).collect();
+            shown.iter().filter_map(|&s| self.help(s, chosen.candidate, configuration)).collect();
         helps.sort_by(|a, b| b.0.total_cmp(&a.0));
         let Change::CreateIndex { table, definition } = &candidate.change else {
             unreachable!("only index candidates are chosen")
@@ -186,9 +196,36 @@ impl Assembly<'_> {
         }
     }
 
-    /// Statements whose final plans use the candidate and gain by the whole configuration.
+    /// Statements that the candidate itself makes cheaper: without it they would cost more.
     fn helped(&self, candidate: usize, configuration: &Configuration) -> Vec<usize> {
-        let uses = |statement: usize| {
+        let gains = |&statement: &usize| {
+            let ratio = self.ratio(statement, candidate, configuration, Cache::AsSet);
+            ratio.is_some_and(|ratio| ratio <= HELPED_BELOW)
+        };
+        self.uses(candidate, configuration).into_iter().filter(gains).collect()
+    }
+
+    /// Statements whose plans use the candidate and that gain by it, be it only as much as by another new index
+    /// that could take its place.
+    fn serves(&self, candidate: usize, configuration: &Configuration) -> Vec<usize> {
+        let gains = |&statement: &usize| {
+            let ratio = |of: &Configuration| {
+                let before = self.selector.cost(statement, &Configuration::new(), Cache::AsSet)?;
+                let after = self.selector.cost(statement, of, Cache::AsSet)?;
+                (before > 0.0).then(|| after / before)
+            };
+            let beside = self.ratio(statement, candidate, configuration, Cache::AsSet);
+            let alone = ratio(&[candidate].into());
+            let below = |ratio: Option<f64>| ratio.is_some_and(|ratio| ratio <= HELPED_BELOW);
+            below(beside) || below(alone) && below(ratio(configuration))
+        };
+        self.uses(candidate, configuration).into_iter().filter(gains).collect()
+    }
+
+    /// Statements whose plans use the candidate.
+    fn uses(&self, candidate: usize, configuration: &Configuration) -> Vec<usize> {
+        let uses = |statement: &usize| {
+            let statement = *statement;
             (0..self.cx.workload[statement].bindings.len()).any(|binding| {
                 let price = self.selector.price(statement, binding, configuration, Cache::AsSet);
                 price.is_some_and(|price| {
@@ -197,11 +234,7 @@ impl Assembly<'_> {
                 })
             })
         };
-        let gains = |statement: usize| {
-            let ratio = self.ratio(statement, candidate, configuration, Cache::AsSet);
-            ratio.is_some_and(|ratio| ratio <= HELPED_BELOW)
-        };
-        (0..self.cx.workload.len()).filter(|&s| uses(s) && gains(s)).collect()
+        (0..self.cx.workload.len()).filter(uses).collect()
     }
 
     /// What the candidate does by itself: cost with everything / cost with everything but it.
@@ -347,14 +380,29 @@ impl Assembly<'_> {
                 && after.used.contains(&candidate)
             {
                 facts.extend(judge::plan_facts(before, &after.plan));
+                if rests_on_guess(&self.cx, analyzed, before, &after.plan) {
+                    facts.push(Fact::GuessedSelectivity);
+                }
             }
         }
         facts
     }
 
-    /// Gain in milliseconds per day, and the before and after of one statement.
-    fn help(&self, statement: usize, configuration: &Configuration) -> Option<(f64, Help)> {
+    /// Gain in milliseconds per day, and the before and after of one statement: with this candidate alone where
+    /// that gains, for nobody knows which others will be made; beside all others where it gains by them only.
+    fn help(
+        &self,
+        statement: usize,
+        candidate: usize,
+        configuration: &Configuration,
+    ) -> Option<(f64, Help)> {
         let analyzed = &self.cx.workload[statement];
+        let alone: Configuration = [candidate].into();
+        let cost = |of: &Configuration| self.selector.cost(statement, of, Cache::AsSet);
+        let gains = cost(&alone)
+            .zip(cost(&Configuration::new()))
+            .is_some_and(|(after, before)| after <= before * HELPED_BELOW);
+        let configuration = if gains { &alone } else { configuration };
         let before = self.selector.cost(statement, &Configuration::new(), Cache::AsSet)?;
         let after = self.selector.cost(statement, configuration, Cache::AsSet)?;
         let main = (0..analyzed.bindings.len())

@@ -10,13 +10,14 @@ mod examples;
 mod fit;
 mod json;
 mod keys;
+mod made;
 mod substitute;
 mod types;
 mod values;
 
 use distribution::Scenario;
 pub use fit::fit;
-pub use json::{json_longest, json_share};
+pub use json::{json_longest, json_most_common, json_share};
 pub use substitute::{Concrete, SHARE_MAX, ValueSource, substitute, unselective};
 pub use types::ParameterType;
 use values::Binder;

@@ -69,6 +69,8 @@ pub enum Fact {
     OrderedLimitBesideFilter,
     /// The new plan has a nested loop with a join below its outer side that the old had not.
     NestedLoopOverJoin,
+    /// The gain hangs on how many rows an expression keeps, which the planner guesses for want of statistics.
+    GuessedSelectivity,
     /// The table was never analyzed.
     NeverAnalyzed,
     /// Much of the table changed since its statistics were taken.
@@ -102,6 +104,13 @@ pub enum Fact {
     },
     /// Its gain was priced beside other new indexes that wait for a person.
     BesideDoubtful,
+    /// It gains only together with another new index.
+    NeedsIndex {
+        /// The other index.
+        index: String,
+        /// That one's own confidence.
+        confidence: f64,
+    },
     /// The table would have very many indexes.
     ManyIndexes {
         /// Old and new ones together.
@@ -241,7 +250,9 @@ impl Fact {
             Self::Unpriced { .. }
             | Self::OrderedLimitBesideFilter
             | Self::NestedLoopOverJoin
+            | Self::GuessedSelectivity
             | Self::BesideDoubtful
+            | Self::NeedsIndex { .. }
             | Self::NotAlone { .. } => 0.0,
         }
     }
@@ -249,9 +260,12 @@ impl Fact {
     /// The most that confidence may be while this fact stands.
     pub fn cap(&self) -> f64 {
         match self {
-            Self::OrderedLimitBesideFilter | Self::NestedLoopOverJoin => VETO_CAP,
+            Self::OrderedLimitBesideFilter
+            | Self::NestedLoopOverJoin
+            | Self::GuessedSelectivity => VETO_CAP,
             Self::SlowsInserts { share } if *share > INSERT_SLOWDOWN_MAX => VETO_CAP,
             Self::ManyIndexes { .. } | Self::BesideDoubtful => VETO_CAP,
+            Self::NeedsIndex { confidence, .. } => *confidence,
             // On the wrong constant the index helps nobody.
             Self::GuessedConstant { probability } => *probability,
             Self::Unpriced { .. } => UNPRICED_CAP,
@@ -337,6 +351,10 @@ impl std::fmt::Display for Fact {
                     "the new plan loops over a join's result; the planner often underrates how many rows that is"
                 )
             }
+            Self::GuessedSelectivity => write!(
+                f,
+                "the planner has no statistics of an expression and guesses how many rows it keeps; under a LIMIT or a nested loop the gain hangs on that"
+            ),
             Self::NeverAnalyzed => write!(f, "the table was never analyzed"),
             Self::StaleStatistics { share } => {
                 write!(f, "{} of the rows changed since the last ANALYZE", percent(*share))
@@ -369,6 +387,9 @@ impl std::fmt::Display for Fact {
             }
             Self::BesideDoubtful => {
                 f.write_str("it pays only beside other new indexes that wait for a person")
+            }
+            Self::NeedsIndex { index, .. } => {
+                write!(f, "it gains only together with {index}, and is no surer than that")
             }
             Self::ManyIndexes { indexes } => {
                 write!(f, "the table would have {indexes} indexes; planning takes longer with each")

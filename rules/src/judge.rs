@@ -35,7 +35,7 @@ const JOIN_KEEPS: f64 = 0.9;
 
 /// Whether rows of an operator flow into a LIMIT without being collected first, and whether a join thins them
 /// out on the way. An incremental sort and a sorted aggregate hand rows on group by group.
-fn streams_into_limit(plan: &Plan, from: OperatorId) -> (bool, bool) {
+pub(crate) fn streams_into_limit(plan: &Plan, from: OperatorId) -> (bool, bool) {
     let mut joined = false;
     let mut id = from;
     while let Some(parent) = plan.parent(id) {

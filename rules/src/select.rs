@@ -16,6 +16,7 @@ use planparse::Plan;
 use crate::bindings::unselective;
 use crate::candidate::{Candidate, Change, Refusal};
 use crate::context::Context;
+use crate::guess::rests_on_guess;
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
 use crate::sizes::index_bytes;
@@ -334,7 +335,14 @@ impl<'a> Selector<'a> {
                 .filter_map(|table| table.rows)
                 .reduce(f64::max)
         };
-        let broken = trust == Trust::Proven && !judge::plan_facts(before, &price.plan).is_empty();
+        let broken = trust == Trust::Proven
+            && (!judge::plan_facts(before, &price.plan).is_empty()
+                || rests_on_guess(
+                    &self.task.cx,
+                    &self.task.cx.workload[statement],
+                    before,
+                    &price.plan,
+                ));
         !price.used.is_empty() && (broken || judge::reads_most(before, &price.plan, &rows))
     }
 

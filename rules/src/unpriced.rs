@@ -58,8 +58,12 @@ pub fn actions(assembly: &Assembly<'_>, chosen: &Configuration) -> (Vec<Action>,
         };
         if gains.is_empty() && !foreign_key {
             if refuses.is_some() && assembly.answerer != Answerer::None {
-                let reason =
-                    "the plans keep too many rows of the table, or read it otherwise already";
+                let planned = |&s: &usize| assembly.cx.workload[s].plans.iter().any(Option::is_some);
+                let reason = if candidate.serves.iter().any(planned) {
+                    "the plans keep too many rows of the table, or read it otherwise already"
+                } else {
+                    "the statements that it would serve could not be planned"
+                };
                 refusals.push(refusal(assembly, candidate, definition, reason.to_owned()));
             }
             continue;

@@ -44,10 +44,6 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
 }
 
 fn compared(old: &Path, new: &Path, format: PlanFormat) -> Result<String, Failure> {
-    if matches!(format, PlanFormat::Svg | PlanFormat::Html) {
-        let failure = Failure::new(Exit::Usage, "a comparison is not drawn as a picture");
-        return Err(failure.hint("`--format human`, `json` and `markdown` tell it"));
-    }
     if old == Path::new("-") && new == Path::new("-") {
         let failure = Failure::new(Exit::Usage, "stdin cannot be read twice");
         return Err(failure.hint("put one of both plans into a file"));
@@ -69,7 +65,9 @@ fn compared(old: &Path, new: &Path, format: PlanFormat) -> Result<String, Failur
     Ok(match format {
         PlanFormat::Json => plan::diff::wire(&pairs),
         PlanFormat::Markdown => plan::diff::markdown(&pairs),
-        _ => plan::diff::human(&pairs, output::width()),
+        PlanFormat::Svg => plan::side_by_side::picture(&pairs),
+        PlanFormat::Html => plan::side_by_side::page(&pairs),
+        PlanFormat::Human => plan::diff::human(&pairs, output::width()),
     })
 }
 

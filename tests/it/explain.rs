@@ -106,10 +106,12 @@ fn two_plans_are_compared() {
 
     let several = write(folder.path(), "several.json", &format!("{SCAN}{INDEXED}"));
     refused(&["explain", "--diff", &old, &several], &["1 plan", "holds", "in their order"]);
-    refused(
-        &["explain", "--diff", &old, &new, "--format", "svg"],
-        &["not drawn as a picture", "markdown"],
-    );
+    for format in ["svg", "html"] {
+        let drawn = succeeds(cli(&["explain", "--diff", &old, &new, "--format", format]));
+        for words in ["Index Scan using orders_customer", "Seq Scan on orders o", "row changed"] {
+            assert!(drawn.contains(words), "{format} lacks `{words}`: {drawn}");
+        }
+    }
     refused(&["explain", "--diff", "-", "-"], &["stdin cannot be read twice"]);
     refused(&["explain", "--diff", &old, "/nowhere"], &["cannot read the plan `/nowhere`"]);
     refused(&["explain", "--diff", &old], &["2 values required"]);

@@ -16,8 +16,8 @@ use rules::whatif::{Answer, Answerer, Question};
 use super::report::statements;
 use super::{Event, OptimizeError, Options};
 use crate::explain::{Explainer, Text};
-use crate::hypopg::HypoPg;
 use crate::postgres::PgError;
+use crate::whatif::hypopg::HypoPg;
 
 /// The planner that is asked.
 pub(super) enum Planner<'p> {

@@ -17,6 +17,9 @@ pub(super) const OWNER: &str = "pgwright_owner";
 /// Who plans.
 pub(super) const PLANNER: &str = "pgwright_planner";
 
+/// The tablespace of indexes on trial.
+pub(super) const TRIALS: &str = "pgwright_trials";
+
 /// Settings beside those of category `Query Tuning` that change plans or costs.
 const SETTINGS: [&str; 7] = [
     "work_mem",

@@ -12,8 +12,8 @@ use rules::blueprint::Blueprint;
 use rules::quote::{ident, literal, qualified};
 use rules::snapshot::{Column, Snapshot, Table, TableKind};
 
-use super::TwinError;
 use super::notes::Notes;
+use super::{Database, TwinError};
 use crate::postgres::{PgError, Session};
 
 /// Puts constraints away: what is not NULL, generated, checked, a partition or a materialized view is an ordinary
@@ -50,24 +50,23 @@ const BACK: [&str; 3] = [
 
 /// Fills all tables.
 pub(super) async fn fill(
-    trusted: &Session,
-    owner: &Session,
+    database: &mut Database,
     snapshot: &Snapshot,
     blueprint: &Blueprint,
     notes: &mut Notes,
 ) -> Result<(), TwinError> {
     let failed = TwinError::doing("put the ends of columns into tables");
     for sql in AWAY {
-        trusted.execute(sql, &[]).await.map_err(&failed)?;
+        database.trusted.execute(sql, &[]).await.map_err(&failed)?;
     }
     let ends = Ends::of(blueprint);
     for table in &snapshot.tables {
         if matches!(table.kind, TableKind::Table | TableKind::MaterializedView) {
-            fill_one(owner, table, &ends, notes).await.map_err(&failed)?;
+            fill_one(database, table, &ends, notes).await?;
         }
     }
     for sql in BACK {
-        trusted.execute(sql, &[]).await.map_err(&failed)?;
+        database.trusted.execute(sql, &[]).await.map_err(&failed)?;
     }
     Ok(())
 }
@@ -113,13 +112,13 @@ impl<'b> Ends<'b> {
     }
 }
 
-/// Fills one table, with fewer columns where all of them are refused; an error only when the session is lost.
+/// Fills one table, with fewer columns where all of them are refused; an error only when the server is lost.
 async fn fill_one(
-    owner: &Session,
+    database: &mut Database,
     table: &Table,
     ends: &Ends<'_>,
     notes: &mut Notes,
-) -> Result<(), PgError> {
+) -> Result<(), TwinError> {
     let mut refused = None;
     for estimates in [true, false] {
         let known: Vec<(&Column, [String; 2])> = table
@@ -130,10 +129,14 @@ async fn fill_one(
         if known.is_empty() {
             break;
         }
-        match insert(owner, table, &known).await {
+        match insert(&database.owner, table, &known).await {
             Ok(()) => return Ok(()),
-            Err(error) if error.is_lost() => return Err(error),
-            Err(error) => refused = Some(error),
+            Err(error) => {
+                if error.is_lost() {
+                    database.reopen_owner().await?;
+                }
+                refused = Some(error);
+            }
         }
     }
     if let Some(error) = refused {

@@ -69,7 +69,7 @@ fn found_text(found: &[u32]) -> String {
 
 impl TwinError {
     /// Names what was being done when the server refused.
-    pub(super) fn doing(action: &'static str) -> impl Fn(PgError) -> Self {
+    pub(crate) fn doing(action: &'static str) -> impl Fn(PgError) -> Self {
         move |source| Self::Postgres { action, source }
     }
 }

@@ -13,20 +13,26 @@ mod pages;
 mod restore;
 mod statistics;
 mod stretch;
+mod switch;
+mod trials;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rules::blueprint::Blueprint;
+use rules::blueprint::{Blueprint, RelationShape};
+use rules::quote::literal;
 use rules::snapshot::Snapshot;
 
 pub use self::error::TwinError;
 pub use self::restore::Missing;
 
-use self::database::{OWNER, PLANNER};
+use self::database::{OWNER, PLANNER, TRIALS};
 use self::guard::Guard;
 use self::notes::Notes;
 use self::stretch::Stored;
+pub(crate) use self::trials::Trial;
 use crate::cluster::{Binaries, Cluster, ClusterError, ClusterOptions};
 use crate::conninfo::ConnInfo;
 use crate::explain::{Explainer, millis};
@@ -53,18 +59,29 @@ impl Default for TwinOptions {
 
 /// One database of the twin, with the sessions that look after it.
 #[derive(Debug)]
-struct Worker {
+pub(crate) struct Database {
     name: String,
     /// The superuser's; runs no code of the schema.
     trusted: Session,
-    /// The owner's; everything in it is foreign.
+    /// The owner's; everything in it is foreign. It never sees a stretched table.
     owner: Session,
+    /// How to open the owner's session again.
+    owner_info: (ConnInfo, Arc<Meter>, Limits),
+    /// The server's data folder.
+    data: PathBuf,
+    /// What is stored where, by schema and name.
+    files: BTreeMap<(String, String), Stored>,
+    /// Sizes and row counts of tables.
+    shapes: Vec<RelationShape>,
+    /// Indexes on trial by name, with their oids.
+    trials: BTreeMap<String, u32>,
+    switches: switch::Switches,
 }
 
 /// A running twin. Dropping it stops its server and removes every file of it.
 #[derive(Debug)]
 pub struct Twin {
-    workers: Vec<Worker>,
+    databases: Vec<Database>,
     guard: Guard,
     missing: Vec<Missing>,
     notes: Vec<String>,
@@ -94,24 +111,32 @@ impl Twin {
         database::make_database(&admin, &database_name(0), &blueprint.locale, &mut notes).await?;
         tracing::debug!(ms = millis(since), "server started");
         let guard = Guard::start(&cluster, &meter, options).await?;
-        let first = Worker::open(&cluster, 0, &meter, options).await?;
-        let missing = fill(&first, snapshot, blueprint, &mut notes).await?;
-        first.close().await;
+        let missing = fill(&cluster, &meter, options, snapshot, &mut notes).await?;
         for worker in 1..options.workers.max(1) {
             let copy = format!("CREATE DATABASE {} TEMPLATE {}", database_name(worker), database_name(0));
             admin.execute(&copy, &[]).await.map_err(TwinError::doing("copy its database"))?;
         }
+        let folder = cluster.make_folder("trials")?;
+        let space = format!("CREATE TABLESPACE {TRIALS} LOCATION {}", literal(&folder.to_string_lossy()));
+        admin.execute(&space, &[]).await.map_err(TwinError::doing("make its tablespace"))?;
         guard.stop().await;
         admin.close().await;
-        stretch(&mut cluster, blueprint, &meter, options, &mut notes).await?;
+        let files = stretch(&mut cluster, blueprint, &meter, options, &mut notes).await?;
         let guard = Guard::start(&cluster, &meter, options).await?;
-        let mut workers = Vec::new();
-        for worker in 0..options.workers.max(1) {
-            workers.push(Worker::open(&cluster, worker, &meter, options).await?);
+        let mut databases = Vec::new();
+        for (number, files) in files.into_iter().enumerate() {
+            let mut database = Database::open(&cluster, number, &meter, options).await?;
+            database.files = files
+                .into_iter()
+                .map(|file| ((file.schema.clone(), file.name.clone()), file))
+                .collect();
+            database.shapes.clone_from(&blueprint.relations);
+            database.learn_indexes(snapshot).await?;
+            databases.push(database);
         }
         tracing::debug!(ms = millis(since), missing = missing.len(), "twin ready");
         let (notes, options) = (notes.into_inner(), options.clone());
-        Ok(Self { workers, guard, missing, notes, meter, options, cluster })
+        Ok(Self { databases, guard, missing, notes, meter, options, cluster })
     }
 
     /// What of the source it does not have; statements that need it are refused by its planner.
@@ -131,30 +156,49 @@ impl Twin {
 
     /// How many connections can plan at once.
     pub fn workers(&self) -> usize {
-        self.workers.len()
+        self.databases.len()
     }
 
     /// A session that plans in one of its databases, as a role that owns nothing. It starts again by itself when a
     /// statement ended it.
     pub async fn explainer(&self, worker: usize) -> Result<Explainer, TwinError> {
-        let info = info(&self.cluster, &self.workers[worker].name, Some(PLANNER));
+        let info = info(&self.cluster, &self.databases[worker].name, Some(PLANNER));
         let limits = Limits { statement: self.options.patience, ..Limits::of(Purpose::Explain) };
         Explainer::reviving(info, &self.meter, limits)
             .await
             .map_err(TwinError::doing("start a planning session"))
     }
 
+    /// Its databases, each with its own indexes on trial.
+    pub(crate) fn databases(&mut self) -> impl Iterator<Item = &mut Database> {
+        self.databases.iter_mut()
+    }
+
+    /// Makes indexes on trial in every database; why not, for each that cannot be made.
+    pub(crate) async fn make(
+        &mut self,
+        trials: &[Trial],
+    ) -> Result<Vec<Result<(), String>>, TwinError> {
+        let mut outcomes = vec![Ok(()); trials.len()];
+        for database in &mut self.databases {
+            for (outcome, made) in outcomes.iter_mut().zip(database.make(trials).await?) {
+                *outcome = outcome.clone().and(made);
+            }
+        }
+        Ok(outcomes)
+    }
+
     /// Stops the server and removes every file of it.
     pub async fn stop(self) {
         self.guard.stop().await;
-        for worker in self.workers {
-            worker.close().await;
+        for database in self.databases {
+            database.close().await;
         }
         self.cluster.stop().await;
     }
 }
 
-impl Worker {
+impl Database {
     async fn open(
         cluster: &Cluster,
         number: usize,
@@ -163,8 +207,23 @@ impl Worker {
     ) -> Result<Self, TwinError> {
         let name = database_name(number);
         let trusted = connect(cluster, &name, None, meter, options).await?;
+        let allowed = "SET allow_system_table_mods = on";
+        trusted.execute(allowed, &[]).await.map_err(TwinError::doing("write its catalogs"))?;
         let owner = connect(cluster, &name, Some(OWNER), meter, options).await?;
-        Ok(Self { name, trusted, owner })
+        let owner_info =
+            (info(cluster, &name, Some(OWNER)), Arc::clone(meter), limits(Some(OWNER), options));
+        let switches = switch::Switches::new(&trusted).await?;
+        let (files, shapes, trials) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        let data = cluster.data_dir();
+        Ok(Self { name, trusted, owner, owner_info, data, files, shapes, trials, switches })
+    }
+
+    /// Opens the owner's session again after foreign code ended it.
+    async fn reopen_owner(&mut self) -> Result<(), TwinError> {
+        let (info, meter, limits) = &self.owner_info;
+        let opened = Session::connect_with(info, Purpose::Other, meter, limits).await;
+        self.owner = opened.map_err(TwinError::doing("connect"))?;
+        Ok(())
     }
 
     async fn close(self) {
@@ -252,11 +311,15 @@ async fn connect(
     meter: &Arc<Meter>,
     options: &TwinOptions,
 ) -> Result<Session, TwinError> {
-    let statement = if role.is_some() { options.patience } else { Duration::ZERO };
-    let limits = Limits { statement, idle_in_transaction: Duration::ZERO, ..Limits::of(Purpose::Other) };
+    let limits = limits(role, options);
     Session::connect_with(&info(cluster, database, role), Purpose::Other, meter, &limits)
         .await
         .map_err(TwinError::doing("connect"))
+}
+
+fn limits(role: Option<&str>, options: &TwinOptions) -> Limits {
+    let statement = if role.is_some() { options.patience } else { Duration::ZERO };
+    Limits { statement, idle_in_transaction: Duration::ZERO, ..Limits::of(Purpose::Other) }
 }
 
 /// Refuses programs that lay files out otherwise than nearly all do.
@@ -275,26 +338,26 @@ async fn check_layout(session: &Session, binaries: &Binaries) -> Result<(), Twin
 
 /// Puts schema, rows at the ends, and statistics into the first database.
 async fn fill(
-    worker: &Worker,
+    cluster: &Cluster,
+    meter: &Arc<Meter>,
+    options: &TwinOptions,
     snapshot: &Snapshot,
-    blueprint: &Blueprint,
     notes: &mut Notes,
 ) -> Result<Vec<Missing>, TwinError> {
-    let Worker { name, trusted, owner } = worker;
     let since = Instant::now();
-    database::open_database(trusted, name).await?;
-    let missing = restore::restore(trusted, owner, blueprint).await?;
+    let blueprint = snapshot.blueprint.as_deref().ok_or(TwinError::NoBlueprint)?;
+    let mut database = Database::open(cluster, 0, meter, options).await?;
+    database::open_database(&database.trusted, &database.name).await?;
+    let missing = restore::restore(&mut database, blueprint).await?;
     tracing::debug!(ms = millis(since), "schema restored");
-    database::open_schema(trusted).await?;
-    trusted
-        .execute("SET allow_system_table_mods = on", &[])
-        .await
-        .map_err(TwinError::doing("write its catalogs"))?;
-    ends::fill(trusted, owner, snapshot, blueprint, notes).await?;
+    database::open_schema(&database.trusted).await?;
+    ends::fill(&mut database, snapshot, blueprint, notes).await?;
     tracing::debug!(ms = millis(since), "ends of columns put in");
-    statistics::write(trusted, blueprint, notes).await?;
-    statistics::write_shapes(trusted, blueprint).await?;
+    statistics::write(&database.trusted, blueprint, notes).await?;
+    let shapes: Vec<&RelationShape> = blueprint.relations.iter().collect();
+    statistics::write_shapes(&database.trusted, &shapes).await?;
     tracing::debug!(ms = millis(since), "statistics written");
+    database.close().await;
     Ok(missing)
 }
 
@@ -305,15 +368,17 @@ async fn stretch(
     meter: &Arc<Meter>,
     options: &TwinOptions,
     notes: &mut Notes,
-) -> Result<(), TwinError> {
-    let mut files: Vec<Stored> = Vec::new();
+) -> Result<Vec<Vec<Stored>>, TwinError> {
+    let mut all = Vec::new();
     for worker in 0..options.workers.max(1) {
         let session = connect(cluster, &database_name(worker), None, meter, options).await?;
-        files.extend(stretch::files(&session, &cluster.data_dir()).await?);
+        all.push(stretch::files(&session, &cluster.data_dir()).await?);
         session.close().await;
     }
     cluster.halt().await?;
-    stretch::stretch_all(&files, blueprint, notes)?;
+    for files in &mut all {
+        stretch::stretch_all(files, blueprint, notes)?;
+    }
     cluster.restart().await?;
-    Ok(())
+    Ok(all)
 }

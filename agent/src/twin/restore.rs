@@ -7,8 +7,8 @@ use rules::blueprint::{Blueprint, Definition};
 use rules::quote::ident;
 use rules::statement::definition::{Making, making};
 
-use super::TwinError;
 use super::database::OWNER;
+use super::{Database, TwinError};
 use crate::postgres::{PgError, Session};
 
 /// Something of the source that the twin does not have.
@@ -54,8 +54,7 @@ const HARMLESS: [&str; 20] = [
 
 /// Makes what the definitions say; returns what could not be made.
 pub(super) async fn restore(
-    trusted: &Session,
-    owner: &Session,
+    database: &mut Database,
     blueprint: &Blueprint,
 ) -> Result<Vec<Missing>, TwinError> {
     let mut missing = Vec::new();
@@ -75,12 +74,12 @@ pub(super) async fn restore(
         let before = pending.len();
         let mut left = Vec::new();
         for (definition, way) in pending {
-            match make(trusted, owner, &definition.sql, &way).await {
+            match make(&database.trusted, &database.owner, &definition.sql, &way).await {
                 Ok(()) => {}
-                Err(error) if error.is_lost() => {
-                    return Err(TwinError::doing("restore the schema")(error));
-                }
                 Err(error) => {
+                    if error.is_lost() {
+                        database.reopen_owner().await?;
+                    }
                     let reason = error.to_string().replace('\n', " ");
                     refused.push(Missing { name: definition.name.clone(), reason });
                     left.push((definition, way));

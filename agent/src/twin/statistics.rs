@@ -1,6 +1,6 @@
 //! Statistics as ANALYZE would have left them, written into the catalogs.
 
-use rules::blueprint::{Blueprint, ColumnStatistics};
+use rules::blueprint::{Blueprint, ColumnStatistics, RelationShape};
 
 use super::TwinError;
 use super::notes::Notes;
@@ -95,8 +95,10 @@ fn literal(values: &[f32]) -> String {
 }
 
 /// Writes sizes and row counts of everything.
-pub(super) async fn write_shapes(session: &Session, blueprint: &Blueprint) -> Result<(), TwinError> {
-    let shapes = &blueprint.relations;
+pub(super) async fn write_shapes(
+    session: &Session,
+    shapes: &[&RelationShape],
+) -> Result<(), TwinError> {
     let schemas: Vec<&str> = shapes.iter().map(|shape| shape.schema.as_str()).collect();
     let names: Vec<&str> = shapes.iter().map(|shape| shape.name.as_str()).collect();
     let whole = |pages: u32| i32::try_from(pages).unwrap_or(i32::MAX);

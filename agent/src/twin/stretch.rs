@@ -15,12 +15,14 @@ use crate::postgres::Session;
 pub(super) struct Stored {
     pub(super) schema: String,
     pub(super) name: String,
-    /// `relkind`.
-    pub(super) kind: char,
     /// Access method.
     pub(super) method: String,
     /// Its first segment.
     pub(super) path: PathBuf,
+    /// Blocks that hold something.
+    pub(super) filled: u64,
+    /// Blocks in all.
+    pub(super) pages: u64,
 }
 
 /// Where everything of a database lies.
@@ -30,11 +32,12 @@ pub(super) async fn files(session: &Session, data: &Path) -> Result<Vec<Stored>,
     for row in session.query(include_str!("files.sql"), &[]).await.map_err(&failed)? {
         let text = |at: usize| row.try_get::<_, Option<String>>(at).ok().flatten().unwrap_or_default();
         files.push(Stored {
-            schema: text(1),
-            name: text(2),
-            kind: text(3).chars().next().unwrap_or('r'),
-            method: text(4),
-            path: data.join(text(5)),
+            schema: text(0),
+            name: text(1),
+            method: text(2),
+            path: data.join(text(3)),
+            filled: 0,
+            pages: 0,
         });
     }
     Ok(files)
@@ -42,7 +45,7 @@ pub(super) async fn files(session: &Session, data: &Path) -> Result<Vec<Stored>,
 
 /// Stretches everything to the source's sizes. The server must be stopped.
 pub(super) fn stretch_all(
-    files: &[Stored],
+    files: &mut [Stored],
     blueprint: &Blueprint,
     notes: &mut Notes,
 ) -> Result<(), TwinError> {
@@ -50,7 +53,8 @@ pub(super) fn stretch_all(
         blueprint.relations.iter().map(|shape| ((&*shape.schema, &*shape.name), shape)).collect();
     for file in files {
         let Some(shape) = shapes.get(&(&*file.schema, &*file.name)) else { continue };
-        let failed = |source| TwinError::File { path: file.path.clone(), source };
+        let path = file.path.clone();
+        let failed = |source| TwinError::File { path: path.clone(), source };
         if file.method == "btree" {
             let height = shape.height.unwrap_or_else(|| btree_height(shape.pages, DEFAULT_FANOUT));
             if let Err(error) = pages::raise_btree(&file.path, height) {
@@ -60,13 +64,21 @@ pub(super) fn stretch_all(
                 ));
             }
         }
-        pages::stretch(&file.path, shape.pages).map_err(failed)?;
+        file.filled = pages::blocks(&path).map_err(failed)?;
+        file.pages = shape.pages.max(file.filled);
+        pages::stretch(&path, file.pages).map_err(failed)?;
     }
     Ok(())
 }
 
 /// Downlinks per inner page of a B-tree on a bigint: 70 % of a page (`BTREE_NONLEAF_FILLFACTOR`, nbtree.h) of 20 bytes.
 pub(super) const DEFAULT_FANOUT: f64 = 285.0;
+
+/// Downlinks per inner page of a B-tree on keys of so many bytes.
+pub(super) fn fanout(key_bytes: f64) -> f64 {
+    let tuple = ((8.0 + key_bytes) / 8.0).ceil() * 8.0 + 4.0;
+    (8152.0 * 0.7 / tuple).max(2.0)
+}
 
 /// Levels above the leaves of a B-tree of so many pages.
 pub(super) fn btree_height(pages: u64, fanout: f64) -> u32 {

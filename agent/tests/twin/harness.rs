@@ -181,7 +181,7 @@ impl Source {
                 let name = rules::quote::ident(&column.name);
                 let end = |order: &str| {
                     format!(
-                        "SELECT (SELECT {name}::text FROM {} WHERE {name} IS NOT NULL ORDER BY {name} {order} LIMIT 1)",
+                        "SELECT (SELECT t.{name}::text FROM {} AS t WHERE t.{name} IS NOT NULL ORDER BY t.{name} {order} LIMIT 1)",
                         table.qualified()
                     )
                 };

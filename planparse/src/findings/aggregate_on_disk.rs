@@ -55,7 +55,7 @@ fn of(
     let advice = format!(
         "A {} would hold the groups, with aggregates over numeric, arrays or texts more (`SET LOCAL`, for this statement); an \
          index in the order of the grouping spares the hash table.",
-        memory::hash_setting(cx.plan, memory::to_group(groups, operator.width))
+        memory::hash_setting_for(cx, memory::to_group(groups, operator.width))
     );
     cx.finding(pattern.meta(), Some(id), cx.own(id), Text { what, why, advice })
 }

@@ -48,10 +48,13 @@ fn of(pattern: &DearCompilation, cx: &Context<'_>) -> Option<Finding> {
         percent((compiling / execution).min(1.0))
     );
     let why = "The planner compiles whatever costs more than jit_above_cost, and does not weigh what there is to compile.".to_owned();
+    let cost = match cx.plan.total_cost() {
+        cost if cost > 0.0 => format!("its cost of {}", decimal(cost, 0)),
+        _ => "its cost".to_owned(),
+    };
     let advice = format!(
-        "`SET jit = off` for this statement; if others are like it, raise jit_above_cost above its cost of {}, or switch jit off for \
-         the role or database.",
-        decimal(cx.plan.total_cost(), 0)
+        "`SET jit = off` for this statement; if others are like it, raise jit_above_cost above {cost}, or switch jit off for \
+         the role or database."
     );
     cx.finding(pattern.meta(), None, compiling, Text { what, why, advice })
 }

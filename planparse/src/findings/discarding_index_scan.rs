@@ -1,3 +1,4 @@
+use super::condition::{self, Test};
 use super::context::{FEW_ROWS, Text, percent, rows};
 use super::pattern::{Pattern, declare_pattern};
 use super::{Context, Finding, discarding_scan, ordered_walk};
@@ -96,14 +97,39 @@ fn of(
     let advice = if recheck > filtered {
         "Use an operator class or index that answers exactly, or a narrower search, such as a longer pattern.".to_owned()
     } else if filter.is_some_and(|filter| filter.contains("~~")) {
-        discarding_scan::advice(filter.unwrap_or_default(), operator.relation.as_deref())
+        let (alias, table) = (operator.alias.as_deref(), operator.relation.as_deref());
+        discarding_scan::advice(filter.unwrap_or_default(), alias, table)
     } else {
-        "Create an index that holds the columns of the filter as keys beside those that it has now: those compared for \
-         equality first."
-            .to_owned()
+        with_the_filter(operator, index_cond(cx, id))
     };
     let at_stake = cx.own(id) + bitmaps(cx, id);
     cx.finding(pattern.meta(), Some(id), at_stake, Text { what, why, advice })
+}
+
+/// The condition that the index served; of a bitmap, the recheck repeats it.
+fn index_cond<'a>(cx: &Context<'a>, id: OperatorId) -> &'a str {
+    let operator = cx.operator(id);
+    operator.index_cond.as_deref().or(operator.recheck_cond.as_deref()).unwrap_or_default()
+}
+
+/// An index that knows the filter too.
+fn with_the_filter(operator: &Operator, index_cond: &str) -> String {
+    let alias = operator.alias.as_deref();
+    let mut compared = condition::comparisons(index_cond, alias);
+    let served = condition::index_keys(&compared);
+    compared.extend(
+        condition::comparisons(operator.filter.as_deref().unwrap_or_default(), alias)
+            .into_iter()
+            .filter(|it| matches!(it.test, Test::Equal | Test::Range)),
+    );
+    let table = operator.relation.as_deref().map(shown);
+    match (table, condition::index_keys(&compared)) {
+        (Some(table), Some(keys)) if served.as_ref() != Some(&keys) => {
+            format!("Create an index on {table} ({keys}), which knows what the filter compares too.")
+        }
+        _ => "Make the filter part of the index: as keys the columns that it compares for equality, or as the `WHERE` of a partial index."
+            .to_owned(),
+    }
 }
 
 /// What the bitmaps of a bitmap heap scan took.
@@ -130,6 +156,7 @@ mod tests {
             finding.what,
             "Index Scan using orders_day on orders fetches 5,000 rows and discards 99.8 % of them by (customer = 7)."
         );
+        assert!(finding.advice.contains("on orders (day, customer)"), "{}", finding.advice);
         silent(ID, &but(&scan, "Rows Removed by Filter", json!(35)));
         silent(ID, &but(&scan, "Actual Rows", json!(4000)));
         silent(ID, &but(&scan, "Filter", json!("(hashed SubPlan 1)")));

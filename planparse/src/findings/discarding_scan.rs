@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
+use super::condition::{self, Test};
 use super::context::{FEW_ROWS, Text, Unit, percent, rows};
 use super::pattern::{Pattern, declare_pattern};
-use super::{Context, Finding};
+use super::{Context, Finding, unpruned_partitions};
 use crate::display::{decimal, shown};
 use crate::{Link, Operator, OperatorId, OperatorKind};
 
@@ -26,7 +27,7 @@ declare_pattern! {
     /// parts of an Append are told as one.
     ///
     /// # Silent when
-    /// Fewer rows are discarded; the filter asks a SubPlan or the row's place (`ctid`), which no index serves; the table is of
+    /// Fewer rows are discarded; no index serves the filter and partitions are read for nothing, which is `unpruned_partitions`; the filter asks a SubPlan or the row's place (`ctid`), which no index serves; the table is of
     /// the server's own catalog; the scan was never run.
     ///
     /// # What to do
@@ -51,13 +52,21 @@ impl Pattern for DiscardingScan {
         let told = |(place, scans): (OperatorId, Vec<Wasteful<'_>>)| {
             let at_stake = scans.iter().map(|scan| cx.own(scan.id)).sum();
             let first = scans.first().filter(|_| cx.matters(at_stake))?;
+            let alias = cx.operator(first.id).alias.as_deref();
+            let keys = condition::index_keys(&condition::comparisons(first.filter, alias));
+            // No index serves it as it is written, and the partitions are what is wrong.
+            if keys.is_none()
+                && unpruned_partitions::in_vain(cx, place, cx.operator(place)).is_some()
+            {
+                return None;
+            }
             let (what, place) = match &scans[..] {
                 [one] => (one.told(cx), one.id),
                 several => (together(cx, place, several), place),
             };
             // Of several, the name of one part would mislead.
             let relation = cx.operator(first.id).relation.as_deref().filter(|_| scans.len() == 1);
-            let advice = advice(first.filter, relation);
+            let advice = advice(first.filter, alias, relation);
             let why = "Every row is read and compared, whatever comes of it.".to_owned();
             cx.finding(self.meta(), Some(place), at_stake, Text { what, why, advice })
         };
@@ -136,18 +145,39 @@ fn together(cx: &Context<'_>, place: OperatorId, scans: &[Wasteful<'_>]) -> Stri
     }
 }
 
-/// What would serve the condition, as far as its printed form tells.
-pub(super) fn advice(filter: &str, relation: Option<&str>) -> String {
-    let table = relation.map(|relation| format!(" of {}", shown(relation))).unwrap_or_default();
-    if filter.contains("~~* '") || filter.contains("~~ '%") {
+/// What would serve the condition, as far as its printed form tells; `table` is the one to index, where it is one.
+pub(super) fn advice(filter: &str, alias: Option<&str>, table: Option<&str>) -> String {
+    let of = table.map(|table| format!(" of {}", shown(table))).unwrap_or_default();
+    let on = table.map_or_else(|| "each of them".to_owned(), shown);
+    let compared = condition::comparisons(filter, alias);
+    let of_kind = |test| compared.iter().find(move |it| it.test == test).map(|it| shown(&it.key));
+    if let Some(keys) = condition::index_keys(&compared) {
+        return format!("Create an index on {on} ({keys}); `pgwright optimize` proves which.");
+    }
+    if let Some(key) = of_kind(Test::Prefix) {
         return format!(
-            "Create a trigram index (GIN with gin_trgm_ops) on the column{table} that is searched for a pattern."
+            "Create an index on {on} ({key} text_pattern_ops), which serves a pattern that begins with letters under any collation."
         );
     }
-    format!(
-        "Create an index on the columns{table} that the filter compares, or on the expression where it compares one; \
-         `pgwright optimize` proves which."
-    )
+    if let Some(key) = of_kind(Test::Pattern) {
+        return format!(
+            "Create a trigram index for the pattern: on {on}, `USING gin ({key} gin_trgm_ops)` (extension pg_trgm)."
+        );
+    }
+    let branches: Vec<Option<String>> = condition::parts(filter, " OR ")
+        .into_iter()
+        .map(|part| condition::index_keys(&condition::comparisons(part, alias)))
+        .collect();
+    match branches.into_iter().collect::<Option<Vec<String>>>() {
+        Some(keys) if keys.len() > 1 => format!(
+            "Create an index on {on} for each branch of the OR ({}), which a bitmap brings together.",
+            keys.join("), (")
+        ),
+        _ => format!(
+            "An index serves a column{of} or an expression that is compared by =, <, > or a pattern: write the filter so, or create a \
+             partial index `WHERE` it holds."
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -155,6 +185,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::testing::{but, exact, fires, silent};
+    use super::advice;
     use crate::testing::node;
 
     #[test]
@@ -171,7 +202,7 @@ mod tests {
             "{}",
             finding.why
         );
-        assert!(finding.advice.contains("of orders"));
+        assert!(finding.advice.contains("on orders (customer)"), "{}", finding.advice);
         silent("discarding_scan", &but(&scan, "Rows Removed by Filter", json!(80)));
         silent("discarding_scan", &but(&scan, "Actual Rows", json!(2000)));
         silent("discarding_scan", &but(&scan, "Actual Total Time", json!(0.9)));
@@ -179,6 +210,23 @@ mod tests {
         silent("discarding_scan", &but(&scan, "Filter", json!("(NOT (SubPlan 1))")));
         silent("discarding_scan", &but(&scan, "Filter", json!("(ctid < '(10,0)'::tid)")));
         silent("discarding_scan", &but(&scan, "Relation Name", json!("pg_attribute")));
+    }
+
+    #[test]
+    fn the_columns_to_index_are_named() {
+        let advised = |filter: &str| advice(filter, Some("o"), Some("orders"));
+        for (filter, words) in [
+            (
+                "((o.placed > '2026-01-01'::date) AND (o.customer = 7))",
+                "on orders (customer, placed)",
+            ),
+            ("((o.a = 1) OR (o.b = 2))", "each branch of the OR (a), (b)"),
+            ("(name ~~ 'ab%'::text)", "(name text_pattern_ops)"),
+            ("((name)::text ~~* '%ab%'::text)", "USING gin (name gin_trgm_ops)"),
+            ("(a <> 1)", "partial index"),
+        ] {
+            assert!(advised(filter).contains(words), "{filter}: {}", advised(filter));
+        }
     }
 
     #[test]

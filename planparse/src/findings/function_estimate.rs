@@ -15,7 +15,8 @@ declare_pattern! {
     /// Estimated and actual rows of a function scan differ by ten times or more, on 1,000 rows or more over all loops.
     ///
     /// # Silent when
-    /// The scan was stopped early and gave fewer rows; nothing stands above it that was chosen by its rows; the statement was not run.
+    /// The scan was stopped early and gave fewer rows; nothing above went wrong by it, as
+    /// `misestimate` tells it; the statement was not run.
     ///
     /// # What to do
     /// Tell the planner with ROWS, or with a support function where it depends on the arguments.
@@ -47,13 +48,9 @@ fn of(pattern: &FunctionEstimate, cx: &Context<'_>, id: OperatorId) -> Option<Fi
         ),
         None => "Put its rows into a temporary table with its own ANALYZE.".to_owned(),
     };
-    let why = "The planner cannot look into a function, and chose what stands above for another amount of data.".to_owned();
-    cx.finding(
-        pattern.meta(),
-        Some(id),
-        misestimate::Chosen::of(cx).by(cx, id),
-        Text { what, why, advice },
-    )
+    let consequence = misestimate::Consequence::of(cx, id);
+    let why = format!("The planner cannot look into a function. {}", consequence.told(cx, id));
+    cx.finding(pattern.meta(), Some(id), consequence.at_stake, Text { what, why, advice })
 }
 
 #[cfg(test)]
@@ -68,7 +65,9 @@ mod tests {
         let keys = json!({"Function Name": "open_orders", "Alias": "o", "Plan Rows": 1000});
         let scan = node("Function Scan", "Outer", exact(50.0, 40_000.0, 1.0, json!({})), &[]);
         let scan = crate::testing::with(scan, keys);
-        let sorted = |scan| node("Sort", "Outer", exact(80.0, 40_000.0, 1.0, json!({})), &[scan]);
+        let spilled = json!({"Sort Space Type": "Disk", "Sort Space Used": 4000});
+        let sorted =
+            |scan| node("Sort", "Outer", exact(80.0, 40_000.0, 1.0, spilled.clone()), &[scan]);
         let finding = fires("function_estimate", &sorted(scan.clone()));
         assert_eq!(finding.stake.ms, Some(30.0));
         assert!(finding.what.contains("40 times more rows"), "{}", finding.what);

@@ -1,6 +1,6 @@
-use super::context::{ESTIMATE_ERROR, Text};
+use super::context::Text;
 use super::pattern::{Pattern, declare_pattern};
-use super::{Context, Finding, memory};
+use super::{Context, Finding, memory, misestimate};
 use crate::display::{decimal, kilobytes};
 use crate::{Operator, OperatorId, OperatorKind};
 
@@ -55,18 +55,17 @@ fn of(
         decimal(batches as f64, 0)
     );
     // A shared hash table may take what all of its processes may, so that each has its own rows to bear.
-    let hold = memory::hash_setting(cx.plan, memory::to_hash(actual.rows, operator.width));
-    let more = actual.rows >= ESTIMATE_ERROR * operator.rows.max(1.0);
+    let hold = memory::hash_setting_for(cx, memory::to_hash(actual.rows, operator.width));
+    let more = misestimate::error(cx, id).is_some_and(|error| error > 1.0);
     let advice = if more {
         format!(
-            "Mend its row estimate first, with which the planner may hash the other side or join in another way; {hold} would hold it."
+            "Mend its row estimate first, with which the planner may hash the other side or join in another way; a {hold} would hold it."
         )
     } else {
         format!(
-            "{hold} would hold it (`SET LOCAL`, for this statement); fewer rows or columns on this side of the join spare it."
+            "A {hold} would hold it (`SET LOCAL`, for this statement); fewer rows or columns on this side of the join spare it."
         )
     };
-    let advice = advice.replacen("work_mem", "A work_mem", usize::from(!more));
     let why =
         "Rows of both sides of the join are written to temporary files and read back.".to_owned();
     let at_stake = cx.own(id) + join.map_or(0.0, |join| cx.own(join));
@@ -100,6 +99,15 @@ mod tests {
         );
         let surprised = fires(ID, &join(but(&hash, "Plan Rows", json!(100))));
         assert!(surprised.advice.starts_with("Mend its row estimate"), "{}", surprised.advice);
+        let mut unknown = hash.clone();
+        for key in ["Plan Rows", "Plan Width"] {
+            unknown.as_object_mut().unwrap().remove(key);
+        }
+        let mut bare = join(unknown);
+        bare.as_object_mut().unwrap().remove("Plan Rows");
+        bare["Plans"][0].as_object_mut().unwrap().remove("Plan Rows");
+        let advice = fires(ID, &bare).advice;
+        assert!(advice.starts_with("A larger work_mem would hold it"), "{advice}");
         silent(ID, &join(but(&hash, "Hash Batches", json!(1))));
         silent(ID, &join(but(&hash, "Actual Loops", json!(0))));
     }

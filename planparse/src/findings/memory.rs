@@ -1,5 +1,6 @@
 //! How much `work_mem` would have held what went to disk.
 
+use super::Context;
 use crate::Plan;
 use crate::display::kilobytes;
 
@@ -63,9 +64,14 @@ pub(super) fn setting(kb: f64) -> String {
     kilobytes((mb * 1024.0) as u64)
 }
 
+/// `work_mem` for hash tables of `kb`; a larger one where the width of a row was not printed (COSTS OFF), so that no size is known.
+pub(super) fn hash_setting_for(cx: &Context<'_>, kb: f64) -> String {
+    if cx.plan.has_costs() { hash_setting(cx.plan, kb) } else { "larger work_mem".to_owned() }
+}
+
 /// `work_mem` for hash tables, which may take `hash_mem_multiplier` times as much. Where the plan does not print the
 /// setting, it is told: the default is 2 from version 15 on and 1 in 13 and 14.
-pub(super) fn hash_setting(plan: &Plan, kb: f64) -> String {
+fn hash_setting(plan: &Plan, kb: f64) -> String {
     let printed =
         plan.settings.get("hash_mem_multiplier").and_then(|value| value.parse::<f64>().ok());
     match printed.filter(|multiplier| multiplier.is_finite() && *multiplier >= 1.0) {

@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 
 use super::context::{ESTIMATE_ERROR, FEW_ROWS, Text};
 use super::pattern::{Pattern, declare_pattern};
-use super::{Context, Finding};
-use crate::display::decimal;
+use super::{Context, Finding, condition};
+use crate::display::{decimal, shown};
 use crate::{Link, OperatorId, OperatorKind};
 
 /// Only the dearest are told: of many wrong estimates in one plan, most come of the same causes.
@@ -18,18 +18,20 @@ declare_pattern! {
     ///
     /// # Fires when
     /// Estimated and actual rows per loop differ by ten times or more, on 1,000 rows or more over all loops, and no input of the
-    /// operator is wrong in the same direction. At stake are the operators chosen by the wrong number: the scan of a table itself,
-    /// and joins, sorts, hashes and aggregates above it as far as they are wrong in the same direction and one more,
-    /// with what a nested loop repeats. At most three are told, the dearest.
+    /// operator is wrong in the same direction. At stake is what went wrong by it, which is told: a nested loop (with its inner side)
+    /// that ran for many more rows; a hash or merge join that read the other side whole for few; a hash table of the
+    /// larger side; a sort, hash or aggregate that went to disk; workers started for few rows; the way to read the table itself. It is looked
+    /// for above as far as operators are wrong in the same direction, and one more. At most three are told, the dearest.
     ///
     /// # Silent when
-    /// An operator was stopped early (by a LIMIT, a semi-join, a merge join at its end) and gave fewer rows than
-    /// expected; the inner side of a merge join gave more, since rows that it goes back to are counted again; it is a
-    /// function scan, which is `function_estimate`; nothing stands above a join or aggregate that was chosen by its rows; the statement was not run.
+    /// Nothing of that happened, so that the right number would have changed nothing to speak of; an operator was stopped early
+    /// (by a LIMIT, a semi-join, a merge join at its end) and gave fewer rows than expected; the inner side of a merge join
+    /// gave more, since rows that it goes back to are counted again; it is a function scan, which is
+    /// `function_estimate`; the statement was not run.
     ///
     /// # What to do
     /// ANALYZE; where several columns of one table are compared, extended statistics; where an expression is, statistics
-    /// on the expression.
+    /// on the expression; where a subquery in a filter decides, a join in its place.
     Misestimate {
         id: "misestimate",
         summary: "row estimate that is off by ten times or more, and where it begins",
@@ -48,15 +50,14 @@ impl Pattern for Misestimate {
         if begins.is_empty() {
             return Vec::new();
         }
-        let chosen = Chosen::of(cx);
-        let mut found: Vec<(OperatorId, f64)> = begins
+        let mut found: Vec<(OperatorId, Consequence)> = begins
             .into_iter()
-            .map(|id| (id, chosen.by(cx, id)))
-            .filter(|(_, at_stake)| cx.matters(*at_stake))
+            .map(|id| (id, Consequence::of(cx, id)))
+            .filter(|(_, consequence)| cx.matters(consequence.at_stake))
             .collect();
-        found.sort_by(|a, b| b.1.total_cmp(&a.1));
+        found.sort_by(|a, b| b.1.at_stake.total_cmp(&a.1.at_stake));
         found.truncate(MOST);
-        found.into_iter().filter_map(|(id, at_stake)| of(self, cx, id, at_stake)).collect()
+        found.iter().filter_map(|(id, consequence)| of(self, cx, *id, consequence)).collect()
     }
 }
 
@@ -127,52 +128,99 @@ fn in_bitmap(kind: OperatorKind) -> bool {
     matches!(kind, OperatorKind::BitmapIndexScan | OperatorKind::BitmapAnd | OperatorKind::BitmapOr)
 }
 
-/// For each operator, what those above it have that were chosen by its rows: where these were too many, and too few.
-pub(super) struct Chosen(Vec<[f64; 2]>);
+/// Operators above that are looked at: further up, a wrong number has many fathers.
+const LEVELS: usize = 50;
 
-impl Chosen {
-    pub(super) fn of(cx: &Context<'_>) -> Self {
-        let mut sums: Vec<[f64; 2]> = Vec::new();
-        for (id, ..) in cx.operators() {
-            let Some(above) = cx.plan.parent(id).filter(|_| cx.is_input(id)) else {
-                sums.push([0.0; 2]);
-                continue;
-            };
-            let kind = cx.operator(above).kind;
-            let mut own = if is_chosen_by_rows(kind) { cx.own(above) } else { 0.0 };
-            if kind == OperatorKind::NestedLoop && cx.plan.link(id) == Some(Link::Outer) {
-                own += cx.plan.inner(above).map_or(0.0, |inner| cx.below(inner));
+/// What a wrong number did: the operator that was chosen for it and suffers most, and what all of them have, in the unit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Consequence {
+    pub(super) at_stake: f64,
+    worst: Option<(OperatorId, f64)>,
+}
+
+impl Consequence {
+    /// Follows a wrong number from where it begins: to how the table is read there, and up through all that is wrong in the same
+    /// direction and one operator more.
+    pub(super) fn of(cx: &Context<'_>, begin: OperatorId) -> Self {
+        let more = error(cx, begin).is_none_or(|error| error > 1.0);
+        let mut consequence = Self::default();
+        consequence.add(begin, reading(cx, begin, more));
+        let mut here = begin;
+        for _ in 0..LEVELS {
+            let Some(above) = cx.plan.parent(here).filter(|_| cx.is_input(here)) else { break };
+            consequence.add(above, suffered(cx, above, here, more));
+            if error(cx, above).map(|error| error > 1.0) != Some(more) {
+                break;
             }
-            // What is wrong in the same direction passes it on.
-            let wrong = error(cx, above).map(|error| usize::from(error > 1.0));
-            let passed = |way| if wrong == Some(way) { sums[above.index()][way] } else { 0.0 };
-            sums.push([own + passed(0), own + passed(1)]);
+            here = above;
         }
-        Self(sums)
+        consequence
     }
 
-    /// What the operators have that were chosen by a number that is wrong here first.
-    pub(super) fn by(&self, cx: &Context<'_>, begin: OperatorId) -> f64 {
-        let more = error(cx, begin).is_none_or(|error| error > 1.0);
-        // How a table is read is chosen by the rows that a condition is expected to leave; how a join or aggregate
-        // works, by the rows of its inputs.
-        let operator = cx.operator(begin);
-        let conditions = [&operator.filter, &operator.index_cond, &operator.recheck_cond];
-        let reads = operator.relation.is_some() && conditions.iter().any(|it| it.is_some());
-        self.0[begin.index()][usize::from(more)] + if reads { cx.below(begin) } else { 0.0 }
+    fn add(&mut self, id: OperatorId, part: f64) {
+        self.at_stake += part;
+        if part > self.worst.map_or(0.0, |(_, most)| most) {
+            self.worst = Some((id, part));
+        }
+    }
+
+    /// Names the operator that was chosen badly.
+    pub(super) fn told(&self, cx: &Context<'_>, begin: OperatorId) -> String {
+        match self.worst {
+            Some((id, _)) if id != begin => {
+                format!("{} above was chosen for another amount of data.", cx.name(id))
+            }
+            _ => "The way to read the table was chosen for another amount of data.".to_owned(),
+        }
     }
 }
 
-/// Whether it is there, and in this form, because of how many rows its inputs were expected to give.
-fn is_chosen_by_rows(kind: OperatorKind) -> bool {
+/// What reading the table has, where another way would have been weighed: by an index where far fewer rows came than
+/// expected, without one where far more came. What a subquery decides changes nothing about it.
+fn reading(cx: &Context<'_>, id: OperatorId, more: bool) -> f64 {
+    use OperatorKind::{IndexScan, SeqScan};
+    let operator = cx.operator(id);
+    let served = operator.filter.as_deref().is_some_and(|filter| !filter.contains("SubPlan "));
+    match operator.kind {
+        SeqScan if !more && served => cx.own(id),
+        // Row by row, mostly at random places; a bitmap goes through the table in order, however many they are.
+        IndexScan if more => cx.own(id),
+        _ => 0.0,
+    }
+}
+
+/// What an operator has because one of its inputs gave far more or far fewer rows than it was chosen for.
+fn suffered(cx: &Context<'_>, id: OperatorId, input: OperatorId, more: bool) -> f64 {
     use OperatorKind as K;
-    kind.is_join()
-        || kind.is_gather()
-        || matches!(
-            kind,
-            K::Sort | K::IncrementalSort | K::Hash | K::Aggregate | K::Group | K::Unique
-        )
-        || matches!(kind, K::SetOp | K::Materialize | K::Memoize)
+    let operator = cx.operator(id);
+    let rows = |id: OperatorId| cx.metrics(id).rows.unwrap_or(0.0);
+    let other = || cx.inputs(id).into_iter().find(|other| *other != input);
+    let spilled = cx.metrics(id).spilled_kb.is_some();
+    match operator.kind {
+        // The inner side runs for each row.
+        K::NestedLoop if more && cx.plan.link(input) == Some(Link::Outer) => {
+            cx.own(id) + cx.plan.inner(id).map_or(0.0, |inner| cx.below(inner))
+        }
+        K::NestedLoop if more => cx.own(id),
+        // The other side was read whole, where few rows could have been looked up in it.
+        K::HashJoin | K::MergeJoin if !more => {
+            let whole = other().filter(|other| rows(*other) >= ESTIMATE_ERROR * rows(input));
+            whole.map_or(0.0, |other| cx.own(id) + cx.below(other))
+        }
+        // The larger side was hashed, or more than memory holds.
+        K::HashJoin if cx.plan.link(input) == Some(Link::Inner) => {
+            let larger = other().is_some_and(|other| rows(input) > rows(other));
+            if larger || spilled { cx.own(id) + cx.own(input) } else { 0.0 }
+        }
+        K::Sort | K::IncrementalSort | K::Aggregate | K::SetOp | K::Materialize
+            if more && spilled =>
+        {
+            cx.own(id)
+        }
+        // Workers were started for a handful of rows.
+        K::Gather | K::GatherMerge if !more => cx.own(id),
+        _ => 0.0,
+    }
 }
 
 /// `Seq Scan on t returns 200 times more rows than estimated: 20,000 instead of 100`, per loop.
@@ -190,39 +238,81 @@ pub(super) fn told(cx: &Context<'_>, id: OperatorId) -> Option<String> {
     ))
 }
 
-fn of(pattern: &Misestimate, cx: &Context<'_>, id: OperatorId, at_stake: f64) -> Option<Finding> {
+fn of(
+    pattern: &Misestimate,
+    cx: &Context<'_>,
+    id: OperatorId,
+    consequence: &Consequence,
+) -> Option<Finding> {
     let what = told(cx, id)?;
-    let why = "What stands above was chosen for another amount of data.".to_owned();
+    let why = consequence.told(cx, id);
     let advice = advice(cx, id);
-    cx.finding(pattern.meta(), Some(id), at_stake, Text { what, why, advice })
+    cx.finding(pattern.meta(), Some(id), consequence.at_stake, Text { what, why, advice })
 }
 
 fn advice(cx: &Context<'_>, id: OperatorId) -> String {
     let operator = cx.operator(id);
-    let table = operator.relation.as_deref().map(crate::display::shown);
     let conditions = [&operator.filter, &operator.index_cond, &operator.recheck_cond];
-    let several = conditions.iter().filter(|condition| condition.is_some()).count() > 1
-        || conditions.into_iter().flatten().any(|condition| condition.contains(" AND "));
-    match (operator.kind, table) {
-        (kind, _) if kind.is_join() => "The inputs were estimated well, so that the join itself is: ANALYZE both tables; \
+    let conditions = || conditions.into_iter().flatten();
+    if conditions().any(|condition| condition.contains("SubPlan ")) {
+        return "The planner takes half of the rows for whatever a subquery in a filter decides, and no statistics tell it better: \
+             write IN as a join or EXISTS, NOT IN as NOT EXISTS, which it can estimate."
+            .to_owned();
+    }
+    match operator.kind {
+        kind if kind.is_join() => {
+            return "The inputs were estimated well, so that the join itself is: ANALYZE both tables; \
              where the columns joined by depend on each other or on a filter, no statistics tell it, and a LATERAL join or \
              a temporary table with its own ANALYZE may."
-            .to_owned(),
-        (OperatorKind::Aggregate | OperatorKind::Group | OperatorKind::Unique, _) => {
-            "ANALYZE the tables; where it groups by several columns, `CREATE STATISTICS … (ndistinct)` on them; where by an \
-             expression, statistics on the expression."
-                .to_owned()
+                .to_owned();
         }
-        (_, Some(table)) if several => format!(
-            "ANALYZE {table}; if the estimate stays, its columns depend on each other: `CREATE STATISTICS … ON` the columns compared \
-             `FROM {table}`, and ANALYZE again."
-        ),
-        (_, Some(table)) => format!(
-            "ANALYZE {table}; if the estimate stays, raise the statistics target of the column compared, or create statistics on \
-             the expression if it compares one."
-        ),
-        _ => "ANALYZE the tables below; no single one of them is to blame.".to_owned(),
+        OperatorKind::Aggregate | OperatorKind::Group | OperatorKind::Unique => {
+            return of_groups(&operator.group_key);
+        }
+        _ => {}
     }
+    let Some(table) = operator.relation.as_deref().map(shown) else {
+        return "ANALYZE the tables below; no single one of them is to blame.".to_owned();
+    };
+    let alias = operator.alias.as_deref();
+    let mut keys: Vec<String> = Vec::new();
+    for comparison in conditions().flat_map(|condition| condition::comparisons(condition, alias)) {
+        if !keys.contains(&comparison.key) {
+            keys.push(comparison.key);
+        }
+    }
+    match &keys[..] {
+        [] => format!(
+            "ANALYZE {table}; if the estimate stays, no statistics tell what its condition keeps: compare columns or indexed \
+             expressions with values."
+        ),
+        [key] if key.starts_with('(') => format!(
+            "ANALYZE {table}; without statistics on the expression the planner guesses: `CREATE STATISTICS … ON {} FROM {table}` \
+             (from version 14 on; before, an index on it), and ANALYZE again.",
+            shown(key)
+        ),
+        [key] => format!(
+            "ANALYZE {table}; if the estimate stays, `ALTER TABLE {table} ALTER COLUMN {} SET STATISTICS 1000`, and ANALYZE again.",
+            shown(key)
+        ),
+        several => format!(
+            "ANALYZE {table}; if the estimate stays, its columns depend on each other: `CREATE STATISTICS … ON {} FROM {table}`, and \
+             ANALYZE again.",
+            shown(&several.join(", "))
+        ),
+    }
+}
+
+/// What helps the estimate of a number of groups.
+fn of_groups(keys: &[String]) -> String {
+    let keys = shown(&keys.join(", "));
+    if keys.is_empty() {
+        return "ANALYZE the tables below.".to_owned();
+    }
+    format!(
+        "ANALYZE the tables; where several columns ({keys}) depend on each other, `CREATE STATISTICS … (ndistinct)` on them; of an \
+         expression, statistics on the expression."
+    )
 }
 
 #[cfg(test)]
@@ -259,15 +349,60 @@ mod tests {
             finding.what,
             "Seq Scan on orders returns 200 times more rows than estimated: 20,000 instead of 100."
         );
-        assert_eq!(finding.stake.ms, Some(70.0));
-        assert!(finding.advice.contains("CREATE STATISTICS"), "{}", finding.advice);
+        // The loop with its inner side; the scan and the sort in memory would be there with the right number too.
+        assert_eq!(finding.stake.ms, Some(50.0));
+        assert!(finding.why.starts_with("Nested Loop above was chosen"), "{}", finding.why);
+        assert!(
+            finding.advice.contains("CREATE STATISTICS … ON a, b FROM orders"),
+            "{}",
+            finding.advice
+        );
+    }
+
+    #[test]
+    fn what_came_of_it_is_at_stake() {
+        let few = || scan("Outer", 20_000.0, 10.0, 10.0, 1.0);
+        let many = |link| scan(link, 100.0, 10.0, 20_000.0, 1.0);
+        let right = |rows: f64| node("Hash", "Inner", exact(40.0, rows, 1.0, json!({})), &[]);
+        // A table read whole for ten rows, and a scan that an index may serve.
+        let joined =
+            fires(ID, &above("Hash Join", 60.0, 10.0, 20_000.0, &[few(), right(50_000.0)]));
+        assert_eq!(joined.stake.ms, Some(60.0));
+        assert!(joined.why.starts_with("Hash Join above"), "{}", joined.why);
+        // Many rows that probe a small hash table, or are grouped or sorted in memory, change nothing.
+        silent(ID, &above("Hash Join", 60.0, 20_000.0, 100.0, &[many("Outer"), right(50.0)]));
+        for kind in ["Aggregate", "Sort"] {
+            silent(ID, &above(kind, 60.0, 20_000.0, 100.0, &[many("Outer")]));
+        }
+        let sort = above("Sort", 60.0, 20_000.0, 100.0, &[many("Outer")]);
+        let sort =
+            but(&but(&sort, "Sort Space Type", json!("Disk")), "Sort Space Used", json!(900));
+        assert_eq!(fires(ID, &sort).stake.ms, Some(50.0));
     }
 
     #[test]
     fn a_well_estimated_aggregate_ends_what_is_at_stake() {
         let group =
             above("Aggregate", 20.0, 5.0, 5.0, &[scan("Outer", 100.0, 10.0, 20_000.0, 1.0)]);
-        assert_eq!(fires(ID, &above("Sort", 100.0, 5.0, 5.0, &[group])).stake.ms, Some(20.0));
+        let inner = node("Index Scan", "Inner", exact(10.0, 1.0, 5.0, json!({})), &[]);
+        silent(ID, &above("Nested Loop", 90.0, 5.0, 5.0, &[group, inner]));
+    }
+
+    #[test]
+    fn what_a_subquery_decides_no_statistics_tell() {
+        let inner = node("Index Scan", "Inner", exact(0.002, 1.0, 20_000.0, json!({})), &[]);
+        let asked = but(
+            &scan("Outer", 100.0, 10.0, 20_000.0, 1.0),
+            "Filter",
+            json!("(NOT (hashed SubPlan 1))"),
+        );
+        let finding = fires(ID, &above("Nested Loop", 60.0, 20_000.0, 100.0, &[asked, inner]));
+        assert!(finding.advice.contains("NOT IN as NOT EXISTS"), "{}", finding.advice);
+        assert!(!finding.advice.contains("ANALYZE"), "{}", finding.advice);
+        // The scan itself would be no other.
+        let few =
+            but(&scan("Outer", 20_000.0, 10.0, 10.0, 1.0), "Filter", json!("(hashed SubPlan 1)"));
+        silent(ID, &few);
     }
 
     #[test]
@@ -283,10 +418,10 @@ mod tests {
             &[outer, scan("Inner", 1000.0, 10.0, 90_000.0, 1.0)],
         );
         silent(ID, &merge);
-        let few = scan("Outer", 1.0, 10.0, 900.0, 1.0);
+        let few = but(&scan("Outer", 1.0, 10.0, 900.0, 1.0), "Node Type", json!("Index Scan"));
         silent(ID, &few);
         fires(ID, &but(&few, "Actual Rows", json!(1000)));
-        silent(ID, &scan("Outer", 1000.0, 10.0, 9000.0, 1.0));
+        silent(ID, &but(&few, "Plan Rows", json!(101)));
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn of(
     );
     let why =
         "Those who are there have all the work, by a plan that was chosen for more.".to_owned();
-    let advice = "Other statements held the workers: raise max_parallel_workers (and max_worker_processes, which takes a restart) to \
+    let advice = "Other statements held the workers, or the server allows few: raise max_parallel_workers (and max_worker_processes, which takes a restart) to \
          what the machine's cores allow, or lower max_parallel_workers_per_gather, so that each statement asks for fewer."
         .to_owned();
     let missing = 1.0 - (launched as f64 + 1.0) / (planned as f64 + 1.0);

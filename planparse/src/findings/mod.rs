@@ -2,6 +2,7 @@
 
 mod aggregate_on_disk;
 mod cold_read;
+mod condition;
 mod context;
 mod dear_compilation;
 mod dear_planning;

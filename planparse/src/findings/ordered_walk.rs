@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use super::condition::{self, Test};
 use super::context::{FEW_ROWS, Text, percent, rows};
 use super::pattern::{Pattern, declare_pattern};
 use super::{Context, Finding};
@@ -46,13 +47,30 @@ impl Pattern for OrderedWalk {
                 percent(discarded / read)
             );
             let why = "The planner hoped to meet enough matching rows early; the index knows nothing of the filter.";
-            let advice = "Create an index that begins with the columns of the filter that are compared for equality and goes on \
-                 with those of the ORDER BY; or hide the order from the planner (`ORDER BY column + 0`) where few rows match.";
-            let text = Text { what, why: why.to_owned(), advice: advice.to_owned() };
+            let text = Text { what, why: why.to_owned(), advice: advice(operator) };
             cx.finding(self.meta(), Some(id), cx.own(id), text)
         };
         scans(cx).into_iter().filter_map(fired).collect()
     }
+}
+
+fn advice(operator: &Operator) -> String {
+    let compared = condition::comparisons(
+        operator.filter.as_deref().unwrap_or_default(),
+        operator.alias.as_deref(),
+    );
+    let equal: Vec<_> = compared.into_iter().filter(|it| it.test == Test::Equal).collect();
+    let table = operator.relation.as_deref().map(shown);
+    let index = match (table, condition::index_keys(&equal)) {
+        (Some(table), Some(keys)) => {
+            format!("Create an index on {table} that begins with {keys} and goes on with the columns of the ORDER BY")
+        }
+        _ => "Create an index that begins with what the filter compares for equality and goes on with the columns of the ORDER BY"
+            .to_owned(),
+    };
+    format!(
+        "{index}; or hide the order from the planner (`ORDER BY column + 0`) where few rows match."
+    )
 }
 
 /// The index scans that walk for the sake of order and discard most of what they meet.
@@ -129,6 +147,11 @@ mod tests {
                 .starts_with("Index Scan using orders_day on orders walks past 90,010 rows"),
             "{}",
             finding.what
+        );
+        assert!(
+            finding.advice.contains("on orders that begins with customer"),
+            "{}",
+            finding.advice
         );
         silent("discarding_index_scan", &limited(walk.clone()));
         silent("ordered_walk", &walk);

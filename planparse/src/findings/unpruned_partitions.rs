@@ -34,9 +34,7 @@ declare_pattern! {
 
 impl Pattern for UnprunedPartitions {
     fn find(&self, cx: &Context<'_>) -> Vec<Finding> {
-        let kinds = [OperatorKind::Append, OperatorKind::MergeAppend];
-        let appends = cx.operators().filter(|(_, operator, _)| kinds.contains(&operator.kind));
-        appends.filter_map(|(id, operator, _)| of(self, cx, id, operator)).collect()
+        cx.operators().filter_map(|(id, operator, _)| of(self, cx, id, operator)).collect()
     }
 }
 
@@ -46,6 +44,31 @@ fn of(
     id: OperatorId,
     operator: &Operator,
 ) -> Option<Finding> {
+    let (ran, empty) = in_vain(cx, id, operator)?;
+    let what = format!(
+        "{} reads {} partitions, {} of which give no row ({}).",
+        cx.name(id),
+        decimal(ran as f64, 0),
+        decimal(empty.len() as f64, 0),
+        percent(empty.len() as f64 / ran as f64)
+    );
+    let why = "The conditions do not tell the planner which partitions are concerned.".to_owned();
+    let advice = "Compare the partition key itself, without a function or cast around it, with a constant, a parameter or now(); if the \
+         statement cannot know it, index the column compared in every partition."
+        .to_owned();
+    let at_stake = empty.into_iter().map(|member| cx.below(member)).sum();
+    cx.finding(pattern.meta(), Some(id), at_stake, Text { what, why, advice })
+}
+
+/// How many partitions an Append read, and those that gave no row; none where they are no partitions, or not in vain.
+pub(super) fn in_vain(
+    cx: &Context<'_>,
+    id: OperatorId,
+    operator: &Operator,
+) -> Option<(usize, Vec<OperatorId>)> {
+    if !matches!(operator.kind, OperatorKind::Append | OperatorKind::MergeAppend) {
+        return None;
+    }
     operator.actual.filter(|actual| actual.loops > 0.0)?;
     let removed = operator.other.get("Subplans Removed").and_then(serde_json::Value::as_f64);
     if removed.is_some_and(|removed| removed > 0.0) {
@@ -64,19 +87,7 @@ fn of(
     if empty.len() == ran || (empty.len() as f64) < EMPTY_SHARE * ran as f64 {
         return None;
     }
-    let what = format!(
-        "{} reads {} partitions, {} of which give no row ({}).",
-        cx.name(id),
-        decimal(ran as f64, 0),
-        decimal(empty.len() as f64, 0),
-        percent(empty.len() as f64 / ran as f64)
-    );
-    let why = "The conditions do not tell the planner which partitions are concerned.".to_owned();
-    let advice = "Compare the partition key itself, without a function or cast around it, with a constant, a parameter or now(); if the \
-         statement cannot know it, index the column compared in every partition."
-        .to_owned();
-    let at_stake = empty.into_iter().map(|member| cx.below(member)).sum();
-    cx.finding(pattern.meta(), Some(id), at_stake, Text { what, why, advice })
+    Some((ran, empty))
 }
 
 /// The scan with a condition that a member is, below what is only passed through.

@@ -155,6 +155,13 @@ pub fn json_share(column: &Column, path: &[String], value: &str) -> Option<f64> 
     )
 }
 
+/// Share of the rows whose document has the most common value at `path`; `None` when there are no documents.
+pub fn json_most_common(column: &Column, path: &[String]) -> Option<f64> {
+    let path: Vec<Option<&str>> = path.iter().map(|key| Some(key.as_str())).collect();
+    let leaves = Documents::of(column)?.leaves(&path);
+    Some(leaves.first().map_or(0.0, |leaf| leaf.share))
+}
+
 /// Bytes of the longest value, as `->>` prints it, at `path` in the sampled documents; `None` when none has one.
 pub fn json_longest(column: &Column, path: &[String]) -> Option<usize> {
     let at = |document| path.iter().try_fold(document, |value, key| child(value, key));

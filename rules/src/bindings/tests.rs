@@ -257,6 +257,51 @@ fn documents() {
 }
 
 #[test]
+fn parameters_within_expressions_are_given_what_the_comparison_wants() {
+    let found = |condition: &str, types: &[&str]| {
+        shown(&format!("SELECT 1 FROM orders WHERE {condition}"), types).join(" | ")
+    };
+    assert_eq!(
+        found("doc @> jsonb_build_object('n', $1::int)", &["int4"]),
+        "common: 1 | typical: 2 | rare: 3"
+    );
+    assert_eq!(
+        found("user_id = ($1::json->>'id')::bigint", &["json"]),
+        r#"common: {"id":7} | typical: {"id":1000} | rare: {"id":1500}"#
+    );
+    assert_eq!(
+        found("user_id = ANY(string_to_array($1, ',')::bigint[])", &["text"]),
+        "common: 7,9,1500,2000,1 | typical: 1000,1500,2000,1,500 | rare: 1500,2000,1,500,1000"
+    );
+    assert_eq!(
+        found("user_id IN (SELECT unnest($1::bigint[]))", &["_int8"]).split(" | ").next(),
+        Some("common: {7,9,1500,2000,1}")
+    );
+    assert_eq!(found("status = md5($1::int::text)", &["int4"]), "typical: 1");
+    assert_eq!(
+        found("status LIKE '%' || $1 || '%'", &["text"]),
+        "common: new | typical: sent | rare: lost"
+    );
+    assert!(
+        found("created_at >= to_timestamp($1::double precision)", &["float8"])
+            .starts_with("common: 1727740800")
+    );
+    assert_eq!(
+        found("created_at > now() - ($1::int * interval '1 hour')", &["int4"]),
+        "common: 2208 | typical: 442 | rare: 89"
+    );
+    assert_eq!(
+        found("created_at > now() - ($1 || ' days')::interval", &["text"]),
+        "common: 92 | typical: 19 | rare: 4"
+    );
+    // Without statistics the key must be there all the same.
+    assert_eq!(
+        shown("SELECT 1 FROM bare WHERE id = ($1::json->>'id')::bigint", &["json"]),
+        [r#"typical: {"id":1}"#]
+    );
+}
+
+#[test]
 fn the_key_that_fits_the_rows_weighs_most() {
     let mut statement = testing::statement("SELECT * FROM orders WHERE doc->>$1 = $2");
     (statement.calls, statement.rows) = (1, Some(60_000));
@@ -290,7 +335,7 @@ fn without_statistics_values_still_fit_their_types() {
     let text = "SELECT 1 FROM bare WHERE id = $1 AND name = $2 AND at > $3 AND at < $4 AND n BETWEEN $5 AND $6";
     let found = shown(text, &["int8", "text", "timestamptz", "timestamptz", "int4", "int4"]);
     assert_eq!(found[1], "typical: 1 a 2024-12-25 00:00:00+00 2025-01-01 00:00:00+00 1 100");
-    assert_eq!(shown("SELECT 1 FROM bare WHERE id = ANY($1)", &["_int8"]), ["typical: {}"]);
+    assert_eq!(shown("SELECT 1 FROM bare WHERE id = ANY($1)", &["_int8"]), ["typical: {1}"]);
     assert_eq!(shown("SELECT $1 FROM bare", &["thing"]), ["typical: NULL"]);
 }
 

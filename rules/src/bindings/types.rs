@@ -68,7 +68,12 @@ impl ParameterType {
             "box" => "(1,1),(0,0)".to_owned(),
             "tsvector" | "tsquery" | "char" | "ltree" | "lquery" => "a".to_owned(),
             _ => match (self.kind, self.category) {
-                (_, 'A') | ('m', _) => "{}".to_owned(),
+                // An empty list would be equal to nothing, and the plan would look for nothing.
+                (_, 'A') => self
+                    .element_type()
+                    .plain(now)
+                    .map_or_else(|| "{}".to_owned(), |element| array([element.as_str()])),
+                ('m', _) => "{}".to_owned(),
                 ('e', _) => self.labels.first()?.clone(),
                 ('r', _) => "empty".to_owned(),
                 (_, 'N') => "1".to_owned(),

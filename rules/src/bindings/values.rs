@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::Draft;
 use super::distribution::{Distribution, Scenario};
-use super::json::Documents;
+use super::json::{self, Documents};
+use super::made;
 use super::types::{ParameterType, array, interval, micros};
 use crate::snapshot::{Column, Snapshot, Statement, Table};
 use crate::statement::{
-    Analysis, Comparison, Operand, ParameterRole, PathStep, PredicateClass, RelationId, Target,
+    Analysis, Comparison, Making, Operand, ParameterRole, PathStep, PredicateClass, RelationId, Target,
     json_path,
 };
 
@@ -204,7 +205,18 @@ impl<'s> Binder<'s> {
             let value = Distribution::of(column, 1000.0).and_then(|of| of.value(scenario, 0))?;
             parameter.adapt(&column.base_type, value)
         });
-        (stored.or_else(plain), 1.0)
+        (stored.or_else(|| self.plain_made(parameter, &used.compared)).or_else(plain), 1.0)
+    }
+
+    /// A value of which a comparison can make one of its own type: a document must have the key that is taken from it.
+    fn plain_made(&self, parameter: &ParameterType, compared: &[Comparison]) -> Option<String> {
+        compared.iter().filter(|comparison| !comparison.making.is_empty()).find_map(|comparison| {
+            let column = self.column(comparison)?;
+            let wanted = made::wanted(&comparison.making, column, &comparison.operator)?;
+            let plain = wanted.plain(self.snapshot.server.taken_at)?;
+            let value = made::undo(&comparison.making, &plain, &column.base_type)?;
+            parameter.takes(&value).then_some(value)
+        })
     }
 
     fn limit(&self) -> String {
@@ -216,7 +228,30 @@ impl<'s> Binder<'s> {
         per_call.unwrap_or(LIMIT).max(1).to_string()
     }
 
+    /// A value with which the comparison finds rows: what it should see, brought back through the steps by which
+    /// that is made from the parameter.
     fn compared(
+        &self,
+        number: u16,
+        parameter: &ParameterType,
+        comparison: &Comparison,
+        scenario: Scenario,
+    ) -> Option<Valued> {
+        let steps = &comparison.making;
+        if steps.is_empty() || comparison.offset {
+            return self.direct(number, parameter, comparison, scenario);
+        }
+        let column = self.column(comparison)?;
+        if steps.iter().any(|step| matches!(step, Making::Field(_))) {
+            return field(parameter, comparison, column, scenario);
+        }
+        let wanted = made::wanted(steps, column, &comparison.operator)?;
+        let (value, share) = self.direct(number, &wanted, comparison, scenario)?;
+        let value = made::undo(steps, &value, &column.base_type)?;
+        parameter.takes(&value).then_some((value, share))
+    }
+
+    fn direct(
         &self,
         number: u16,
         parameter: &ParameterType,
@@ -370,9 +405,10 @@ impl<'s> Binder<'s> {
         let known =
             at.and_then(|at| micros(&at)).map(|at| now - at as f64).filter(|span| *span > 0.0);
         let span = known.unwrap_or(DAYS[scenario.index()] * part * DAY);
-        let text = match parameter.category {
-            'N' => format!("{:.0}", (span / DAY).ceil()),
-            'S' | 'T' => interval(span),
+        let text = match (parameter.category, made::unit(&comparison.making)) {
+            (_, Some(unit)) => format!("{:.0}", (span / unit).ceil()),
+            ('N', None) => format!("{:.0}", (span / DAY).ceil()),
+            ('S' | 'T', None) => interval(span),
             _ => return None,
         };
         let share = if known.is_some() { width } else { WIDTHS[scenario.index()] };
@@ -489,6 +525,37 @@ fn elements(
         }
     }
     Some((array(distinct), share))
+}
+
+/// The value under the keys of a document that is built around the parameter.
+fn field(
+    parameter: &ParameterType,
+    comparison: &Comparison,
+    column: &Column,
+    scenario: Scenario,
+) -> Option<Valued> {
+    let mut keys = match &comparison.target {
+        Target::Column(_) => Vec::new(),
+        Target::Expression(expression) => json_path(&expression.sql)?.steps,
+    };
+    for step in &comparison.making {
+        match step {
+            Making::Field(key) => keys.push(PathStep::Key(key.clone())),
+            _ => return None,
+        }
+    }
+    let steps: Vec<Option<&str>> = keys
+        .iter()
+        .map(|step| match step {
+            PathStep::Key(key) => Some(key.as_str()),
+            PathStep::Parameter(_) => None,
+        })
+        .collect();
+    let mut leaves = Documents::of(column)?.leaves(&steps);
+    leaves.retain(|leaf| parameter.takes(&json::text(&leaf.value)));
+    let last = leaves.len().checked_sub(1)?;
+    let leaf = &leaves[[0, last / 2, last][scenario.index()]];
+    Some((json::text(&leaf.value), leaf.share))
 }
 
 /// What is asked of a JSON document: a key, a part, a path.

@@ -1,10 +1,10 @@
 //! The workload out of files of SQL.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{leave_out, names_parameter, reason, tidy_examples};
 use crate::snapshot::{Intake, LeftOut, Statement};
-use crate::statement::{Class, FileError, FileStatement, classify, split};
+use crate::statement::{Class, FileError, FileStatement, Setting, classify, setting, split};
 
 /// Most unreadable statements that are named one by one; the rest is a number.
 const NAMED_MAX: usize = 20;
@@ -62,8 +62,12 @@ pub fn take_in_files(
     let mut place: BTreeMap<String, usize> = BTreeMap::new();
     let mut unread = Vec::new();
     for file in files {
-        for (id, text) in read_file(file, &mut intake, &mut unread)? {
+        for Read { id, text, path } in read_file(file, &mut intake, &mut unread)? {
+            let path = path.as_deref().unwrap_or(search_path);
             if let Some(known) = place.get(&id).map(|place| &mut kept[*place]) {
+                if known.search_path != path {
+                    note_other_path(&id, &mut intake);
+                }
                 repeat(known, text, &mut intake);
                 continue;
             }
@@ -72,7 +76,7 @@ pub fn take_in_files(
                 continue;
             }
             place.insert(id.clone(), kept.len());
-            kept.push(written(id, text, search_path));
+            kept.push(written(id, text, path));
         }
     }
     note_unread(&mut intake, &unread);
@@ -94,12 +98,66 @@ struct Unread {
     reason: String,
 }
 
-/// The statements of one file: id and text.
+/// A statement of a file.
+struct Read {
+    id: String,
+    text: String,
+    /// The schemas in which the file has its names resolve.
+    path: Option<Vec<String>>,
+}
+
+/// What the statements of a file set for those after them.
+#[derive(Default)]
+struct Settings {
+    path: Option<Vec<String>>,
+    /// The path outside of the transaction, while one is open that set its own.
+    outer: Option<Option<Vec<String>>>,
+    in_transaction: bool,
+    /// Other settings, each once.
+    others: BTreeSet<String>,
+}
+
+impl Settings {
+    fn follow(&mut self, text: &str) {
+        match setting(text) {
+            Some(Setting::SearchPath { local: true, .. }) if !self.in_transaction => {}
+            Some(Setting::SearchPath { schemas, local }) => {
+                if local {
+                    self.outer.get_or_insert_with(|| self.path.clone());
+                } else {
+                    self.outer = None;
+                }
+                self.path = schemas.map(known);
+            }
+            Some(Setting::Other(name)) => {
+                self.others.insert(name);
+            }
+            Some(Setting::ResetAll) => (self.path, self.outer) = (None, None),
+            Some(Setting::Begin) => self.in_transaction = true,
+            Some(Setting::End) => {
+                self.in_transaction = false;
+                if let Some(outer) = self.outer.take() {
+                    self.path = outer;
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+/// Schemas that a file can name; who `$user` is, it does not say.
+fn known(mut schemas: Vec<String>) -> Vec<String> {
+    schemas.retain(|schema| schema != "$user" && !schema.is_empty());
+    schemas
+}
+
+/// The statements of one file.
 fn read_file(
     file: &WorkloadFile,
     intake: &mut Intake,
     unread: &mut Vec<Unread>,
-) -> Result<Vec<(String, String)>, WorkloadError> {
+) -> Result<Vec<Read>, WorkloadError> {
+    let mut settings = Settings::default();
     let mut found = Vec::new();
     let mut parsed = 0;
     let first = unread.len();
@@ -129,7 +187,10 @@ fn read_file(
             leave_out(intake, reason, 1);
         }
         match class {
-            Class::Statement { fingerprint, .. } => found.push((fingerprint, text)),
+            Class::Statement { fingerprint: id, .. } => {
+                found.push(Read { id, text, path: settings.path.clone() });
+            }
+            Class::Utility(_) => settings.follow(&text),
             Class::Unparsable(reason) => {
                 unread.push(Unread { file: file.name.clone(), line, reason });
             }
@@ -141,6 +202,14 @@ fn read_file(
         intake.notes.push(format!(
             "{}: {count} {write} parameters as `{style}`, read as $1, $2, …",
             file.name
+        ));
+    }
+    if !settings.others.is_empty() {
+        let names: Vec<&str> = settings.others.iter().map(String::as_str).collect();
+        intake.notes.push(format!(
+            "{}: sets {}, which is not followed: statements are planned under the server's own settings",
+            file.name,
+            names.join(", ")
         ));
     }
     match unread.get(first) {
@@ -175,6 +244,15 @@ fn repeat(known: &mut Statement, text: String, intake: &mut Intake) {
         leave_out(intake, LeftOut::Repeated, 1);
     } else if !names_parameter(&text) {
         known.examples.push(text);
+    }
+}
+
+fn note_other_path(id: &str, intake: &mut Intake) {
+    let note = format!(
+        "statement {id} is looked at under the search_path of its first run; the files run it under another too"
+    );
+    if !intake.notes.contains(&note) {
+        intake.notes.push(note);
     }
 }
 
@@ -236,6 +314,21 @@ mod tests {
             ]
         );
         assert!(intake.left_out.is_empty());
+    }
+
+    #[test]
+    fn the_search_path_that_a_file_sets_holds_for_the_statements_after_it() {
+        let text = "SELECT 1 FROM a;\nSET search_path = app, \"$user\";\nSELECT 1 FROM b;\nBEGIN;\nSET LOCAL search_path = x;\nSET work_mem = '1GB';\nSELECT 1 FROM c;\nSELECT 1 FROM b;\nCOMMIT;\nSELECT 1 FROM d;\nRESET search_path;\nSELECT 1 FROM e;\nSET LOCAL search_path = y;\nSELECT 1 FROM f";
+        let (statements, intake) = take_in_files(&[file(text)], 10, &["s".to_owned()]).unwrap();
+        let mut paths: Vec<String> = statements
+            .iter()
+            .map(|s| format!("{} {}", s.text.rsplit(' ').next().unwrap(), s.search_path.join(",")))
+            .collect();
+        paths.sort();
+        assert_eq!(paths, ["a s", "b app", "c x", "d app", "e s", "f s"]);
+        assert_eq!(intake.notes.len(), 2, "{:?}", intake.notes);
+        assert!(intake.notes.iter().any(|note| note.contains("sets work_mem, which is not")));
+        assert!(intake.notes.iter().any(|note| note.contains("search_path of its first run")));
     }
 
     #[test]

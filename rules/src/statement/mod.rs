@@ -13,6 +13,7 @@ mod from;
 pub mod guard;
 mod immutable;
 pub mod index_shape;
+mod making;
 mod mask;
 mod parse;
 mod path;
@@ -22,8 +23,10 @@ mod query;
 mod repair;
 mod resolve;
 mod scope;
+mod setting;
 mod split;
 mod stand_in;
+mod unlock;
 mod usage;
 mod walk;
 mod write;
@@ -38,8 +41,9 @@ pub use mask::mask;
 pub use parse::fingerprint;
 pub use path::{JsonPath, PathStep, json_path};
 pub use repair::{Repaired, repair};
+pub use setting::{Setting, setting};
 pub use split::{FileError, FileStatement, split};
-pub use stand_in::stand_in;
+pub use stand_in::stand_ins;
 
 use petgraph::graphmap::UnGraphMap;
 
@@ -310,6 +314,48 @@ pub struct Comparison {
     pub any: bool,
     /// Whether the parameter stands inside an expression with clock functions (`now() - $1`): an offset, not a value.
     pub offset: bool,
+    /// How the value compared is made from the parameter, from the comparison inwards; empty where it is the
+    /// parameter itself, casts aside.
+    pub making: Vec<Making>,
+}
+
+/// One step from a value back to the parameter that it is made from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Making {
+    /// The value at this key of a JSON document: `$1 ->> 'id'`.
+    Key(String),
+    /// A document that has it under this key: `jsonb_build_object('size', $1)`.
+    Field(String),
+    /// A list cut at this separator: `string_to_array($1, ',')`.
+    Separated(String),
+    /// One element of an array: `($1)[1]`.
+    Element,
+    /// Each element of an array: `unnest($1)`.
+    Unnest,
+    /// Text put between others: `'%' || $1 || '%'`.
+    Within {
+        /// What stands before it.
+        before: String,
+        /// What stands after it.
+        after: String,
+    },
+    /// Seconds since 1970: `to_timestamp($1)`.
+    Seconds,
+    /// So many microseconds times it: `$1 * interval '1 hour'`.
+    Unit(u64),
+    /// A number added.
+    Plus(String),
+    /// A number multiplied with.
+    Times(String),
+    /// Something that cannot be undone: `md5($1)`.
+    Unknown,
+}
+
+impl Making {
+    /// Microseconds of a unit of time as written: `1 day`, ` hours`.
+    pub fn unit(text: &str) -> Option<u64> {
+        making::unit(text)
+    }
 }
 
 /// What a parameter is for, beyond comparisons.

@@ -1,42 +1,60 @@
-//! The SELECT that looks for the same rows as an INSERT, UPDATE or DELETE.
+//! The SELECT that looks for the same rows as a statement that writes or locks.
 //!
-//! EXPLAIN of a write needs the privilege to write, though it writes nothing. A role that may only read can still
-//! have the search in it planned: the rows of an UPDATE or a DELETE are found as by a SELECT with the same FROM and
-//! WHERE, those of an INSERT come from its own query.
+//! EXPLAIN of a write needs the privilege to write, though it writes nothing; that of a SELECT which locks its rows
+//! needs it too. A role that may only read can still have the search in it planned: the rows of an UPDATE or a
+//! DELETE are found as by a SELECT with the same FROM and WHERE, those of an INSERT come from its own query, and
+//! locks find no other rows.
 
 use std::collections::BTreeSet;
 
 use super::parse::{self, NodeEnum, pg};
+use super::unlock::unlock;
 use super::walk::walk;
 
-/// The SELECT that looks for the same rows as a write, with the same parameters; `None` for what is no write, or
-/// has no such SELECT.
+/// How a row of a table is read.
+#[derive(Clone, Copy)]
+enum Reading {
+    /// Where it stands (`ctid`), as an UPDATE or DELETE must, so that no index alone can answer.
+    Place,
+    /// The whole row: a view has no `ctid`, and the server reads the whole row of one.
+    Whole,
+}
+
+/// The SELECTs that look for the same rows as a statement that writes or locks, with the same parameters: the first
+/// that the server takes is meant. None for what does neither, or has no such SELECT.
 ///
-/// It reads the place of each row (`ctid`) in all its tables, as an UPDATE or DELETE must, so that no index alone
-/// can answer it. Subqueries of SET and VALUES stand in its output. A parameter that has no other place is put there too, as text.
-pub fn stand_in(text: &str) -> Option<String> {
-    let write = parse::statement(text).ok()?;
-    let mut select = match &write {
-        NodeEnum::UpdateStmt(update) => search(
-            update.relation.as_ref()?,
-            &update.from_clause,
-            update.where_clause.as_deref(),
-            update.with_clause.as_ref(),
-            &update.target_list,
-        ),
-        NodeEnum::DeleteStmt(delete) => search(
-            delete.relation.as_ref()?,
-            &delete.using_clause,
-            delete.where_clause.as_deref(),
-            delete.with_clause.as_ref(),
-            &[],
-        ),
-        NodeEnum::InsertStmt(insert) => source(insert)?,
-        _ => return None,
+/// It reads each row of all its tables, by its place or, where one is a view, whole. Subqueries of SET and VALUES
+/// stand in its output. A parameter that has no other place is put there too, as text. What a common table
+/// expression writes is looked for there, and gives what it returns.
+pub fn stand_ins(text: &str) -> Vec<String> {
+    let mut all: Vec<String> =
+        [Reading::Place, Reading::Whole].into_iter().filter_map(|how| stand_in(text, how)).collect();
+    all.dedup();
+    all
+}
+
+fn stand_in(text: &str, how: Reading) -> Option<String> {
+    let written = parse::statement(text).ok()?;
+    let unlocked = unlock(text)?;
+    let statement = parse::statement(&unlocked).ok()?;
+    let locks = matches!(&written, NodeEnum::SelectStmt(select) if !select.locking_clause.is_empty());
+    let mut select = match &statement {
+        NodeEnum::SelectStmt(select) if unlocked != text || writes(select.with_clause.as_ref()) => {
+            let mut select = select.as_ref().clone();
+            if locks {
+                let tables = select.from_clause.iter().flat_map(tables);
+                let tables = tables.filter(|table| !common(table, select.with_clause.as_ref()));
+                let read: Vec<pg::Node> = tables.map(|table| row(table, how)).collect();
+                select.target_list.extend(read);
+            }
+            select
+        }
+        statement => search_of(statement, how)?,
     };
+    read_in_place_of_writes(&mut select, how)?;
     let given = parameters(&NodeEnum::SelectStmt(Box::new(select.clone())));
-    let missing: Vec<i32> = parameters(&write).difference(&given).copied().collect();
-    if !missing.is_empty() && (select.larg.is_some() || !select.values_lists.is_empty()) {
+    let missing: Vec<i32> = parameters(&written).difference(&given).copied().collect();
+    if !missing.is_empty() && !takes_outputs(&select) {
         return None;
     }
     select.target_list.extend(
@@ -47,6 +65,35 @@ pub fn stand_in(text: &str) -> Option<String> {
     parse::print(&NodeEnum::SelectStmt(Box::new(select))).ok()
 }
 
+/// Whether further output columns can be added.
+fn takes_outputs(select: &pg::SelectStmt) -> bool {
+    select.larg.is_none() && select.values_lists.is_empty()
+}
+
+/// What finds the rows of a write.
+fn search_of(write: &NodeEnum, how: Reading) -> Option<pg::SelectStmt> {
+    match write {
+        NodeEnum::UpdateStmt(update) => Some(search(
+            update.relation.as_ref()?,
+            &update.from_clause,
+            update.where_clause.as_deref(),
+            update.with_clause.as_ref(),
+            &update.target_list,
+            how,
+        )),
+        NodeEnum::DeleteStmt(delete) => Some(search(
+            delete.relation.as_ref()?,
+            &delete.using_clause,
+            delete.where_clause.as_deref(),
+            delete.with_clause.as_ref(),
+            &[],
+            how,
+        )),
+        NodeEnum::InsertStmt(insert) => source(insert),
+        _ => None,
+    }
+}
+
 /// What finds the rows of an UPDATE or a DELETE.
 fn search(
     target: &pg::RangeVar,
@@ -54,20 +101,12 @@ fn search(
     condition: Option<&pg::Node>,
     with: Option<&pg::WithClause>,
     set: &[pg::Node],
+    how: Reading,
 ) -> pg::SelectStmt {
     let mut from = vec![node(NodeEnum::RangeVar(target.clone()))];
     from.extend_from_slice(others);
-    let common = |table: &&pg::RangeVar| {
-        let mut ctes = with.iter().flat_map(|with| &with.ctes);
-        ctes.any(|cte| match &cte.node {
-            Some(NodeEnum::CommonTableExpr(cte)) => {
-                table.schemaname.is_empty() && cte.ctename == table.relname
-            }
-            _ => false,
-        })
-    };
-    let others = others.iter().flat_map(tables).filter(|table| !common(table));
-    let mut targets: Vec<_> = [target].into_iter().chain(others).map(place).collect();
+    let others = others.iter().flat_map(tables).filter(|table| !common(table, with));
+    let mut targets: Vec<_> = [target].into_iter().chain(others).map(|of| row(of, how)).collect();
     targets.extend(set.iter().filter_map(assigned).filter(looks_up).map(output));
     pg::SelectStmt {
         target_list: targets,
@@ -75,6 +114,88 @@ fn search(
         where_clause: condition.cloned().map(Box::new),
         with_clause: with.cloned(),
         ..plain()
+    }
+}
+
+/// The common table expressions of a WITH.
+fn ctes(with: Option<&pg::WithClause>) -> impl Iterator<Item = &pg::CommonTableExpr> {
+    with.into_iter().flat_map(|with| &with.ctes).filter_map(|cte| match &cte.node {
+        Some(NodeEnum::CommonTableExpr(cte)) => Some(cte.as_ref()),
+        _ => None,
+    })
+}
+
+/// Whether a name in a FROM is that of a common table expression.
+fn common(table: &pg::RangeVar, with: Option<&pg::WithClause>) -> bool {
+    table.schemaname.is_empty() && ctes(with).any(|cte| cte.ctename == table.relname)
+}
+
+/// The write in a common table expression.
+fn write_in(cte: &pg::CommonTableExpr) -> Option<&NodeEnum> {
+    cte.ctequery.as_deref()?.node.as_ref().filter(|query| !matches!(query, NodeEnum::SelectStmt(_)))
+}
+
+fn writes(with: Option<&pg::WithClause>) -> bool {
+    ctes(with).any(|cte| write_in(cte).is_some())
+}
+
+/// Puts a search in the place of each write of the WITH. One that nobody names is carried out all the same.
+fn read_in_place_of_writes(select: &mut pg::SelectStmt, how: Reading) -> Option<()> {
+    let Some(mut with) = select.with_clause.clone().filter(|with| writes(Some(with))) else {
+        return Some(());
+    };
+    let mut named = BTreeSet::new();
+    walk(&NodeEnum::SelectStmt(Box::new(select.clone())), &mut |node| {
+        if let NodeEnum::RangeVar(table) = node {
+            named.insert(table.relname.clone());
+        }
+    });
+    for cte in &mut with.ctes {
+        let Some(NodeEnum::CommonTableExpr(cte)) = &mut cte.node else { continue };
+        let Some(search) = write_in(cte).map(|write| returned(write, how)) else { continue };
+        cte.ctequery = Some(Box::new(node(NodeEnum::SelectStmt(Box::new(search?)))));
+        // A write is carried out once, wherever it is named.
+        cte.ctematerialized = pg::CteMaterialize::Always.into();
+        if !named.contains(&cte.ctename) && takes_outputs(select) {
+            let name = crate::quote::ident(&cte.ctename);
+            let counted = parse::statement(&format!("SELECT (SELECT count(*) FROM {name})")).ok()?;
+            if let NodeEnum::SelectStmt(counted) = counted {
+                select.target_list.extend(counted.target_list);
+            }
+        }
+    }
+    select.with_clause = Some(with);
+    Some(())
+}
+
+/// What finds the rows of a write and gives what that returns.
+fn returned(write: &NodeEnum, how: Reading) -> Option<pg::SelectStmt> {
+    let returning = match write {
+        NodeEnum::UpdateStmt(write) => write.returning_clause.as_ref(),
+        NodeEnum::DeleteStmt(write) => write.returning_clause.as_ref(),
+        NodeEnum::InsertStmt(write) => write.returning_clause.as_ref(),
+        _ => None,
+    };
+    let search = search_of(write, how)?;
+    let Some(returning) = returning else { return Some(search) };
+    let target_list = returning.exprs.clone();
+    let NodeEnum::InsertStmt(insert) = write else {
+        return Some(pg::SelectStmt { target_list, ..search });
+    };
+    // The columns of the table, as many times as there are rows to insert.
+    let outputs = pg::SelectStmt { target_list, ..plain() };
+    let table = node(NodeEnum::RangeVar(insert.relation.clone()?));
+    let table = pg::SelectStmt { from_clause: vec![table], ..plain() };
+    let text = |select: pg::SelectStmt| parse::print(&NodeEnum::SelectStmt(Box::new(select))).ok();
+    let whole = format!(
+        "{} FROM (SELECT 1 FROM ({}) AS pgwright_rows) AS pgwright_row LEFT JOIN {} ON false",
+        text(outputs)?,
+        text(search)?,
+        text(table)?.strip_prefix("SELECT FROM ")?
+    );
+    match parse::statement(&whole).ok()? {
+        NodeEnum::SelectStmt(select) => Some(*select),
+        _ => None,
     }
 }
 
@@ -90,14 +211,15 @@ fn tables(from: &pg::Node) -> Vec<&pg::RangeVar> {
     }
 }
 
-/// Where a table's row stands, as an output column.
-fn place(table: &pg::RangeVar) -> pg::Node {
+/// A table's row, as an output column.
+fn row(table: &pg::RangeVar, how: Reading) -> pg::Node {
     let name = table.alias.as_ref().map_or(&table.relname, |alias| &alias.aliasname);
     let part = |name: &str| node(NodeEnum::String(pg::String { sval: name.to_owned() }));
-    output(NodeEnum::ColumnRef(pg::ColumnRef {
-        fields: vec![part(name), part("ctid")],
-        location: 0,
-    }))
+    let mut fields = vec![part(name)];
+    if let Reading::Place = how {
+        fields.push(part("ctid"));
+    }
+    output(NodeEnum::ColumnRef(pg::ColumnRef { fields, location: 0 }))
 }
 
 /// What gives the rows of an INSERT. VALUES look nothing up but by their subqueries.
@@ -112,8 +234,7 @@ fn source(insert: &pg::InsertStmt) -> Option<pg::SelectStmt> {
         (one, other) => one.clone().or_else(|| other.clone()),
     };
     if query.values_lists.is_empty() {
-        // FOR UPDATE would need a privilege again, and finds no other rows.
-        return Some(pg::SelectStmt { with_clause: with, locking_clause: Vec::new(), ..query });
+        return Some(pg::SelectStmt { with_clause: with, ..query });
     }
     let mut targets = Vec::new();
     for row in &query.values_lists {
@@ -171,10 +292,60 @@ fn node(inner: NodeEnum) -> pg::Node {
 
 #[cfg(test)]
 mod tests {
-    use super::stand_in;
+    use super::stand_ins;
 
     fn of(text: &str) -> String {
-        stand_in(text).unwrap_or_else(|| panic!("none for {text}"))
+        stand_ins(text).into_iter().next().unwrap_or_else(|| panic!("none for {text}"))
+    }
+
+    #[test]
+    fn locks_are_left_away_wherever_they_stand() {
+        assert_eq!(
+            of("SELECT * FROM app.orders o WHERE id = $1 FOR UPDATE OF o SKIP LOCKED"),
+            "SELECT *, o.ctid FROM app.orders o WHERE id = $1"
+        );
+        assert_eq!(
+            of(
+                "UPDATE q SET s = 'run' WHERE id = (SELECT id FROM q WHERE s = $1 ORDER BY at FOR NO KEY UPDATE SKIP LOCKED LIMIT 1)"
+            ),
+            "SELECT q.ctid FROM q WHERE id = (SELECT id FROM q WHERE s = $1 ORDER BY at LIMIT 1)"
+        );
+        // Without a LIMIT the subquery would be planned as part of the outer one.
+        assert_eq!(
+            of("SELECT 1 FROM (SELECT id FROM q WHERE a = $1 FOR SHARE) s"),
+            "SELECT 1 FROM (SELECT id FROM q WHERE a = $1 OFFSET 0) s"
+        );
+    }
+
+    #[test]
+    fn what_common_table_expressions_write_is_looked_for() {
+        assert_eq!(
+            of(
+                "WITH d AS (DELETE FROM c WHERE body = $1 RETURNING *) SELECT count(*) FROM d"
+            ),
+            "WITH d AS MATERIALIZED (SELECT * FROM c WHERE body = $1) SELECT count(*) FROM d"
+        );
+        assert_eq!(
+            of("WITH d AS (UPDATE c SET n = $2 WHERE id = $1) SELECT 1 FROM t"),
+            "WITH d AS MATERIALIZED (SELECT c.ctid FROM c WHERE id = $1) SELECT 1, (SELECT count(*) FROM d), $2 FROM t"
+        );
+        assert_eq!(
+            of(
+                "WITH n AS (INSERT INTO c (a) SELECT a FROM t WHERE b = $1 RETURNING id) UPDATE u SET c = n.id FROM n WHERE u.id = $2"
+            ),
+            "WITH n AS MATERIALIZED (SELECT id FROM (SELECT 1 FROM (SELECT a FROM t WHERE b = $1) pgwright_rows) pgwright_row LEFT JOIN c ON false) SELECT u.ctid FROM u, n WHERE u.id = $2"
+        );
+    }
+
+    #[test]
+    fn of_a_view_the_whole_row_is_read() {
+        assert_eq!(
+            stand_ins("UPDATE t SET a = v.a FROM v WHERE v.id = t.id"),
+            [
+                "SELECT t.ctid, v.ctid FROM t, v WHERE v.id = t.id",
+                "SELECT t, v FROM t, v WHERE v.id = t.id"
+            ]
+        );
     }
 
     #[test]
@@ -257,10 +428,10 @@ mod tests {
         );
         // The set operation has no place for a further output column.
         assert_eq!(
-            stand_in(
+            stand_ins(
                 "INSERT INTO old SELECT 1 UNION SELECT 2 ON CONFLICT (id) DO UPDATE SET n = $1"
             ),
-            None
+            Vec::<String>::new()
         );
         assert_eq!(of("INSERT INTO old DEFAULT VALUES"), "SELECT");
     }
@@ -268,7 +439,7 @@ mod tests {
     #[test]
     fn what_is_no_write_has_none() {
         for text in ["SELECT 1", "SELEC", "", "TRUNCATE orders", "DELETE FROM a; DELETE FROM b"] {
-            assert_eq!(stand_in(text), None, "{text}");
+            assert!(stand_ins(text).is_empty(), "{text}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::analyzer::Analyzer;
 use super::expression::{Expr, commuted, computes, extracts};
+use super::making::making;
 use super::{Comparison, Parameter, ParameterRole};
 
 /// Functions whose first argument names a field of a date.
@@ -169,6 +170,7 @@ impl Analyzer<'_> {
                         operator,
                         any: false,
                         offset: false,
+                        making: Vec::new(),
                     },
                 );
             }
@@ -193,13 +195,12 @@ impl Analyzer<'_> {
     }
 
     fn compared_with(&mut self, column: &Expr, operator: &str, value: &Expr, any: bool) {
-        let value = match value.uncast() {
+        let numbers = match value.uncast() {
             Expr::Call(call) if READERS.contains(&call.name.as_str()) => {
-                call.arguments.first().unwrap_or(value)
+                call.arguments.first().unwrap_or(value).parameters()
             }
-            _ => value,
+            _ => value.parameters(),
         };
-        let numbers = value.parameters();
         if numbers.is_empty() || !value.relations().is_empty() || value.folds() {
             return;
         }
@@ -212,6 +213,7 @@ impl Analyzer<'_> {
                     operator: operator.to_owned(),
                     any,
                     offset,
+                    making: making(value, *number).unwrap_or_default(),
                 };
                 self.role(*number, ParameterRole::Value, None);
                 self.comparison(*number, comparison);

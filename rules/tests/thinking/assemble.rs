@@ -446,3 +446,106 @@ fn what_widens_an_index_in_use_must_halve_the_cost_as_within_one_run() {
     case.before[0] = by("t_pkey", 100.0);
     assert_eq!(lines(&case.outcome(&indexed(51.0)).actions), ["index t(c, a)"]);
 }
+
+#[test]
+fn a_statement_that_two_new_indexes_serve_is_told_of_both() {
+    let statements = [
+        ("SELECT * FROM t WHERE a = $1", 100),
+        ("SELECT * FROM t WHERE b = $1", 100),
+        ("SELECT * FROM t WHERE a = $1 AND b = $2", 100),
+    ];
+    let mut case = Case::new(table(&statements));
+    case.candidates =
+        vec![btree(&case.snapshot, &["a"], &[0, 2]), btree(&case.snapshot, &["b"], &[1, 2])];
+    let outcome = case.outcome(&|question| {
+        let other = 1 - question.statement.min(1);
+        let served = match question.statement {
+            2 => !question.configuration.is_empty(),
+            _ => question.configuration.iter().any(|candidate| *candidate != other),
+        };
+        if served { index_scan(10.0) } else { seq_scan(1000.0, 10.0) }
+    });
+    let both = &case.snapshot.statements[2].id;
+    assert_eq!(lines(&outcome.actions), ["index t(a)", "index t(b)"]);
+    for action in &outcome.actions {
+        let told: Vec<_> = action.helps.iter().map(|help| &help.statement).collect();
+        assert!(told.contains(&both) && told.len() == 2, "{told:?}");
+    }
+}
+
+#[test]
+fn what_is_told_of_an_action_holds_without_the_others() {
+    let statements =
+        [("SELECT * FROM t WHERE a = $1", 100), ("SELECT * FROM t WHERE a = $1 AND b = $2", 100)];
+    let mut case = Case::new(table(&statements));
+    case.candidates =
+        vec![btree(&case.snapshot, &["a"], &[0, 1]), btree(&case.snapshot, &["b"], &[1])];
+    let outcome = case.outcome(&|question| match question.configuration.len() {
+        0 => seq_scan(1000.0, 10.0),
+        1 if question.configuration.contains(&0) => index_scan(300.0),
+        1 => index_scan(400.0),
+        _ => index_scan(1.0),
+    });
+    assert_eq!(lines(&outcome.actions).len(), 2);
+    let id = &case.snapshot.statements[1].id;
+    let after = |action: &rules::change_plan::Action| {
+        action.helps.iter().find(|help| help.statement == *id).unwrap().cost_after
+    };
+    let mut costs: Vec<f64> = outcome.actions.iter().map(after).collect();
+    costs.sort_by(f64::total_cmp);
+    assert_eq!(costs, [300.0, 400.0]);
+}
+
+#[test]
+fn indexes_that_gain_only_together_say_so() {
+    let mut case = Case::new(table(&[("SELECT * FROM t WHERE a = $1 AND b = $2", 100)]));
+    case.candidates =
+        vec![btree(&case.snapshot, &["a"], &[0]), btree(&case.snapshot, &["b"], &[0])];
+    let outcome = case.outcome(&|question| match question.configuration.len() {
+        2 => index_scan(10.0),
+        _ => seq_scan(1000.0, 10.0),
+    });
+    assert_eq!(outcome.actions.len(), 2);
+    for action in &outcome.actions {
+        let told = facts(action);
+        assert!(told.iter().any(|fact| fact.contains("only together with pgw_t_")), "{told:?}");
+    }
+}
+
+/// A plan below another operator.
+fn below(node_type: &str, cost: f64, plan: &Value) -> Value {
+    json!({ "Node Type": node_type, "Total Cost": cost, "Plan Rows": 10, "Plans": [plan] })
+}
+
+#[test]
+fn a_gain_by_a_guess_under_a_limit_is_doubted() {
+    let doubted = |condition: &str, rows: Option<u64>| {
+        let text = format!("SELECT * FROM t WHERE {condition} = $1 ORDER BY c LIMIT 10");
+        let mut case = Case::new(table(&[(&text, 100)]));
+        set_stats(&mut case.snapshot, "t.email", stats(-1.0, &[], &["a@b", "x@y", "z@z"]));
+        case.snapshot.statements[0].rows = rows;
+        let walk = json!({
+            "Node Type": "Index Scan", "Relation Name": "t", "Alias": "t", "Index Name": "t_c",
+            "Filter": "(…)", "Total Cost": 100_000.0, "Plan Rows": 500
+        });
+        case.before = vec![below("Limit", 1000.0, &walk)];
+        let expression =
+            rules::testing::workload(&case.snapshot)[0].analysis.predicates[0].target.clone();
+        let rules::statement::Target::Expression(expression) = expression else { panic!() };
+        case.candidates = vec![btree(&case.snapshot, &[&expression.sql], &[0])];
+        let outcome = case.outcome(&|question| {
+            if question.configuration.is_empty() {
+                return case.before[0].clone();
+            }
+            below("Limit", 11.0, &below("Sort", 10.5, &index_scan(10.0)))
+        });
+        outcome.actions[0].confidence.terms.iter().any(|t| t.fact == Fact::GuessedSelectivity)
+    };
+    // Were it true of most rows, the old plan would stop at once.
+    assert!(doubted("a % 2", None));
+    assert!(doubted("a % 2", Some(1000)));
+    // It returned fewer rows than the LIMIT, so that it read to the end.
+    assert!(!doubted("a % 2", Some(100)));
+    // As many different values as rows.
+    assert!(!doubted("lower(email)", None));
+}

@@ -44,7 +44,9 @@ impl Page {
 
     /// A faint label and a paragraph beside it.
     pub(crate) fn labelled(&mut self, label: &str, text: &str) {
-        let first = format!("  {FAINT}{}{FAINT:#}", text::pad(label, LABEL - 2));
+        // A label that fills the column still stands apart.
+        let gap = if text::width(label) >= LABEL - 2 { " " } else { "" };
+        let first = format!("  {FAINT}{}{gap}{FAINT:#}", text::pad(label, LABEL - 2));
         self.wrapped(&first, &" ".repeat(LABEL), text);
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use quick_xml::events::Event;
 
-use super::{Sheets, diff, html, human, json, markdown, svg};
+use super::{Sheets, diff, html, human, json, markdown, side_by_side, svg};
 use crate::text;
 
 /// The corpus lies beside the repository or where `PGWRIGHT_CORPUS` says.
@@ -86,6 +86,11 @@ fn every_plan_of_the_corpus_is_drawn_in_every_form() {
         if let Some(last) = last.replace(first) {
             let pair = [diff::Comparison::of(&last, &reading.plans[0])];
             diff::human(&pair, 100);
+            is_well_formed(&name, &side_by_side::picture(&pair));
+            is_well_formed(
+                &name,
+                side_by_side::page(&pair).trim_start_matches("<!DOCTYPE html>\n"),
+            );
             diff::markdown(&pair);
             serde_json::from_str::<serde_json::Value>(&diff::wire(&pair)).unwrap();
         }

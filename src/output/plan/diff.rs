@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::human::{blocks, change};
 use super::json::VERSION;
-use super::{markdown, time, weight, words};
+use super::{Sheet, markdown, time, weight, words};
 use crate::output::human::page::Page;
 use crate::output::{json, units};
 use crate::text;
@@ -15,51 +15,66 @@ const OPERATORS_MAX: usize = 20;
 
 /// What is told of a pair of plans.
 #[derive(Serialize)]
-pub(crate) struct Comparison {
+pub(crate) struct Comparison<'a> {
+    #[serde(skip)]
+    pub(super) old: Sheet<'a>,
+    #[serde(skip)]
+    pub(super) new: Sheet<'a>,
     /// What changed.
     #[serde(flatten)]
-    diff: Diff,
+    pub(super) diff: Diff,
     /// Findings of the old plan that the new one does not have, by pattern and operator's name.
     gone: Vec<Finding>,
     /// Findings that only the new one has.
-    new: Vec<Finding>,
+    #[serde(rename = "new")]
+    added: Vec<Finding>,
 }
 
 #[derive(Serialize)]
 struct Wire<'a> {
     format: u32,
-    diffs: &'a [Comparison],
+    diffs: &'a [Comparison<'a>],
 }
 
-impl Comparison {
-    pub(crate) fn of(old: &Parsed, new: &Parsed) -> Self {
-        let found = |parsed: &Parsed| {
-            let name = |finding: &Finding| {
-                let id = finding.operator?;
-                Some(planparse::label(parsed.plan.operator(id), parsed.plan.link(id)))
-            };
-            let findings = planparse::findings(&parsed.plan).into_iter();
-            findings.map(|finding| (name(&finding), finding)).collect::<Vec<_>>()
-        };
-        let (before, after) = (found(old), found(new));
-        let without = |these: &[(Option<String>, Finding)], those: &[(Option<String>, Finding)]| {
-            let known = |(name, finding): &&(Option<String>, Finding)| {
-                those.iter().any(|(other, that)| other == name && that.pattern == finding.pattern)
-            };
-            these.iter().filter(|one| !known(one)).map(|(_, finding)| finding.clone()).collect()
-        };
-        let diff = planparse::diff(&old.plan, &new.plan);
-        Self { diff, gone: without(&before, &after), new: without(&after, &before) }
+impl<'a> Comparison<'a> {
+    pub(crate) fn of(old: &'a Parsed, new: &'a Parsed) -> Self {
+        let (old, new) = (Sheet::of(old), Sheet::of(new));
+        let diff = planparse::diff(old.plan(), new.plan());
+        let (gone, added) = (without(&old, &new), without(&new, &old));
+        Self { old, new, diff, gone, added }
+    }
+
+    /// `Plan 2 of 3`, where there are several.
+    pub(super) fn title(position: usize, several: usize) -> String {
+        match several {
+            1 => "What changed".to_owned(),
+            several => format!("What changed in plan {} of {several}", position + 1),
+        }
     }
 }
 
+/// Findings of one plan that the other does not have, by pattern and operator's name.
+fn without(one: &Sheet<'_>, other: &Sheet<'_>) -> Vec<Finding> {
+    fn name(sheet: &Sheet<'_>, finding: &Finding) -> Option<String> {
+        let (id, plan) = (finding.operator?, sheet.plan());
+        Some(planparse::label(plan.operator(id), plan.link(id)))
+    }
+    let known = |finding: &&Finding| {
+        let same = |that: &Finding| {
+            that.pattern == finding.pattern && name(other, that) == name(one, finding)
+        };
+        !other.findings.iter().any(same)
+    };
+    one.findings.iter().filter(known).cloned().collect()
+}
+
 /// The form for programs.
-pub(crate) fn wire(pairs: &[Comparison]) -> String {
+pub(crate) fn wire(pairs: &[Comparison<'_>]) -> String {
     json::pretty(&Wire { format: VERSION, diffs: pairs })
 }
 
 /// The form for people.
-pub(crate) fn human(pairs: &[Comparison], width: usize) -> String {
+pub(crate) fn human(pairs: &[Comparison<'_>], width: usize) -> String {
     let mut page = Page::new(width);
     for (position, pair) in pairs.iter().enumerate() {
         if position > 0 {
@@ -77,13 +92,10 @@ pub(crate) fn human(pairs: &[Comparison], width: usize) -> String {
 }
 
 /// The form for a ticket.
-pub(crate) fn markdown(pairs: &[Comparison]) -> String {
+pub(crate) fn markdown(pairs: &[Comparison<'_>]) -> String {
     let mut out = String::new();
     for (position, pair) in pairs.iter().enumerate() {
-        let title = match pairs.len() {
-            1 => "What changed".to_owned(),
-            several => format!("What changed in plan {} of {several}", position + 1),
-        };
+        let title = Comparison::title(position, pairs.len());
         let gap = if position > 0 { "\n" } else { "" };
         out.push_str(&format!("{gap}## {title}\n\n"));
         for (label, told) in told(pair) {
@@ -94,7 +106,7 @@ pub(crate) fn markdown(pairs: &[Comparison]) -> String {
 }
 
 /// Everything that is told, each with its label.
-fn told(pair: &Comparison) -> Vec<(&'static str, String)> {
+pub(super) fn told(pair: &Comparison<'_>) -> Vec<(&'static str, String)> {
     let diff = &pair.diff;
     let mut told = Vec::new();
     let shape = if diff.same_shape {
@@ -125,20 +137,23 @@ fn told(pair: &Comparison) -> Vec<(&'static str, String)> {
         format!("{}, {}: {}", words(finding.pattern), weight(finding), finding.what)
     };
     told.extend(pair.gone.iter().map(|it| ("mended", finding(it))));
-    told.extend(pair.new.iter().map(|it| ("new finding", finding(it))));
+    told.extend(pair.added.iter().map(|it| ("new finding", finding(it))));
     told
 }
 
 /// One operator's change, where it is more than noise.
-fn operator(change: &OperatorChange) -> Option<(&'static str, String)> {
+pub(super) fn operator(change: &OperatorChange) -> Option<(&'static str, String)> {
     match (change.figures.old, change.figures.new) {
         (Some(old), None) => Some(("gone", with(&change.name, &alone(old)))),
         (None, Some(new)) => Some(("added", with(&change.name, &alone(new)))),
         (Some(old), Some(new)) => {
             let mut parts: Vec<String> = figures(old, new).into_iter().collect();
             if change.estimate_changed() {
-                let rows = |figures: Figures| units::count(figures.estimated_rows.round() as u64);
-                parts.push(format!("{} → {} rows expected", rows(old), rows(new)));
+                let rows =
+                    |it: Figures| it.estimated_rows.map(|rows| units::count(rows.round() as u64));
+                parts.extend(
+                    super::human::change(rows(old), rows(new)).map(|it| it + " rows expected"),
+                );
             }
             (!parts.is_empty()).then(|| ("changed", with(&change.name, &parts.join(", "))))
         }
@@ -152,7 +167,8 @@ fn with(name: &str, figures: &str) -> String {
 
 /// The weightiest figure of an operator that is in one plan only.
 fn alone(figures: Figures) -> String {
-    figures.ms.map_or_else(|| format!("cost {}", units::cost(figures.cost)), time)
+    let cost = || figures.cost.map(|cost| format!("cost {}", units::cost(cost)));
+    figures.ms.map(time).or_else(cost).unwrap_or_default()
 }
 
 /// What changed of the figures by a tenth or more, joined by commas; none where nothing did.
@@ -164,8 +180,10 @@ fn figures(old: Figures, new: Figures) -> Option<String> {
             .filter(|(old, new)| moved(*old, *new) && old.max(*new) >= 0.1)
             .map(|(old, new)| (Some(time(old)), Some(time(new)), "")),
         // Without times cost has to do.
-        (timed.is_none() && moved(old.cost, new.cost))
-            .then(|| (Some(units::cost(old.cost)), Some(units::cost(new.cost)), " cost")),
+        old.cost
+            .zip(new.cost)
+            .filter(|(old, new)| timed.is_none() && moved(*old, *new))
+            .map(|(old, new)| (Some(units::cost(old)), Some(units::cost(new)), " cost")),
         sizes(old.blocks, new.blocks).map(|(old, new)| (old, new, " touched")),
         sizes(old.blocks_read, new.blocks_read).map(|(old, new)| (old, new, " read")),
         sizes(old.temp_blocks, new.temp_blocks).map(|(old, new)| (old, new, " of temporary files")),
@@ -196,9 +214,11 @@ fn counted(figures: Figures) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use planparse::Reading;
+
     use super::{Comparison, human, markdown, wire};
 
-    fn pair() -> Vec<Comparison> {
+    fn readings() -> [Reading; 2] {
         let plan = |node: &str, ms: f64, removed: u64, rows: u64| {
             format!(
                 r#"[{{"Plan": {{"Node Type": "{node}", "Relation Name": "orders", "Alias": "o", "Index Name": "orders_x",
@@ -208,12 +228,38 @@ mod tests {
         };
         let old = planparse::read(plan("Seq Scan", 90.0, 50_000, 1000)).unwrap();
         let new = planparse::read(plan("Index Scan", 2.0, 0, 10)).unwrap();
-        vec![Comparison::of(&old.plans[0], &new.plans[0])]
+        [old, new]
+    }
+
+    #[test]
+    fn a_new_finding_is_told_apart_from_its_label() {
+        let [old, new] = readings();
+        let pairs = [Comparison::of(&new.plans[0], &old.plans[0])];
+        let text = anstream::adapter::strip_str(&human(&pairs, 100)).to_string();
+        assert!(text.contains("new finding discarding scan, 100 % of the time"), "{text}");
+    }
+
+    #[test]
+    fn temporary_files_have_the_size_that_the_header_gives_them() {
+        let plan = |written: u64| {
+            let text = format!(
+                r#"[{{"Plan": {{"Node Type": "Sort", "Actual Total Time": 9, "Actual Rows": 1, "Actual Loops": 1,
+                "Temp Read Blocks": {written}, "Temp Written Blocks": {written}}}}}]"#
+            );
+            planparse::read(text).unwrap()
+        };
+        let (old, new) = (plan(1280), plan(0));
+        let text = human(&[Comparison::of(&old.plans[0], &new.plans[0])], 100);
+        assert!(text.contains("10 MB → 0 bytes of temporary files"), "{text}");
+        let facts = super::Sheet::of(&old.plans[0]).facts().join(" · ");
+        assert!(facts.contains("10 MB of temporary files"), "{facts}");
     }
 
     #[test]
     fn changes_are_told_with_figures() {
-        let text = anstream::adapter::strip_str(&human(&pair(), 100)).to_string();
+        let [old, new] = readings();
+        let pairs = [Comparison::of(&old.plans[0], &new.plans[0])];
+        let text = anstream::adapter::strip_str(&human(&pairs, 100)).to_string();
         for words in [
             "another plan",
             "90 ms → 2.00 ms",
@@ -224,8 +270,8 @@ mod tests {
         ] {
             assert!(text.contains(words), "no {words} in\n{text}");
         }
-        assert!(markdown(&pair()).contains("- **scan**: o: Seq Scan using orders\\_x"));
-        let value: serde_json::Value = serde_json::from_str(&wire(&pair())).unwrap();
+        assert!(markdown(&pairs).contains("- **scan**: o: Seq Scan using orders\\_x"));
+        let value: serde_json::Value = serde_json::from_str(&wire(&pairs)).unwrap();
         assert_eq!(
             (&value["format"], &value["diffs"][0]["same_shape"]),
             (&1.into(), &false.into())

@@ -10,7 +10,7 @@ const STYLE: &str = "\
 body{font:15px/1.5 system-ui,sans-serif;margin:1.5rem;color:#1f2328;background:#fff}\
 h1{font-size:1.3rem}h2{font-size:1.1rem}pre,code{font:13px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}\
 pre{background:#818b9822;padding:.7rem;border-radius:6px;overflow:auto;white-space:pre-wrap}\
-.picture{overflow-x:auto;border:1px solid #818b9855;border-radius:6px;margin:1rem 0}\
+.beside{margin:.2rem 0;overflow-wrap:anywhere}.picture{overflow-x:auto;border:1px solid #818b9855;border-radius:6px;margin:1rem 0}\
 ol li{margin:.6rem 0;max-width:75rem}.advice{color:#1a7f37}.faint{color:#6e7781}a{color:#0969da}\
 dt{margin-top:.6rem;font-family:ui-monospace,monospace}dd{color:#6e7781;font-family:ui-monospace,monospace;overflow-wrap:anywhere}\
 :target rect.back{fill:#0969da;fill-opacity:.2}\
@@ -18,13 +18,7 @@ dt{margin-top:.6rem;font-family:ui-monospace,monospace}dd{color:#6e7781;font-fam
 
 /// The whole page.
 pub(crate) fn render(sheets: &Sheets<'_>) -> String {
-    let mut out = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width\"/>\n<title>Plan</title>\n\
-         <style>{STYLE}{}</style>\n</head>\n<body>\n",
-        svg::STYLE
-    );
+    let mut out = String::new();
     for (position, sheet) in sheets.sheets.iter().enumerate() {
         let title = sheets.title(position).unwrap_or_else(|| "Plan".to_owned());
         let _ = writeln!(out, "<h1>{title}</h1>");
@@ -37,8 +31,18 @@ pub(crate) fn render(sheets: &Sheets<'_>) -> String {
             escaped(&text::line(&note.to_string()))
         );
     }
-    out.push_str("</body>\n</html>\n");
-    out
+    whole("Plan", &out)
+}
+
+/// A page with this body.
+pub(super) fn whole(title: &str, body: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width\"/>\n<title>{title}</title>\n\
+         <style>{STYLE}{}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
+        svg::STYLE
+    )
 }
 
 fn plan(out: &mut String, sheet: &Sheet<'_>, position: usize) {
@@ -55,6 +59,9 @@ fn plan(out: &mut String, sheet: &Sheet<'_>, position: usize) {
         findings(out, sheet, position);
     }
     let _ = write!(out, "<div class=\"picture\">\n{}</div>\n", svg::picture(sheet, position));
+    for line in sheet.beside() {
+        let _ = writeln!(out, "<p class=\"beside\">{}</p>", escaped(&line));
+    }
     let _ = writeln!(out, "<details><summary>All operators with their conditions</summary>\n<dl>");
     for row in &sheet.rows {
         let _ = writeln!(out, "<dt>{}. {}</dt>", row.id.index(), escaped(&row.name));

@@ -46,6 +46,13 @@ pub(crate) fn render(sheets: &Sheets<'_>, width: usize, columns: Option<usize>) 
             }
         }
         page.blank();
+        let beside = sheet.beside();
+        for line in &beside {
+            page.wrapped("", "  ", line);
+        }
+        if !beside.is_empty() {
+            page.blank();
+        }
         found(&mut page, sheet);
         for problem in sheet.problems() {
             page.wrapped("note: ", "      ", &problem);
@@ -59,13 +66,10 @@ pub(crate) fn render(sheets: &Sheets<'_>, width: usize, columns: Option<usize>) 
 
 /// The tree, one line an operator and its conditions below; with colour codes.
 pub(super) fn tree(sheet: &Sheet<'_>) -> Vec<String> {
-    let (own, rows, estimate) = match sheet.measure {
-        Measure::Time => ("own time", "rows", "estimate"),
-        Measure::Cost if sheet.plan().executed() => ("own cost", "rows", "estimate"),
-        Measure::Cost => ("own cost", "rows", ""),
-    };
-    let share = BAR + 5;
-    let head = format!("{own:>10} {:<share$}{rows:>11}{estimate:>9} operator", "share");
+    let (own, width) = (sheet.measure.own(), BAR + 5);
+    let share = if sheet.measure == Measure::Nothing { "" } else { "share" };
+    let estimate = if sheet.plan().executed() { "estimate" } else { "" };
+    let head = format!("{own:>10} {share:<width$}{:>11}{estimate:>9} operator", "rows");
     let mut lines = vec![format!("{FAINT}{head}{FAINT:#}")];
     for row in &sheet.rows {
         lines.push(line(row));
@@ -83,7 +87,8 @@ pub(super) fn tree(sheet: &Sheet<'_>) -> Vec<String> {
 
 fn line(row: &Row) -> String {
     let own = row.own.as_deref().unwrap_or("-");
-    let mut line = format!("{own:>10} {}{:>11}", bar(row.share), row.rows);
+    let share = row.share.map_or_else(|| " ".repeat(BAR + 5), bar);
+    let mut line = format!("{own:>10} {share}{:>11}", row.rows);
     let mark = row.estimate.map(Estimate::mark).unwrap_or_default();
     let mark = format!("{mark:>9}");
     match row.estimate {
@@ -95,8 +100,7 @@ fn line(row: &Row) -> String {
         }
         None => line.push_str(&mark),
     }
-    let name =
-        if row.own.is_some() { row.name.clone() } else { format!("{FAINT}{}{FAINT:#}", row.name) };
+    let name = if !row.never { row.name.clone() } else { format!("{FAINT}{}{FAINT:#}", row.name) };
     let _ = write!(line, " {FAINT}{}{FAINT:#}{name}", gutter(&row.follow, false));
     for number in &row.findings {
         let _ = write!(line, " {NUMBER}[{number}]{NUMBER:#}");

@@ -46,6 +46,12 @@ fn plan(out: &mut String, sheet: &Sheet<'_>) {
     }
     let tree = anstream::adapter::strip_str(&human::tree(sheet).join("\n")).to_string();
     let _ = write!(out, "\n{}", block("text", &tree));
+    for line in sheet.beside() {
+        let _ = write!(out, "\n- {}", escaped(&line));
+    }
+    if !sheet.beside().is_empty() {
+        out.push('\n');
+    }
     for problem in sheet.problems() {
         let _ = writeln!(out, "\n> {}", escaped(&problem));
     }

@@ -1,6 +1,6 @@
 //! The forms in which a plan is printed: tree, JSON, Markdown and pictures, all from the same rows.
 
-use planparse::{Finding, Metrics, Note, Operator, OperatorId, Parsed, Plan};
+use planparse::{Buffers, Finding, Metrics, Note, Operator, OperatorId, Parsed, Plan};
 
 use super::units;
 use crate::text;
@@ -12,6 +12,7 @@ pub(crate) mod html;
 pub(crate) mod human;
 pub(crate) mod json;
 pub(crate) mod markdown;
+pub(crate) mod side_by_side;
 pub(crate) mod svg;
 mod xml;
 
@@ -44,8 +45,61 @@ pub(crate) struct Sheet<'a> {
 pub(crate) enum Measure {
     /// Milliseconds on the clock.
     Time,
-    /// The planner's cost: the plan was not run, or without timing.
+    /// Blocks touched: it was run without timing, but with BUFFERS.
+    Blocks,
+    /// The planner's cost: the plan was not run, or without both.
     Cost,
+    /// None: COSTS OFF.
+    Nothing,
+}
+
+impl Measure {
+    fn of(plan: &Plan, metrics: &[Metrics]) -> Self {
+        let timed = metrics.first().is_some_and(|metrics| metrics.exclusive_ms.is_some());
+        match plan.executed() {
+            true if timed => Self::Time,
+            true if plan.buffers().is_some() => Self::Blocks,
+            _ if plan.has_costs() => Self::Cost,
+            _ => Self::Nothing,
+        }
+    }
+
+    /// What heads the column.
+    pub(crate) fn own(self) -> &'static str {
+        match self {
+            Self::Time => "own time",
+            Self::Blocks => "own blocks",
+            Self::Cost => "own cost",
+            Self::Nothing => "",
+        }
+    }
+
+    fn figure(self, metrics: &Metrics) -> f64 {
+        match self {
+            Self::Time => metrics.exclusive_ms.unwrap_or(0.0),
+            Self::Blocks => {
+                metrics.exclusive_buffers.map_or(0.0, |buffers| worked(&buffers) as f64)
+            }
+            Self::Cost => metrics.exclusive_cost,
+            Self::Nothing => 0.0,
+        }
+    }
+
+    fn told(self, metrics: &Metrics) -> Option<String> {
+        let figure = self.figure(metrics);
+        match self {
+            _ if metrics.never_executed => None,
+            Self::Time => Some(time(figure)),
+            Self::Blocks => Some(units::count(figure as u64)),
+            Self::Cost => Some(units::cost(figure)),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// Blocks of tables and temporary files, as findings count them.
+fn worked(buffers: &Buffers) -> u64 {
+    buffers.touched().saturating_add(buffers.temp_read).saturating_add(buffers.temp_written)
 }
 
 /// One operator as it is drawn.
@@ -59,9 +113,9 @@ pub(crate) struct Row {
     pub(crate) name: String,
     /// Its own time or cost; none where it never ran.
     pub(crate) own: Option<String>,
-    /// Its own part of the whole, from 0 to 1.
-    pub(crate) share: f64,
-    /// Rows that it returned over all loops, or is expected to.
+    /// Its own part of the whole, from 0 to 1; none where it never ran, or nothing tells it.
+    pub(crate) share: Option<f64>,
+    /// Rows that it returned over all loops, or is expected to; `-` where neither is known.
     pub(crate) rows: String,
     pub(crate) estimate: Option<Estimate>,
     /// Conditions and what was told about them.
@@ -69,6 +123,8 @@ pub(crate) struct Row {
     /// Numbers of the findings about it, from 1.
     pub(crate) findings: Vec<usize>,
     pub(crate) has_children: bool,
+    /// Whether the statement ran and never came here.
+    pub(crate) never: bool,
 }
 
 /// How a row estimate was off.
@@ -121,8 +177,7 @@ impl<'a> Sheet<'a> {
         let plan = &parsed.plan;
         let findings = planparse::findings(plan);
         let metrics: Vec<Metrics> = plan.metrics().into_values().collect();
-        let timed = metrics.first().is_some_and(|metrics| metrics.exclusive_ms.is_some());
-        let measure = if plan.executed() && timed { Measure::Time } else { Measure::Cost };
+        let measure = Measure::of(plan, &metrics);
         let rows = rows(plan, &metrics, &findings, measure);
         Self { parsed, findings, metrics, rows, measure }
     }
@@ -147,8 +202,11 @@ impl<'a> Sheet<'a> {
             (None, true) => {
                 facts.extend(plan.operators_ms().map(|ms| format!("execution {}", time(ms))))
             }
-            (None, false) => facts.push("not run: estimates only".to_owned()),
+            (None, false) if plan.has_costs() => facts.push("not run: estimates only".to_owned()),
+            (None, false) => facts.push("not run, and printed without estimates".to_owned()),
         }
+        let duration = plan.duration_ms.filter(|_| plan.execution_ms.is_none());
+        facts.extend(duration.map(|ms| format!("the whole statement {}", time(ms))));
         facts.extend(plan.planning_ms.map(|ms| format!("planning {}", time(ms))));
         let compiling = plan.jit.as_ref().and_then(|jit| jit.timing_ms.get("Total"));
         facts.extend(compiling.map(|ms| format!("compiling {}", time(*ms))));
@@ -159,19 +217,20 @@ impl<'a> Sheet<'a> {
         if plan.has_costs() {
             facts.push(format!("cost {}", units::cost(plan.total_cost())));
         }
-        if let Some(buffers) = plan.operator(plan.root()).buffers {
-            let size = |blocks: u64| units::bytes(blocks.saturating_mul(8192));
-            let (hit, read) = (buffers.shared_hit, buffers.shared_read);
-            facts.push(format!("{} touched", size(hit.saturating_add(read))));
-            if read > 0 {
-                facts.push(format!("{} of it read", size(read)));
-            }
-            if buffers.temp_written > 0 {
-                facts.push(format!("{} of temporary files", size(buffers.temp_written)));
-            }
+        if let Some(buffers) = plan.buffers() {
+            facts.push(format!("{} touched", size(buffers.touched())));
+            let parts =
+                [(buffers.read(), "of it read"), (buffers.temp_written, "of temporary files")];
+            let parts = parts.into_iter().filter(|(blocks, _)| *blocks > 0);
+            facts.extend(parts.map(|(blocks, name)| format!("{} {name}", size(blocks))));
         }
         facts.push(units::plural(self.rows.len(), "operator", "operators"));
         facts
+    }
+
+    /// What stands beside the tree, one line each: triggers, compilation, settings.
+    pub(crate) fn beside(&self) -> Vec<String> {
+        planparse::beside(self.plan()).iter().map(|line| text::line(line)).collect()
     }
 
     /// What was not understood of the text, one line each.
@@ -201,11 +260,8 @@ pub(crate) fn words(pattern: &str) -> String {
 }
 
 fn rows(plan: &Plan, metrics: &[Metrics], findings: &[Finding], measure: Measure) -> Vec<Row> {
-    let own = |metrics: &Metrics| match measure {
-        Measure::Time => metrics.exclusive_ms.unwrap_or(0.0),
-        Measure::Cost => metrics.exclusive_cost,
-    };
-    let whole: f64 = metrics.iter().map(own).sum();
+    let whole: f64 = metrics.iter().map(|metrics| measure.figure(metrics)).sum();
+    let estimated = plan.has_costs();
     let mut rows: Vec<Row> = Vec::with_capacity(metrics.len());
     let mut open = vec![(plan.root(), Vec::new())];
     while let Some((id, follow)) = open.pop() {
@@ -220,21 +276,18 @@ fn rows(plan: &Plan, metrics: &[Metrics], findings: &[Finding], measure: Measure
             below.push(place + 1 < children.len());
             open.push((*child, below));
         }
-        let share = if whole > 0.0 { (own(metrics) / whole).clamp(0.0, 1.0) } else { 0.0 };
+        let share = (measure.figure(metrics) / whole).clamp(0.0, 1.0);
         let about = |(_, finding): &(usize, &Finding)| finding.operator == Some(id);
         rows.push(Row {
             id,
             depth,
             follow,
             name: name(plan, id, operator),
-            own: (!metrics.never_executed).then(|| match measure {
-                Measure::Time => time(own(metrics)),
-                Measure::Cost => units::cost(own(metrics)),
-            }),
-            share,
-            rows: counted(operator, metrics),
+            own: measure.told(metrics),
+            share: Some(share).filter(|share| !share.is_nan() && !metrics.never_executed),
+            rows: counted(operator, metrics, estimated),
             estimate: Estimate::of(operator, metrics),
-            details: planparse::details(operator).iter().map(|line| text::line(line)).collect(),
+            details: details(operator, metrics),
             findings: findings
                 .iter()
                 .enumerate()
@@ -242,6 +295,7 @@ fn rows(plan: &Plan, metrics: &[Metrics], findings: &[Finding], measure: Measure
                 .map(|(place, _)| place + 1)
                 .collect(),
             has_children: !children.is_empty(),
+            never: metrics.never_executed,
         });
     }
     rows
@@ -256,9 +310,43 @@ fn name(plan: &Plan, id: OperatorId, operator: &Operator) -> String {
     }
 }
 
+/// Blocks of a thing that is not worth a line: less than 1 MB, all of it in memory.
+const BLOCKS_TOLD: u64 = 128;
+
+fn details(operator: &Operator, metrics: &Metrics) -> Vec<String> {
+    let told = planparse::details(operator);
+    let own = metrics.exclusive_buffers.and_then(|buffers| own_blocks(&buffers));
+    told.iter().map(|line| text::line(line)).chain(own).collect()
+}
+
+/// What an operator did to blocks by itself.
+fn own_blocks(buffers: &Buffers) -> Option<String> {
+    let read_ms: f64 = [buffers.read_ms, buffers.local_read_ms].into_iter().flatten().sum();
+    let dirtied = buffers.shared_dirtied.saturating_add(buffers.local_dirtied);
+    let parts = [
+        (buffers.touched(), "touched"),
+        (buffers.read(), "of it read"),
+        (dirtied, "dirtied"),
+        (buffers.temp_read, "of temporary files read"),
+        (buffers.temp_written, "of temporary files written"),
+    ];
+    let more = parts[1..].iter().any(|(blocks, _)| *blocks > 0);
+    let parts = parts.into_iter().filter(|(blocks, _)| *blocks > 0);
+    let mut told: Vec<String> =
+        parts.map(|(blocks, name)| format!("{} {name}", size(blocks))).collect();
+    told.extend((read_ms > 0.0).then(|| format!("reading {}", time(read_ms))));
+    (more || buffers.touched() >= BLOCKS_TOLD).then(|| format!("Own blocks: {}", told.join(", ")))
+}
+
+fn size(blocks: u64) -> String {
+    units::bytes(blocks.saturating_mul(8192))
+}
+
 /// Rows over all loops; where it was not run, those expected.
-fn counted(operator: &Operator, metrics: &Metrics) -> String {
+fn counted(operator: &Operator, metrics: &Metrics, estimated: bool) -> String {
     match metrics.rows {
+        _ if metrics.never_executed => "-".to_owned(),
+        None if !estimated => "-".to_owned(),
         Some(rows) if rows < 10.0 && rows.fract() > 0.0 => format!("{rows:.1}"),
         Some(rows) => units::count(rows.round() as u64),
         None => units::count(operator.rows.round() as u64),

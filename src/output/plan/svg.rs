@@ -3,11 +3,46 @@
 //! One row an operator, so that a thousand of them stay readable: what it takes by itself as a bar, its rows, how far
 //! they were off, and the tree. The conditions are shown when the pointer rests on a row.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+
+use planparse::OperatorId;
 
 use super::xml::escaped;
 use super::{Estimate, Measure, Row, Sheet, Sheets, weight, words};
 use crate::text;
+
+/// Operators that a comparison marks.
+pub(super) type Marks = BTreeMap<OperatorId, Mark>;
+
+/// How an operator differs from the other plan's.
+pub(super) struct Mark {
+    pub(super) kind: Kind,
+    /// What changed, in a few words; shown in the place of the first condition.
+    pub(super) told: String,
+}
+
+/// In which plan an operator is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// In the old one only.
+    Gone,
+    /// In the new one only.
+    Added,
+    /// In both, with other figures.
+    Changed,
+}
+
+impl Kind {
+    /// The class of its row, and a sign for those who see no colours.
+    fn shown(self) -> (&'static str, char) {
+        match self {
+            Self::Gone => (" gone", '−'),
+            Self::Added => (" added", '+'),
+            Self::Changed => (" changed", '~'),
+        }
+    }
+}
 
 /// Pixels of a row.
 const ROW: usize = 22;
@@ -31,8 +66,9 @@ const INDENT: usize = 18;
 const NAME_MAX: usize = 110;
 const DETAIL_MAX: usize = 90;
 
-/// Letters of a line above the tree.
+/// Letters of a line above the tree, and the pixels that so many take in a proportional font of 14 pixels.
 const HEAD_MAX: usize = 130;
+pub(super) const HEAD_WIDTH: usize = 960;
 
 /// The style: light and dark, as the reader's system is set.
 pub(super) const STYLE: &str = "\
@@ -42,6 +78,7 @@ pub(super) const STYLE: &str = "\
 .row .number,.number{fill:#0969da;font-weight:600}.row:hover .back{fill:#0969da;fill-opacity:.1}\
 .back{fill:#fff;fill-opacity:0}.track{fill:#818b98;fill-opacity:.15}.bar{fill:#2da44e}.bar.off{fill:#d4a72c}.bar.wrong{fill:#cf222e}\
 .branch{stroke:#afb8c1;fill:none}.never{opacity:.55}\
+.gone .back{fill:#cf222e;fill-opacity:.12}.added .back{fill:#2da44e;fill-opacity:.15}.changed .back{fill:#d4a72c;fill-opacity:.15}\
 @media (prefers-color-scheme:dark){.page{fill:#0d1117}.head,.row text{fill:#e6edf3}.row .faint,.faint{fill:#8d96a0}\
 .row .wrong{fill:#ff7b72}.row .off{fill:#d29922}.row .number,.number{fill:#58a6ff}.bar{fill:#3fb950}.bar.off{fill:#d29922}\
 .bar.wrong{fill:#f85149}.branch{stroke:#484f58}}";
@@ -50,18 +87,23 @@ pub(super) const STYLE: &str = "\
 pub(crate) fn render(sheets: &Sheets<'_>) -> String {
     let mut body = String::new();
     let mut y = 16;
-    let mut width = 960;
+    let mut width = HEAD_WIDTH;
     for (position, sheet) in sheets.sheets.iter().enumerate() {
-        width = width.max(self::width(sheet));
+        width = width.max(self::width(sheet, &Marks::new()));
         let title = sheets.title(position).unwrap_or_else(|| "Plan".to_owned());
         y = head(&mut body, sheet, &title, y);
-        y = tree(&mut body, sheet, position, y) + 24;
+        y = tree(&mut body, sheet, &Marks::new(), position, y) + 24;
     }
+    whole(&body, width, y)
+}
+
+/// A picture by itself.
+pub(super) fn whole(body: &str, width: usize, height: usize) -> String {
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{y}\" viewBox=\"0 0 {width} {y}\" role=\"img\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\">\n\
          <title>Plan</title>\n<style>{STYLE}</style>\n<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n"
     );
-    out.push_str(&body);
+    out.push_str(body);
     out.push_str("</svg>\n");
     out
 }
@@ -69,8 +111,8 @@ pub(crate) fn render(sheets: &Sheets<'_>) -> String {
 /// The tree of one plan alone, to stand in a page that tells the rest.
 pub(super) fn picture(sheet: &Sheet<'_>, position: usize) -> String {
     let mut body = String::new();
-    let height = tree(&mut body, sheet, position, 4) + 4;
-    let width = width(sheet);
+    let height = tree(&mut body, sheet, &Marks::new(), position, 4) + 4;
+    let width = width(sheet, &Marks::new());
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
          role=\"img\" aria-label=\"the plan as a tree\">\n{body}</svg>\n"
@@ -78,14 +120,20 @@ pub(super) fn picture(sheet: &Sheet<'_>, position: usize) -> String {
 }
 
 /// Pixels that the widest row takes.
-fn width(sheet: &Sheet<'_>) -> usize {
+pub(super) fn width(sheet: &Sheet<'_>, marks: &Marks) -> usize {
     let pixels = |row: &Row| {
         let letters = text::width(&shown(row)) + 5 * row.findings.len();
-        let detail =
-            row.details.first().map_or(0, |detail| 2 + text::width(detail).min(DETAIL_MAX));
+        let detail = detail(row, marks.get(&row.id));
+        let detail = detail.map_or(0, |detail| 2 + text::width(detail).min(DETAIL_MAX));
         TREE_START + row.depth * INDENT + ((letters + detail) as f64 * LETTER) as usize + 24
     };
     sheet.rows.iter().map(pixels).max().unwrap_or(0)
+}
+
+/// What stands beside an operator's name.
+fn detail<'a>(row: &'a Row, mark: Option<&'a Mark>) -> Option<&'a String> {
+    let told = mark.map(|mark| &mark.told).filter(|told| !told.is_empty());
+    told.or_else(|| row.details.first())
 }
 
 fn shown(row: &Row) -> String {
@@ -94,29 +142,33 @@ fn shown(row: &Row) -> String {
 
 /// Figures and findings; returns where the next thing begins.
 fn head(out: &mut String, sheet: &Sheet<'_>, title: &str, top: usize) -> usize {
+    let mut told = vec![("title", title.to_owned())];
+    if let Some(statement) = &sheet.plan().query_text {
+        told.push(("faint", text::cut(&text::line(statement), HEAD_MAX)));
+    }
+    told.push(("", sheet.facts().join(" · ")));
+    told.extend(sheet.beside().into_iter().map(|line| ("faint", line)));
+    if sheet.findings.is_empty() {
+        told.push(("faint", "Nothing found that is known to make plans slow.".to_owned()));
+    }
+    for (position, finding) in sheet.findings.iter().enumerate() {
+        let (name, weight) = (words(finding.pattern), weight(finding));
+        let what = text::line(&finding.what);
+        told.push(("", format!("[{}] {name}, {weight}: {what}", position + 1)));
+        told.push(("faint", format!("→ {}", text::line(&finding.advice))));
+    }
+    lines(out, &told, top)
+}
+
+/// Lines of text, each with its class; returns where the next thing begins.
+pub(super) fn lines(out: &mut String, told: &[(&str, String)], top: usize) -> usize {
     let mut y = top;
-    let mut line = |class: &str, told: &str| {
+    for (class, told) in told {
         for line in wrapped(told) {
             y += LINE;
             let line = escaped(&line);
             let _ = writeln!(out, "<text class=\"head {class}\" x=\"16\" y=\"{y}\">{line}</text>");
         }
-    };
-    line("title", title);
-    if let Some(statement) = &sheet.plan().query_text {
-        line("faint", &text::cut(&text::line(statement), HEAD_MAX));
-    }
-    line("", &sheet.facts().join(" · "));
-    if sheet.findings.is_empty() {
-        line("faint", "Nothing found that is known to make plans slow.");
-    }
-    for (position, finding) in sheet.findings.iter().enumerate() {
-        let told = text::line(&finding.what);
-        line(
-            "",
-            &format!("[{}] {}, {}: {told}", position + 1, words(finding.pattern), weight(finding)),
-        );
-        line("faint", &format!("→ {}", text::line(&finding.advice)));
     }
     y + 12
 }
@@ -139,12 +191,18 @@ fn wrapped(told: &str) -> Vec<String> {
 }
 
 /// The rows; returns where the next thing begins.
-fn tree(out: &mut String, sheet: &Sheet<'_>, position: usize, top: usize) -> usize {
-    let own = if sheet.measure == Measure::Time { "own time" } else { "own cost" };
+pub(super) fn tree(
+    out: &mut String,
+    sheet: &Sheet<'_>,
+    marks: &Marks,
+    position: usize,
+    top: usize,
+) -> usize {
+    let share = if sheet.measure == Measure::Nothing { "" } else { "share" };
     let y = top + 14;
     let names = [
-        (OWN_END, "end", own),
-        (BAR_START, "start", "share"),
+        (OWN_END, "end", sheet.measure.own()),
+        (BAR_START, "start", share),
         (ROWS_END, "end", "rows"),
         (ESTIMATE_END, "end", if sheet.plan().executed() { "estimate" } else { "" }),
         (TREE_START, "start", "operator"),
@@ -160,7 +218,7 @@ fn tree(out: &mut String, sheet: &Sheet<'_>, position: usize, top: usize) -> usi
     let first = top + ROW;
     branches(out, sheet, first);
     for (place, row) in sheet.rows.iter().enumerate() {
-        one(out, row, position, first + place * ROW);
+        one(out, row, marks.get(&row.id), position, first + place * ROW);
     }
     first + sheet.rows.len() * ROW
 }
@@ -190,35 +248,27 @@ fn branches(out: &mut String, sheet: &Sheet<'_>, first: usize) {
     }
 }
 
-fn one(out: &mut String, row: &Row, position: usize, top: usize) {
+fn one(out: &mut String, row: &Row, mark: Option<&Mark>, position: usize, top: usize) {
     let y = top + 15;
-    let never = if row.own.is_none() { " never" } else { "" };
+    let never = if row.never { " never" } else { "" };
+    let (marked, sign) = mark.map(|mark| mark.kind.shown()).unwrap_or_default();
     let mut title = vec![row.name.clone()];
+    title.extend(mark.map(|mark| mark.told.clone()).filter(|told| !told.is_empty()));
     title.extend(row.details.iter().cloned());
     let _ = write!(
         out,
-        "<g class=\"row{never}\" id=\"{}\"><title>{}</title><rect class=\"back\" x=\"0\" y=\"{top}\" width=\"100%\" height=\"{ROW}\"/>",
+        "<g class=\"row{never}{marked}\" id=\"{}\"><title>{}</title><rect class=\"back\" x=\"0\" y=\"{top}\" width=\"100%\" height=\"{ROW}\"/>",
         anchor(position, row.id.index()),
         escaped(&title.join("\n"))
     );
+    if mark.is_some() {
+        let _ = write!(out, "<text class=\"number\" x=\"3\" y=\"{y}\">{sign}</text>");
+    }
     let own = row.own.as_deref().unwrap_or("-");
     let _ = write!(out, "<text x=\"{OWN_END}\" y=\"{y}\" text-anchor=\"end\">{own}</text>");
-    let level = match row.share {
-        share if share >= 0.5 => " wrong",
-        share if share >= 0.1 => " off",
-        _ => "",
-    };
-    let _ = write!(
-        out,
-        "<rect class=\"track\" x=\"{BAR_START}\" y=\"{0}\" width=\"{BAR_WIDTH}\" height=\"{1}\"/>\
-         <rect class=\"bar{level}\" x=\"{BAR_START}\" y=\"{0}\" width=\"{2:.1}\" height=\"{1}\"/>\
-         <text class=\"faint\" x=\"{3}\" y=\"{y}\">{4:.0} %</text>",
-        top + 5,
-        ROW - 10,
-        row.share * BAR_WIDTH as f64,
-        BAR_START + BAR_WIDTH + 6,
-        row.share * 100.0
-    );
+    if let Some(share) = row.share {
+        bar(out, share, top);
+    }
     let _ = write!(out, "<text x=\"{ROWS_END}\" y=\"{y}\" text-anchor=\"end\">{}</text>", row.rows);
     if let Some(estimate) = row.estimate {
         let class = if estimate.is_wrong() { "wrong" } else { "off" };
@@ -233,7 +283,7 @@ fn one(out: &mut String, row: &Row, position: usize, top: usize) {
     for number in &row.findings {
         let _ = write!(out, "<tspan class=\"number\" dx=\"6\">[{number}]</tspan>");
     }
-    if let Some(detail) = row.details.first() {
+    if let Some(detail) = detail(row, mark) {
         let _ = write!(
             out,
             "<tspan class=\"faint\" dx=\"10\">{}</tspan>",
@@ -241,6 +291,26 @@ fn one(out: &mut String, row: &Row, position: usize, top: usize) {
         );
     }
     out.push_str("</text></g>\n");
+}
+
+/// A share as a bar and a percentage.
+fn bar(out: &mut String, share: f64, top: usize) {
+    let level = match share {
+        share if share >= 0.5 => " wrong",
+        share if share >= 0.1 => " off",
+        _ => "",
+    };
+    let (y, height) = (top + 5, ROW - 10);
+    let _ = write!(
+        out,
+        "<rect class=\"track\" x=\"{BAR_START}\" y=\"{y}\" width=\"{BAR_WIDTH}\" height=\"{height}\"/>\
+         <rect class=\"bar{level}\" x=\"{BAR_START}\" y=\"{y}\" width=\"{:.1}\" height=\"{height}\"/>\
+         <text class=\"faint\" x=\"{}\" y=\"{}\">{:.0} %</text>",
+        share * BAR_WIDTH as f64,
+        BAR_START + BAR_WIDTH + 6,
+        top + 15,
+        share * 100.0
+    );
 }
 
 /// The name of an operator's row within the file.

@@ -6,51 +6,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use rules::candidate::{Candidate, Change};
+use rules::candidate::Candidate;
 use rules::context::Analyzed;
-use rules::snapshot::{Snapshot, TableKind};
+use rules::snapshot::Snapshot;
 use rules::whatif::{Answer, Cache, Configuration, Price, Question};
 
-use crate::explain::{Explainer, Text, millis};
+use super::World;
+use crate::explain::{Explainer, millis};
 use crate::postgres::PgError;
 
 /// Hypothetical indexes that exist at once; the extension's numbers for them are few (about 2,500 without
 /// `hypopg.use_real_oids`, documentation of HypoPG).
 const AT_ONCE: usize = 64;
 
-/// Questions that are asked about the same hypothetical indexes.
-#[derive(Debug)]
-struct Batch {
-    cache: Cache,
-    present: Configuration,
-    /// Tables whose hypothetical indexes are settled, even where there are none.
-    tables: BTreeSet<u32>,
-    questions: Vec<Question>,
-}
-
-impl Batch {
-    fn of(question: Question, tables: &BTreeSet<u32>) -> Self {
-        let present = question.configuration.clone();
-        Self { cache: question.cache, present, tables: tables.clone(), questions: vec![question] }
-    }
-
-    fn add(&mut self, question: Question, tables: &BTreeSet<u32>) {
-        self.present.extend(&question.configuration);
-        self.tables.extend(tables);
-        self.questions.push(question);
-    }
-}
-
 /// Answers what-if questions by HypoPG.
 #[derive(Debug)]
 pub struct HypoPg<'e, 'a> {
     explainer: &'e mut Explainer,
     schema: String,
-    snapshot: &'a Snapshot,
-    workload: &'a [Analyzed],
-    candidates: &'a [Candidate],
-    /// The tables that a statement reads, and the partitions below and above them.
-    tables: Vec<BTreeSet<u32>>,
+    world: World<'a>,
     present: Option<(Configuration, Cache)>,
     names: BTreeMap<String, usize>,
     refused: BTreeMap<usize, String>,
@@ -68,10 +42,7 @@ impl<'e, 'a> HypoPg<'e, 'a> {
         Self {
             explainer,
             schema: rules::quote::ident(schema),
-            snapshot,
-            workload,
-            candidates,
-            tables: workload.iter().map(|analyzed| family(snapshot, analyzed)).collect(),
+            world: World::new(snapshot, workload, candidates),
             present: None,
             names: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -85,7 +56,7 @@ impl<'e, 'a> HypoPg<'e, 'a> {
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<(Question, Answer)>, PgError> {
         let mut answers = Vec::with_capacity(questions.len());
-        for batch in self.batches(questions) {
+        for batch in self.world.batches(questions, AT_ONCE) {
             for question in batch.questions {
                 self.establish(&batch.present, question.cache).await?;
                 let mut answer = self.price(&question).await?;
@@ -102,39 +73,6 @@ impl<'e, 'a> HypoPg<'e, 'a> {
         Ok(answers)
     }
 
-    /// Puts questions together whose configurations can exist at once: on the tables of each one's statement
-    /// there is exactly what it asks about.
-    fn batches(&self, mut questions: Vec<Question>) -> Vec<Batch> {
-        let path = |q: &Question| &self.workload[q.statement].of(self.snapshot).search_path;
-        questions
-            .sort_by(|a, b| (a.cache, &a.configuration, a).cmp(&(b.cache, &b.configuration, b)));
-        let mut batches: Vec<Batch> = Vec::new();
-        let mut open = 0;
-        for question in questions {
-            if batches.get(open).is_some_and(|batch| batch.cache != question.cache) {
-                open = batches.len();
-            }
-            let tables = &self.tables[question.statement];
-            let on = |all: &Configuration, tables: &BTreeSet<u32>| -> Configuration {
-                let table = |c: &usize| self.candidates[*c].change.table();
-                all.iter().copied().filter(|c| tables.contains(&table(c))).collect()
-            };
-            let fits = |batch: &&mut Batch| {
-                on(&batch.present, tables) == on(&question.configuration, &batch.tables)
-                    && batch.present.union(&question.configuration).count() <= AT_ONCE
-            };
-            if let Some(batch) = batches[open..].iter_mut().find(fits) {
-                batch.add(question, tables);
-            } else {
-                batches.push(Batch::of(question, tables));
-            }
-        }
-        for batch in &mut batches {
-            batch.questions.sort_by(|a, b| (path(a), a).cmp(&(path(b), b)));
-        }
-        batches
-    }
-
     /// Makes exactly the indexes of a configuration exist hypothetically.
     async fn establish(
         &mut self,
@@ -148,15 +86,7 @@ impl<'e, 'a> HypoPg<'e, 'a> {
         self.present = None;
         self.names.clear();
         self.explainer.leave().await?;
-        let cache_size = match cache {
-            Cache::Tiny => "8MB".to_owned(),
-            Cache::AsSet => self
-                .snapshot
-                .settings
-                .get("effective_cache_size")
-                .cloned()
-                .unwrap_or_else(|| "4GB".into()),
-        };
+        let cache_size = self.world.cache_size(cache);
         let empty = format!(
             "SELECT {}.hypopg_reset(), pg_catalog.set_config('effective_cache_size', $1, false)",
             self.schema
@@ -165,7 +95,10 @@ impl<'e, 'a> HypoPg<'e, 'a> {
         let wanted: Vec<(usize, String)> = configuration
             .iter()
             .filter(|candidate| !self.refused.contains_key(candidate))
-            .flat_map(|&c| self.statements(c).into_iter().map(move |statement| (c, statement)))
+            .flat_map(|&c| {
+                let leaves = self.world.leaves(c);
+                leaves.into_iter().map(move |(_, definition)| (c, definition.hypothetical()))
+            })
             .collect();
         self.create(&wanted).await?;
         let (indexes, ms) = (self.names.len(), millis(since));
@@ -214,34 +147,6 @@ impl<'e, 'a> HypoPg<'e, 'a> {
         Ok(())
     }
 
-    /// The hypothetical definitions of a candidate: on a partitioned table one for each leaf, since only leaves
-    /// are scanned.
-    fn statements(&self, candidate: usize) -> Vec<String> {
-        let Change::CreateIndex { table, definition } = &self.candidates[candidate].change else {
-            return Vec::new();
-        };
-        let mut statements = Vec::new();
-        let mut below = vec![*table];
-        while let Some(oid) = below.pop() {
-            let Some(table) = self.snapshot.table(oid) else { continue };
-            if table.kind == TableKind::Partitioned {
-                below.extend(
-                    self.snapshot
-                        .tables
-                        .iter()
-                        .filter(|t| t.partition_of == Some(oid))
-                        .map(|t| t.oid),
-                );
-            } else if table.kind != TableKind::Foreign {
-                let mut leaf = definition.clone();
-                leaf.schema.clone_from(&table.schema);
-                leaf.table.clone_from(&table.name);
-                statements.push(leaf.hypothetical());
-            }
-        }
-        statements
-    }
-
     async fn price(&mut self, question: &Question) -> Result<Answer, PgError> {
         let reason = |candidate: &usize| self.refused.get(candidate);
         if let Some(reason) = question.configuration.first().and_then(reason)
@@ -249,15 +154,7 @@ impl<'e, 'a> HypoPg<'e, 'a> {
         {
             return Ok(Err(reason.clone()));
         }
-        let analyzed = &self.workload[question.statement];
-        let statement = analyzed.of(self.snapshot);
-        let text = Text {
-            id: question.statement,
-            label: &statement.id,
-            text: &analyzed.text,
-            search_path: &statement.search_path,
-        };
-        let values = &analyzed.bindings[question.binding].values;
+        let (text, values) = self.world.text(question);
         Ok(self.explainer.plan(text, values).await?.map(|plan| {
             let used: BTreeSet<usize> = plan
                 .indexes_used()
@@ -276,22 +173,5 @@ impl<'e, 'a> HypoPg<'e, 'a> {
             .query(&format!("SELECT {}.hypopg_reset()", self.schema), &[])
             .await?;
         Ok(())
-    }
-}
-
-/// The tables that a statement reads, with what is partitioned into them and what they are partitions of: an
-/// index of a partitioned table is tried on the partitions.
-fn family(snapshot: &Snapshot, analyzed: &Analyzed) -> BTreeSet<u32> {
-    let mut family: BTreeSet<u32> = analyzed.analysis.relations.iter().map(|r| r.table).collect();
-    let partitions = || snapshot.tables.iter().filter_map(|t| Some((t.oid, t.partition_of?)));
-    loop {
-        let more: Vec<u32> = partitions()
-            .filter(|(leaf, parent)| family.contains(leaf) != family.contains(parent))
-            .flat_map(|(leaf, parent)| [leaf, parent])
-            .collect();
-        if more.is_empty() {
-            return family;
-        }
-        family.extend(more);
     }
 }
