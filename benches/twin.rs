@@ -5,6 +5,7 @@
 //! queries in folders below, one a file (`benches/tpch`). The indexes are really made on the source and dropped again.
 #![expect(clippy::print_stdout, reason = "figures on the terminal are what a bench is for")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -13,14 +14,22 @@ use std::time::{Duration, Instant};
 
 use agent::cluster::{Binaries, Cluster, ClusterOptions};
 use agent::conninfo::ConnInfo;
-use agent::explain::Explainer;
-use agent::optimize::{Checked, compare_plans, plan_workload, snapshot};
+use agent::explain::{Explainer, Text};
+use agent::optimize::{Checked, PlannedWorkload, compare_plans, plan_workload, snapshot};
 use agent::postgres::{Limits, Meter, Purpose, Session};
 use agent::sampler::SampleOptions;
 use agent::twin::{Twin, TwinOptions};
+use agent::whatif::twin::{TwinWhatIf, candidate_of};
 use anyhow::{Context as _, Result, ensure};
+use planparse::Plan;
+use rules::candidate::{Candidate, Change};
+use rules::fidelity::compare;
+use rules::index::{IndexDefinition, Key, Term};
 use rules::intake::WorkloadFile;
-use rules::snapshot::Snapshot;
+use rules::quote::qualified;
+use rules::reach::Reach;
+use rules::snapshot::{Index, IndexKey, Snapshot, Table};
+use rules::whatif::{Cache, Configuration, Question};
 
 /// What is compared.
 struct Source {
@@ -141,7 +150,7 @@ async fn measure(source: &Source) -> Result<()> {
     println!("snapshot taken in {:.1} s with {sent} statements", taken.as_secs_f64());
     let options = TwinOptions { workers: 2, ..TwinOptions::default() };
     let since = Instant::now();
-    let twin = Twin::build(&before, &options).await?;
+    let mut twin = Twin::build(&before, &options).await?;
     println!(
         "twin with {} databases ready in {:.1} s, {:.0} MB on disk",
         twin.workers(),
@@ -154,29 +163,218 @@ async fn measure(source: &Source) -> Result<()> {
     for note in twin.notes() {
         println!("  note: {note}");
     }
-    let as_is = as_things_are(source, &before, &twin).await?;
+    let mut explainer = source.explainer().await?;
+    let planned = plan_workload(&mut explainer, &before, &mut |_| ()).await?;
+    explainer.close().await;
+    let mut explainer = twin.explainer(0).await?;
+    let checked = compare_plans(&mut explainer, &before, &planned, &mut |_| ()).await?;
+    explainer.close().await;
     println!("\nas things are");
-    show(source, &before, &as_is);
+    show(source, &before, &checked);
+
+    let (with, candidates) = with_indexes(source, &before, &planned).await?;
+    println!("\nwith {} indexes more, on the twin as what-if", candidates.len());
+    let sent = source.meter.total_statements();
+    let checked = what_if(&mut twin, &before, &with, &candidates).await?;
+    show(source, &before, &checked);
     twin.stop().await;
+    for workers in [1, 2] {
+        let options = TwinOptions { workers, ..TwinOptions::default() };
+        let mut twin = Twin::build(&before, &options).await?;
+        prices(&mut twin, &before, &planned, &candidates).await?;
+        twin.stop().await;
+    }
+    let reached = source.meter.total_statements() - sent;
+    println!("statements that reached the source while the twin priced: {reached}");
+    ensure!(reached == 0);
     Ok(())
 }
 
-/// Plans everything on the source and on the twin.
-async fn as_things_are(source: &Source, snapshot: &Snapshot, twin: &Twin) -> Result<Vec<Checked>> {
+/// Really makes the indexes on the source, has it plan everything with them, and drops them. What they are is read
+/// from its catalogs.
+async fn with_indexes(
+    source: &Source,
+    before: &Snapshot,
+    planned: &PlannedWorkload,
+) -> Result<(PlannedWorkload, Vec<Tried>)> {
+    let session = patient(&source.info, &source.meter).await?;
+    for create in &source.indexes {
+        let since = Instant::now();
+        if let Err(error) = session.play(create).await {
+            println!("  left out, {create}: {error}");
+        } else if since.elapsed() > Duration::from_secs(1) {
+            println!("  built in {:.0} s: {create}", since.elapsed().as_secs_f64());
+        }
+    }
+    let after = source.snapshot().await?;
     let mut explainer = source.explainer().await?;
-    let planned = plan_workload(&mut explainer, snapshot, &mut |_| ()).await?;
+    let mut with = planned.clone();
+    for (id, analyzed) in with.statements.iter_mut().enumerate() {
+        let statement = analyzed.of(before);
+        let (label, search_path) = (statement.id.as_str(), statement.search_path.as_slice());
+        let text = Text { id, label, text: &analyzed.text, search_path };
+        let prepared = explainer.prepare(text).await?;
+        for (binding, plan) in analyzed.bindings.iter().zip(&mut analyzed.plans) {
+            *plan = match &prepared {
+                Ok(_) => explainer.plan(text, &binding.values).await?.ok(),
+                Err(_) => None,
+            };
+        }
+    }
     explainer.close().await;
-    let mut explainer = twin.explainer(0).await?;
-    let checked = compare_plans(&mut explainer, snapshot, &planned, &mut |_| ()).await?;
-    explainer.close().await;
+    let known: BTreeSet<u32> = indexes(before).map(|(_, index)| index.oid).collect();
+    let fresh = indexes(&after).filter(|(_, index)| !known.contains(&index.oid));
+    let tried = fresh.map(|(table, index)| Tried::new(table, index)).collect();
+    for index in &tried {
+        let Tried { schema, name, .. }: &Tried = index;
+        session.play(&format!("DROP INDEX {}", qualified(schema, name))).await?;
+    }
+    session.close().await;
+    Ok((with, tried))
+}
+
+fn indexes(snapshot: &Snapshot) -> impl Iterator<Item = (&Table, &Index)> {
+    snapshot.tables.iter().flat_map(|table| table.indexes.iter().map(move |index| (table, index)))
+}
+
+/// An index that was made on the source and is tried on the twin.
+struct Tried {
+    schema: String,
+    name: String,
+    bytes: u64,
+    candidate: Candidate,
+}
+
+impl Tried {
+    fn new(table: &Table, index: &Index) -> Self {
+        let key = |key: &IndexKey| Key {
+            term: match (&key.column, &key.expression) {
+                (Some(column), _) => Term::Column(column.clone()),
+                (None, expression) => Term::Expression(expression.clone().unwrap_or_default()),
+            },
+            opclass: (!key.opclass_default).then(|| key.opclass.clone()),
+            descending: key.descending,
+            nulls_first: key.nulls_first,
+        };
+        let definition = IndexDefinition {
+            schema: table.schema.clone(),
+            table: table.name.clone(),
+            method: index.method.clone(),
+            keys: index.keys.iter().map(key).collect(),
+            include: index.include.clone(),
+            predicate: index.predicate.clone(),
+        };
+        let change = Change::CreateIndex { table: table.oid, definition };
+        let candidate = Candidate {
+            rules: vec!["bench"],
+            change,
+            reach: Reach::Advise,
+            serves: Vec::new(),
+            facts: Vec::new(),
+            own_gain_ms_per_day: 0.0,
+        };
+        Self {
+            schema: index.schema.clone(),
+            name: index.name.clone(),
+            bytes: index.bytes,
+            candidate,
+        }
+    }
+}
+
+/// Prices everything with all indexes at once on the twin and compares with the plans that the source really had.
+async fn what_if(
+    twin: &mut Twin,
+    snapshot: &Snapshot,
+    with: &PlannedWorkload,
+    tried: &[Tried],
+) -> Result<Vec<Checked>> {
+    let candidates: Vec<Candidate> = tried.iter().map(|tried| tried.candidate.clone()).collect();
+    let all: Configuration = (0..candidates.len()).collect();
+    let mut answerer = TwinWhatIf::new(twin, snapshot, &with.statements, &candidates).await?;
+    let answers = answerer.answer(questions(with, &[all]), &mut |_| ()).await?;
+    answerer.finish().await?;
+    let mut checked = Vec::new();
+    for (question, answer) in answers {
+        let analyzed = &with.statements[question.statement];
+        let Some(source) = &analyzed.plans[question.binding] else { continue };
+        let outcome = answer.map(|price| {
+            let mut plan = price.plan;
+            plan.rename_indexes(&real_names(&plan, tried));
+            compare(source, &plan)
+        });
+        let binding = Some(analyzed.bindings[question.binding].clone());
+        checked.push(Checked { statement: analyzed.statement, binding, outcome });
+    }
     Ok(checked)
+}
+
+/// The twin's names of the indexes on trial, and the source's.
+fn real_names(plan: &Plan, tried: &[Tried]) -> BTreeMap<String, String> {
+    let real = |name: &String| {
+        let candidate = candidate_of(name)?;
+        Some((name.clone(), tried.get(candidate)?.name.clone()))
+    };
+    plan.indexes_used().iter().filter_map(real).collect()
+}
+
+/// All statements with all their values under each of the configurations.
+fn questions(planned: &PlannedWorkload, configurations: &[Configuration]) -> Vec<Question> {
+    let mut questions = Vec::new();
+    for (statement, analyzed) in planned.statements.iter().enumerate() {
+        for binding in 0..analyzed.bindings.len() {
+            questions.extend(configurations.iter().map(|configuration| Question {
+                statement,
+                binding,
+                configuration: configuration.clone(),
+                cache: Cache::AsSet,
+            }));
+        }
+    }
+    questions
+}
+
+/// Prices under every set of one or two of the indexes, once the indexes are made.
+async fn prices(
+    twin: &mut Twin,
+    snapshot: &Snapshot,
+    planned: &PlannedWorkload,
+    tried: &[Tried],
+) -> Result<()> {
+    let candidates: Vec<Candidate> = tried.iter().map(|tried| tried.candidate.clone()).collect();
+    let workers = twin.workers();
+    let mut answerer = TwinWhatIf::new(twin, snapshot, &planned.statements, &candidates).await?;
+    let since = Instant::now();
+    let singles: Vec<Configuration> = (0..candidates.len()).map(|one| [one].into()).collect();
+    answerer.answer(questions(planned, &singles[..1]), &mut |_| ()).await?;
+    answerer.answer(questions(planned, &singles), &mut |_| ()).await?;
+    let made = since.elapsed();
+    let pairs: Vec<Configuration> = (0..candidates.len())
+        .flat_map(|one| (one + 1..candidates.len()).map(move |other| [one, other].into()))
+        .collect();
+    let asked = questions(planned, &pairs);
+    let since = Instant::now();
+    let mut planned_anew = 0;
+    let count = asked.len();
+    answerer.answer(asked, &mut |_| planned_anew += 1).await?;
+    let seconds = since.elapsed().as_secs_f64();
+    answerer.finish().await?;
+    println!(
+        "{workers} connection(s): indexes made and priced one by one in {:.1} s; then {:.0} prices per second \
+         ({count} in {seconds:.1} s, {planned_anew} of them planned)",
+        made.as_secs_f64(),
+        count as f64 / seconds
+    );
+    Ok(())
 }
 
 /// One line for each plan, and below it what differs.
 fn show(source: &Source, snapshot: &Snapshot, checked: &[Checked]) {
     println!("  {:<20} {:>9} {:>15} {:>15} {:>8}", "query", "same plan", "source", "twin", "ratio");
-    for one in checked {
-        let name = source.name(snapshot, one.statement);
+    let mut named: Vec<(&str, &Checked)> =
+        checked.iter().map(|one| (source.name(snapshot, one.statement), one)).collect();
+    named.sort_by_key(|(name, _)| *name);
+    for (name, one) in named {
         let comparison = match &one.outcome {
             Ok(comparison) => comparison,
             Err(reason) => {

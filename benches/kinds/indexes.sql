@@ -6,6 +6,6 @@ CREATE INDEX kinds_jsonb ON kinds.person USING gin (data jsonb_path_ops);
 CREATE INDEX kinds_scores ON kinds.person USING gin (scores);
 CREATE INDEX kinds_address ON kinds.person USING gist (address inet_ops);
 CREATE INDEX kinds_code ON kinds.person USING hash (code);
-CREATE INDEX kinds_at ON kinds.reading_q1 USING brin (at) WITH (pages_per_range = 16);
+CREATE INDEX kinds_at ON kinds.reading_q1 USING brin (at);
 CREATE INDEX kinds_bucket ON kinds.grown (bucket);
 CREATE INDEX kinds_name ON kinds.person USING spgist (name text_ops);

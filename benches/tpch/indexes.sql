@@ -5,7 +5,7 @@ CREATE INDEX tpch_composite ON lineitem (l_partkey, l_suppkey);
 CREATE INDEX tpch_covering ON orders (o_orderdate) INCLUDE (o_totalprice, o_custkey);
 CREATE INDEX tpch_partial ON lineitem (l_orderkey) INCLUDE (l_suppkey) WHERE l_receiptdate > l_commitdate;
 CREATE INDEX tpch_expression ON customer ("substring"((c_phone)::text, 1, 2), c_acctbal);
-CREATE INDEX tpch_brin ON lineitem USING brin (l_receiptdate) WITH (pages_per_range = 32);
+CREATE INDEX tpch_brin ON lineitem USING brin (l_receiptdate);
 CREATE INDEX tpch_hash ON customer USING hash (c_name);
 CREATE INDEX tpch_trigram ON part USING gin (p_name gin_trgm_ops);
 CREATE INDEX tpch_search ON orders USING gin (to_tsvector('simple', o_comment));

@@ -105,11 +105,15 @@ fn estimates(source: &Plan, diff: &Diff) -> Vec<String> {
 fn moved(figures: Change<Figures>) -> Option<String> {
     let Change { old, new } = figures;
     let mut told = Vec::new();
-    if old.estimated_rows != new.estimated_rows {
-        told.push(format!("{} rows, on the twin {}", old.estimated_rows, new.estimated_rows));
+    if let (Some(old), Some(new)) = (old.estimated_rows, new.estimated_rows)
+        && old != new
+    {
+        told.push(format!("{old} rows, on the twin {new}"));
     }
-    if (old.cost - new.cost).abs() > ROUNDING {
-        told.push(format!("cost {:.2} of its own, on the twin {:.2}", old.cost, new.cost));
+    if let (Some(old), Some(new)) = (old.cost, new.cost)
+        && (old - new).abs() > ROUNDING
+    {
+        told.push(format!("cost {old:.2} of its own, on the twin {new:.2}"));
     }
     (!told.is_empty()).then(|| told.join("; "))
 }

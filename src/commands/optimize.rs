@@ -84,7 +84,7 @@ pub(super) async fn propose(
 pub(super) fn show(progress: &Progress, event: optimize::Event) {
     match event {
         optimize::Event::Sampling => progress.stage("reading catalogs and statistics"),
-        optimize::Event::Building => progress.stage("building the planner twin"),
+        optimize::Event::Twin => progress.stage("building the planner twin"),
         optimize::Event::Planning { done, total } => {
             progress.part("planning statements", done as u64, total as u64);
         }

@@ -59,8 +59,8 @@ pub struct Options {
 pub enum Event {
     /// Reading catalogs and counters.
     Sampling,
-    /// Building the planner twin.
-    Building,
+    /// Building a planner twin.
+    Twin,
     /// Planning the statements as things are.
     Planning {
         /// Statements done.

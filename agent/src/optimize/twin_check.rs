@@ -65,7 +65,7 @@ pub async fn check_twin(
     let mut source = Explainer::new(connect(info, Purpose::Explain, meter).await?);
     let planned = plan_workload(&mut source, &snapshot, progress).await?;
     source.close().await;
-    progress(Event::Building);
+    progress(Event::Twin);
     let since = Instant::now();
     let twin = Twin::build(&snapshot, options).await?;
     let ready = since.elapsed();
