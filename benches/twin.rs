@@ -26,7 +26,7 @@ use rules::candidate::{Candidate, Change};
 use rules::fidelity::compare;
 use rules::index::{IndexDefinition, Key, Term};
 use rules::intake::WorkloadFile;
-use rules::quote::qualified;
+use rules::quote::{ident, qualified};
 use rules::reach::Reach;
 use rules::snapshot::{Index, IndexKey, Snapshot, Table};
 use rules::whatif::{Cache, Configuration, Question};
@@ -198,6 +198,8 @@ async fn with_indexes(
     planned: &PlannedWorkload,
 ) -> Result<(PlannedWorkload, Vec<Tried>)> {
     let session = patient(&source.info, &source.meter).await?;
+    let path: Vec<String> = before.server.search_path.iter().map(|name| ident(name)).collect();
+    session.play(&format!("SET search_path = {}", path.join(", "))).await?;
     for create in &source.indexes {
         let since = Instant::now();
         if let Err(error) = session.play(create).await {
@@ -294,6 +296,7 @@ async fn what_if(
     let mut answerer = TwinWhatIf::new(twin, snapshot, &with.statements, &candidates).await?;
     let answers = answerer.answer(questions(with, &[all]), &mut |_| ()).await?;
     answerer.finish().await?;
+    sizes(twin, tried).await?;
     let mut checked = Vec::new();
     for (question, answer) in answers {
         let analyzed = &with.statements[question.statement];
@@ -307,6 +310,29 @@ async fn what_if(
         checked.push(Checked { statement: analyzed.statement, binding, outcome });
     }
     Ok(checked)
+}
+
+/// How large the indexes are on both.
+async fn sizes(twin: &Twin, tried: &[Tried]) -> Result<()> {
+    let explainer = twin.explainer(0).await?;
+    let sql = "SELECT c.relname::text, pg_catalog.pg_relation_size(c.oid) FROM pg_catalog.pg_class AS c \
+               WHERE c.relkind = 'i' AND c.relname LIKE 'pgwright\\_%'";
+    println!("  {:<20} {:>10} {:>10} {:>8}", "index", "source kB", "twin kB", "ratio");
+    for row in explainer.session().query(sql, &[]).await? {
+        let (name, bytes): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let Some(tried) = candidate_of(&name).and_then(|candidate| tried.get(candidate)) else {
+            continue;
+        };
+        println!(
+            "  {:<20} {:>10} {:>10} {:>8.3}",
+            tried.name,
+            tried.bytes / 1024,
+            bytes / 1024,
+            bytes as f64 / tried.bytes as f64
+        );
+    }
+    explainer.close().await;
+    Ok(())
 }
 
 /// The twin's names of the indexes on trial, and the source's.
@@ -346,7 +372,6 @@ async fn prices(
     let mut answerer = TwinWhatIf::new(twin, snapshot, &planned.statements, &candidates).await?;
     let since = Instant::now();
     let singles: Vec<Configuration> = (0..candidates.len()).map(|one| [one].into()).collect();
-    answerer.answer(questions(planned, &singles[..1]), &mut |_| ()).await?;
     answerer.answer(questions(planned, &singles), &mut |_| ()).await?;
     let made = since.elapsed();
     let pairs: Vec<Configuration> = (0..candidates.len())

@@ -117,4 +117,4 @@ VACUUM (ANALYZE);
 INSERT INTO grown SELECT i, i % 1000 FROM generate_series(30001, 90000) AS i;
 INSERT INTO fresh SELECT i, md5(i::text) FROM generate_series(1, 20000) AS i;
 UPDATE address SET zip = zip + 1 WHERE id BETWEEN 1000 AND 30000;
-DELETE FROM reading_q1 WHERE device < 3;
+DELETE FROM reading_rest WHERE device < 3;
