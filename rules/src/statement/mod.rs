@@ -34,8 +34,10 @@ mod write;
 use std::collections::BTreeMap;
 
 pub use align::{Literals, align, with_literals};
+pub(crate) use analyzer::expression_over;
 pub use analyzer::{analyze, index_expression, is_single_plannable};
 pub use classify::{Class, MARKER, classify, classify_within};
+pub(crate) use expression::{Call, Expr, Literal};
 pub use immutable::{index_type, unfit_for_index};
 pub use mask::mask;
 pub use parse::fingerprint;
