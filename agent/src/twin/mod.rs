@@ -7,6 +7,7 @@
 mod database;
 mod ends;
 mod error;
+mod extended;
 mod guard;
 mod notes;
 mod pages;
@@ -354,6 +355,7 @@ async fn fill(
     ends::fill(&mut database, snapshot, blueprint, notes).await?;
     tracing::debug!(ms = millis(since), "ends of columns put in");
     statistics::write(&database.trusted, blueprint, notes).await?;
+    extended::write(&mut database, snapshot, blueprint, notes).await?;
     let shapes: Vec<&RelationShape> = blueprint.relations.iter().collect();
     statistics::write_shapes(&database.trusted, &shapes).await?;
     tracing::debug!(ms = millis(since), "statistics written");
