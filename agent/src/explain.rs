@@ -301,10 +301,7 @@ impl Explainer {
 
     /// The plan that the server makes of a prepared statement without looking at values, as it does from the sixth
     /// execution on where that seems to cost no more (`choose_custom_plan` of plancache.c).
-    pub async fn plan_generic(
-        &mut self,
-        text: Text<'_>,
-    ) -> Result<Result<Plan, String>, PgError> {
+    pub async fn plan_generic(&mut self, text: Text<'_>) -> Result<Result<Plan, String>, PgError> {
         let since = Instant::now();
         let Some(prepared) = self.prepared.get(&text.id) else {
             return Ok(Err("it was not prepared".to_owned()));

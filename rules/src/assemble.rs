@@ -10,8 +10,8 @@ use crate::change_plan::{
 };
 use crate::context::Context;
 use crate::evidence::{Fact, INDEXES_PER_TABLE_MAX, VETO_CAP, confidence};
-use crate::held_back::statistics_key;
 use crate::guess::rests_on_guess;
+use crate::held_back::statistics_key;
 use crate::index::{IndexDefinition, Term};
 use crate::judge;
 use crate::partitions;

@@ -9,6 +9,7 @@ mod distribution;
 mod examples;
 mod fit;
 mod json;
+mod joint;
 mod keys;
 mod made;
 mod substitute;
@@ -36,11 +37,14 @@ pub struct Binding {
     pub label: String,
 }
 
-/// Real bindings that are kept of one statement.
+/// Real bindings that are kept of one statement, beside one for what was not seen.
 const EXAMPLES_MAX: usize = 3;
 
-/// Weight that real bindings have together, where there are some.
-const EXAMPLES_WEIGHT: f64 = 0.85;
+/// Weight of what was not seen, where only a few calls were.
+const UNSEEN_MAX: f64 = 0.15;
+
+/// Weight under which what was not seen is not worth the planner's time.
+const UNSEEN_MIN: f64 = 0.02;
 
 /// Within this factor the shares of rows that bindings select count as the same: no plan hangs on it.
 const SAME_SHARE: f64 = 1.5;
@@ -77,20 +81,10 @@ pub fn bind(
         drafts.iter().find(|draft| draft.scenario == Scenario::Typical).or(drafts.first()).cloned();
     let examples =
         examples::read(statement, types, typical.as_ref().map_or(&[], |typical| &typical.values));
-    let mut bindings = Vec::new();
     if let Some(typical) = typical.filter(|_| !examples.is_empty()) {
-        let kept = examples.len().min(EXAMPLES_MAX);
-        for values in examples.into_iter().take(kept) {
-            let weight = EXAMPLES_WEIGHT / kept as f64;
-            bindings.push(Binding { values, weight, label: "example".to_owned() });
-        }
-        bindings.push(Binding {
-            values: typical.values,
-            weight: 1.0 - EXAMPLES_WEIGHT,
-            label: "typical".to_owned(),
-        });
-        return bindings;
+        return real(examples, typical.values);
     }
+    let mut bindings = Vec::new();
     let total: f64 = drafts.iter().map(|draft| draft.weight).sum();
     for draft in drafts {
         let label = draft.scenario.label().to_owned();
@@ -99,8 +93,31 @@ pub fn bind(
     bindings
 }
 
+/// Real values, each by its number of calls, and the typical ones for what was not seen: the more calls were seen,
+/// the less of them.
+fn real(examples: Vec<(Vec<Option<String>>, u64)>, typical: Vec<Option<String>>) -> Vec<Binding> {
+    let seen: u64 = examples.iter().map(|(_, times)| times).sum();
+    let unseen = (1.0 / (1.0 + seen as f64)).min(UNSEEN_MAX);
+    let unseen = if unseen < UNSEEN_MIN { 0.0 } else { unseen };
+    let kept = if unseen > 0.0 { EXAMPLES_MAX } else { EXAMPLES_MAX + 1 };
+    let kept: Vec<_> = examples.into_iter().take(kept).collect();
+    let total: u64 = kept.iter().map(|(_, times)| times).sum();
+    let mut bindings: Vec<Binding> = kept
+        .into_iter()
+        .map(|(values, times)| {
+            let weight = (1.0 - unseen) * times as f64 / total.max(1) as f64;
+            Binding { values, weight, label: "example".to_owned() }
+        })
+        .collect();
+    if unseen > 0.0 {
+        let label = "typical".to_owned();
+        bindings.push(Binding { values: typical, weight: unseen, label });
+    }
+    bindings
+}
+
 /// Gives each draft its part of the workload: by how well the rows that were observed agree with those that it
-/// should give, else the common value by its frequency.
+/// should give, else by the rows and values that each stands for.
 fn weigh(drafts: &mut [Draft], binder: &Binder) {
     if let Some(observed) = binder.observed_share() {
         let base = binder.constant_share();
@@ -110,30 +127,30 @@ fn weigh(drafts: &mut [Draft], binder: &Binder) {
         }
         return;
     }
-    let common = binder.common_frequency().map_or(0.2, |frequency| frequency.clamp(0.15, 0.7));
+    let masses = binder.masses().unwrap_or([0.2, 0.7, 0.1]);
     for draft in drafts {
-        draft.weight = match draft.scenario {
-            Scenario::Common => common,
-            Scenario::Typical => 0.9 - common,
-            Scenario::Rare => 0.1,
-        };
+        draft.weight = masses[draft.scenario.index()];
     }
 }
 
-/// The drafts without repetition; one alone where all let about as many rows pass, unless `all` are wanted.
-fn merged(drafts: Vec<Draft>, all: bool) -> Vec<Draft> {
-    let shares = || drafts.iter().map(|draft| draft.share);
-    let (least, most) = (shares().fold(f64::INFINITY, f64::min), shares().fold(0.0, f64::max));
-    if !all && most <= least * SAME_SHARE {
-        return drafts.into_iter().filter(|draft| draft.scenario == Scenario::Typical).collect();
-    }
+/// The drafts without repetition: of those that let about as many rows pass the most typical stands for the others,
+/// since no plan hangs on which it is, unless `all` are wanted.
+fn merged(mut drafts: Vec<Draft>, all: bool) -> Vec<Draft> {
+    let nearest = |draft: &Draft| (draft.scenario != Scenario::Typical, draft.scenario.index());
+    drafts.sort_by_key(nearest);
     let mut kept: Vec<Draft> = Vec::new();
     for draft in drafts {
-        match kept.iter_mut().find(|other| other.values == draft.values) {
+        let same = |other: &&mut Draft| {
+            let factor = (other.share / draft.share).max(draft.share / other.share);
+            other.values == draft.values || !all && factor <= SAME_SHARE
+        };
+        match kept.iter_mut().find(same) {
             Some(other) => other.weight += draft.weight,
             None => kept.push(draft),
         }
     }
+    kept.retain(|draft| draft.weight > 0.0);
+    kept.sort_by_key(|draft| draft.scenario.index());
     kept
 }
 

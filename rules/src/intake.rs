@@ -1,14 +1,16 @@
 //! From what was seen running to the statements worth thinking about, with every one left out counted.
 
 mod files;
+mod log;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
 use crate::quote::{ident, qualified};
-use crate::snapshot::{Intake, LeftOut, Statement};
+use crate::snapshot::{Example, Intake, LeftOut, Statement};
 pub use files::{WorkloadError, WorkloadFile, take_in_files};
+pub use log::{LogFile, add_calls};
 
 use crate::statement::{Class, FileStatement, classify, split};
 
@@ -199,7 +201,7 @@ pub fn add_examples(statements: &mut [Statement], texts: &[String]) {
             if let Class::Statement { fingerprint, .. } = classify(&text)
                 && let Some(place) = place.get(&fingerprint)
             {
-                statements[*place].examples.push(text);
+                statements[*place].examples.push(text.into());
             }
         }
     }
@@ -211,11 +213,14 @@ fn names_parameter(text: &str) -> bool {
 }
 
 fn tidy_examples(statement: &mut Statement) {
-    let own = &statement.text;
-    statement.examples.retain(|example| example != own);
-    statement.examples.sort();
-    statement.examples.dedup();
-    statement.examples.truncate(EXAMPLES_MAX);
+    let mut times: BTreeMap<String, u64> = BTreeMap::new();
+    for example in std::mem::take(&mut statement.examples) {
+        if example.text != statement.text {
+            *times.entry(example.text).or_default() += example.times;
+        }
+    }
+    let examples = times.into_iter().map(|(text, times)| Example { text, times }).collect();
+    statement.examples = log::representative(examples, EXAMPLES_MAX);
 }
 
 fn leave_out(intake: &mut Intake, reason: LeftOut, entries: u64) {
@@ -367,7 +372,9 @@ mod tests {
         texts.push(texts[0].clone());
         add_examples(&mut statements, &texts);
         assert_eq!(statements[0].examples.len(), EXAMPLES_MAX);
-        assert_eq!(statements[0].examples[0], "SELECT a FROM t WHERE b = -1");
-        assert_eq!(statements[0].examples[4], "SELECT a FROM t WHERE b = 3");
+        let texts: Vec<&str> =
+            statements[0].examples.iter().map(|example| example.text.as_str()).collect();
+        assert!(texts.contains(&"SELECT a FROM t WHERE b = 0"), "{texts:?}");
+        assert!(!texts.iter().any(|text| text.contains('$')), "{texts:?}");
     }
 }

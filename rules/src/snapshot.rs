@@ -143,12 +143,24 @@ pub struct Table {
     pub options: Vec<String>,
     /// Its columns, dropped ones left out.
     pub columns: Vec<Column>,
+    /// Values that occur together, of the extended statistics that list them.
+    #[serde(default)]
+    pub combinations: Vec<Combinations>,
     /// Its indexes.
     pub indexes: Vec<Index>,
     /// Its constraints.
     pub constraints: Vec<Constraint>,
     /// Counters of `pg_stat_user_tables`.
     pub counters: TableCounters,
+}
+
+/// The most common combinations of values of some columns (`pg_stats_ext.most_common_vals`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Combinations {
+    /// The columns.
+    pub columns: Vec<String>,
+    /// A value for each column, `None` for NULL, with the share of the rows that have them; most frequent first.
+    pub rows: Vec<(Vec<Option<String>>, f64)>,
 }
 
 /// Counters of `pg_stat_user_tables`, since [`Server::counters_since`].
@@ -425,8 +437,24 @@ pub struct Statement {
     pub rows: Option<u64>,
     /// Shared blocks hit and read by all executions.
     pub blocks: Option<u64>,
-    /// Real texts of the same statement with their literals, as other sessions were seen running them.
-    pub examples: Vec<String>,
+    /// Real texts of the same statement with their literals, as other sessions were seen running them or a log
+    /// tells, the most frequent first.
+    pub examples: Vec<Example>,
+}
+
+/// A real text of a statement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    /// The text, with its literals.
+    pub text: String,
+    /// How many calls it stands for.
+    pub times: u64,
+}
+
+impl From<String> for Example {
+    fn from(text: String) -> Self {
+        Self { text, times: 1 }
+    }
 }
 
 /// Where the statements came from and what was left out.

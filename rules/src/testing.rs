@@ -223,6 +223,7 @@ fn add_table(snapshot: &mut Snapshot, line: &str) {
         excluded: false,
         options: Vec::new(),
         columns: Vec::new(),
+        combinations: Vec::new(),
         indexes: Vec::new(),
         constraints: Vec::new(),
         counters: TableCounters::default(),

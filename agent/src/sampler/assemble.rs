@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rules::snapshot::{Column, ColumnStats, Constraint, Index, Table, TableCounters, TableKind};
+use rules::snapshot::{Column, ColumnStats, Combinations, Constraint, Index, Table, TableCounters, TableKind};
 use serde::Deserialize;
 
 /// Which table a row belongs to.
@@ -28,11 +28,22 @@ pub(super) struct ColumnName {
     pub(super) inherited: bool,
 }
 
+/// One object of extended statistics.
+#[derive(Debug, Deserialize)]
+pub(super) struct Together {
+    schema: String,
+    table: String,
+    columns: Vec<String>,
+    values: Vec<Vec<Option<String>>>,
+    frequencies: Vec<f64>,
+}
+
 /// What the catalog queries answered.
 pub(super) struct Parts {
     pub(super) tables: Vec<(Looked, Table)>,
     pub(super) columns: Vec<(Owner, Column)>,
     pub(super) stats: Vec<(ColumnName, ColumnStats)>,
+    pub(super) together: Vec<Together>,
     pub(super) indexes: Vec<(Owner, Index)>,
     pub(super) constraints: Vec<(Owner, Constraint)>,
 }
@@ -59,6 +70,12 @@ pub(super) fn tables(parts: Parts) -> (Vec<Table>, Vec<String>) {
     let mut stats: BTreeMap<ColumnName, ColumnStats> = parts.stats.into_iter().collect();
     for table in &mut tables {
         finish(table, &mut stats);
+    }
+    for Together { schema, table, columns, values, frequencies } in parts.together {
+        if let Some(table) = tables.iter_mut().find(|t| t.schema == schema && t.name == table) {
+            let rows = values.into_iter().zip(frequencies).collect();
+            table.combinations.push(Combinations { columns, rows });
+        }
     }
     tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
     locked.sort();

@@ -29,6 +29,8 @@ const EXTENSIONS: Query = Query { about: "the extensions", sql: include_str!("ex
 const TABLES: Query = Query { about: "the tables", sql: include_str!("tables.sql") };
 const COLUMNS: Query = Query { about: "the columns", sql: include_str!("columns.sql") };
 const STATS: Query = Query { about: "the columns' statistics", sql: include_str!("stats.sql") };
+const COMBINATIONS: Query =
+    Query { about: "the extended statistics", sql: include_str!("combinations.sql") };
 const INDEXES: Query = Query { about: "the indexes", sql: include_str!("indexes.sql") };
 const CONSTRAINTS: Query = Query { about: "the constraints", sql: include_str!("constraints.sql") };
 const VIEWS: Query = Query { about: "the views", sql: include_str!("views.sql") };
@@ -46,6 +48,7 @@ pub(super) async fn read(reader: &Reader<'_>) -> Result<Catalog, SampleError> {
         tables: reader.all_owned(&TABLES).await?,
         columns: reader.all_owned(&COLUMNS).await?,
         stats: reader.all_owned(&STATS).await?,
+        together: reader.all(&COMBINATIONS).await?,
         indexes: reader.all_owned(&INDEXES).await?,
         constraints: reader.all_owned(&CONSTRAINTS).await?,
     });

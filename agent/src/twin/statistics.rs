@@ -86,8 +86,8 @@ pub(super) async fn insert(session: &Session, batch: &[&ColumnStatistics]) -> Re
         .execute(
             include_str!("statistics.sql"),
             &[
-                &names[0], &names[1], &names[2], &inherited, &nulls, &widths, &distinct, c0, c1, c2, c3, c4, c5, c6,
-                c7, c8, c9,
+                &names[0], &names[1], &names[2], &inherited, &nulls, &widths, &distinct, c0, c1,
+                c2, c3, c4, c5, c6, c7, c8, c9,
             ],
         )
         .await

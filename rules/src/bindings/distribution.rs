@@ -71,6 +71,31 @@ impl<'s> Distribution<'s> {
             .max(1.0 / self.rows.max(1.0))
     }
 
+    /// How much of the workload the value of each scenario stands for: half by the rows, half by the values whose
+    /// share of the rows is nearest to its own. Applications ask for what is common, and for each thing once.
+    pub(super) fn masses(&self) -> [f64; 3] {
+        let shares = Scenario::ALL.map(|scenario| {
+            self.value(scenario, 0).map_or(f64::MIN_POSITIVE, |value| self.share(value))
+        });
+        let distinct = self.distinct().max(1.0);
+        let others = (distinct - self.stats.common_values.len() as f64).max(0.0);
+        let rest = (1.0 - self.common_share() - self.stats.null_fraction).max(0.0);
+        let common = self.stats.common_frequencies.iter().map(|share| (*share, 1.0));
+        let left = (others > 0.0 && rest > 0.0).then_some((rest / others, others));
+        let mut masses = [0.0; 3];
+        for (share, values) in common.chain(left) {
+            let distance = |of: f64| (of / share.max(f64::MIN_POSITIVE)).ln().abs();
+            // Of equals the typical one stands for them.
+            let nearest = [Scenario::Typical, Scenario::Common, Scenario::Rare]
+                .into_iter()
+                .min_by(|a, b| distance(shares[a.index()]).total_cmp(&distance(shares[b.index()])))
+                .unwrap_or(Scenario::Typical);
+            masses[nearest.index()] += share * values / 2.0 + values / distinct / 2.0;
+        }
+        let total: f64 = masses.iter().sum();
+        if total > 0.0 { masses.map(|mass| mass / total) } else { [0.0, 1.0, 0.0] }
+    }
+
     /// A value for `=`; further ones (`nth` from 1) differ from it.
     pub(super) fn value(&self, scenario: Scenario, nth: usize) -> Option<&'s str> {
         let common = &self.stats.common_values;
@@ -213,6 +238,24 @@ mod tests {
             let values = Scenario::ALL.map(|scenario| of.value(scenario, 0).unwrap());
             assert_eq!(values, ["x", "y", "z"]);
             assert_eq!(of.values(Scenario::Rare, 5), ["z", "y", "x"]);
+        });
+    }
+
+    #[test]
+    fn masses_are_those_of_the_nearest_values() {
+        let near = |one: [f64; 3], other: [f64; 3]| {
+            one.iter().zip(other).all(|(one, other)| (one - other).abs() < 1e-9)
+        };
+        let four = [("new", 0.6), ("paid", 0.3), ("sent", 0.09), ("lost", 0.01)];
+        with("text", testing::stats(4.0, &four, &[]), |of| {
+            // new and paid; sent; lost.
+            assert!(near(of.masses(), [0.45 + 0.25, 0.045 + 0.125, 0.005 + 0.125]));
+        });
+        with("text", testing::stats(100.0, &[("a", 0.5)], &["b", "c", "d"]), |of| {
+            assert!(near(of.masses(), [0.25 + 0.005, 0.25 + 0.495, 0.0]));
+        });
+        with("text", testing::stats(-1.0, &[], &["b", "c", "d"]), |of| {
+            assert!(near(of.masses(), [0.0, 1.0, 0.0]));
         });
     }
 

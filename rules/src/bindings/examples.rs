@@ -6,8 +6,9 @@ use super::types::{ParameterType, array};
 use crate::snapshot::Statement;
 use crate::statement::{Literals, align, repair};
 
-/// What the examples of a statement put in place of the repaired text's parameters, for each example that matches.
-pub(super) fn literals(statement: &Statement) -> Vec<BTreeMap<u16, Literals>> {
+/// What the examples of a statement put in place of the repaired text's parameters, for each example that matches,
+/// with the number of calls that it stands for.
+pub(super) fn literals(statement: &Statement) -> Vec<(BTreeMap<u16, Literals>, u64)> {
     if statement.examples.is_empty() {
         return Vec::new();
     }
@@ -18,19 +19,20 @@ pub(super) fn literals(statement: &Statement) -> Vec<BTreeMap<u16, Literals>> {
     statement
         .examples
         .iter()
-        .filter_map(|text| align(&statement.text, text))
-        .map(renumbered)
+        .filter_map(|example| {
+            Some((renumbered(align(&statement.text, &example.text)?), example.times))
+        })
         .collect()
 }
 
-/// Full sets of values, each once; what an example does not tell is taken from `otherwise`.
+/// Full sets of values, each once with the number of its calls, the most frequent first; what an example does not tell is taken from `otherwise`.
 pub(super) fn read(
     statement: &Statement,
     types: &[ParameterType],
     otherwise: &[Option<String>],
-) -> Vec<Vec<Option<String>>> {
-    let mut sets: Vec<Vec<Option<String>>> = Vec::new();
-    for found in literals(statement) {
+) -> Vec<(Vec<Option<String>>, u64)> {
+    let mut sets: Vec<(Vec<Option<String>>, u64)> = Vec::new();
+    for (found, times) in literals(statement) {
         let of = |(number, parameter): (u16, &ParameterType)| {
             let told = found.get(&number).and_then(|values| value(values, parameter));
             (
@@ -41,10 +43,13 @@ pub(super) fn read(
         let values: Vec<(bool, Option<String>)> = (1..=u16::MAX).zip(types).map(of).collect();
         let told = values.iter().any(|(told, _)| *told);
         let values: Vec<Option<String>> = values.into_iter().map(|(_, value)| value).collect();
-        if told && !sets.contains(&values) {
-            sets.push(values);
+        match sets.iter_mut().find(|(known, _)| *known == values) {
+            Some((_, calls)) => *calls += times,
+            None if told => sets.push((values, times)),
+            None => {}
         }
     }
+    sets.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
     sets
 }
 

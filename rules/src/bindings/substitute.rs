@@ -184,9 +184,9 @@ fn from_examples(
     statement: &Statement,
     snapshot: &Snapshot,
 ) -> Vec<Concrete> {
-    let mut counted: Vec<(BTreeMap<u16, String>, u32, Option<f64>)> = Vec::new();
+    let mut counted: Vec<(BTreeMap<u16, String>, u64, Option<f64>)> = Vec::new();
     let mut total = 0;
-    for literals in examples::literals(statement) {
+    for (literals, times) in examples::literals(statement) {
         let value = |number: &u16| literals.get(number)?.first()?.clone();
         let Some(values) = expression
             .parameters
@@ -196,7 +196,7 @@ fn from_examples(
         else {
             continue;
         };
-        total += 1;
+        total += times;
         let share = compared(expression, relation, analysis).find_map(|predicate| {
             let value = match &predicate.operand {
                 Operand::Parameter(number) => value(number)?,
@@ -206,13 +206,13 @@ fn from_examples(
             share_of(expression, &values, relation, &value, analysis, snapshot)
         });
         match counted.iter_mut().find(|(other, ..)| *other == values) {
-            Some((_, count, _)) => *count += 1,
-            None => counted.push((values, 1, share)),
+            Some((_, count, _)) => *count += times,
+            None => counted.push((values, times, share)),
         }
     }
-    let concrete = |(values, count, share): (BTreeMap<u16, String>, u32, Option<f64>)| {
+    let concrete = |(values, count, share): (BTreeMap<u16, String>, u64, Option<f64>)| {
         // One more than was seen: the next execution may ask for something else.
-        let probability = f64::from(count) / f64::from(total + 1);
+        let probability = count as f64 / (total + 1) as f64;
         let sql = with_literals(&expression.sql, &values)?;
         Some(Concrete { sql, values, probability, share, source: ValueSource::Example })
     };

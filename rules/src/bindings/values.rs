@@ -9,8 +9,8 @@ use super::made;
 use super::types::{ParameterType, array, interval, micros};
 use crate::snapshot::{Column, Snapshot, Statement, Table};
 use crate::statement::{
-    Analysis, Comparison, Making, Operand, ParameterRole, PathStep, PredicateClass, RelationId, Target,
-    json_path,
+    Analysis, Comparison, Making, Operand, ParameterRole, PathStep, PredicateClass, RelationId,
+    Target, json_path,
 };
 
 /// Share of the rows that a range lets pass, by scenario, where nothing else is known.
@@ -19,8 +19,11 @@ const WIDTHS: [f64; 3] = [0.25, 0.05, 0.01];
 /// Days that reach back from now, by scenario, where the column tells nothing.
 const DAYS: [f64; 3] = [30.0, 7.0, 1.0];
 
-/// Elements of a list.
+/// Elements of a list, where the rows observed do not tell.
 pub(super) const LIST: usize = 5;
+
+/// Elements of the longest list.
+const LIST_MAX: usize = 100;
 
 /// Rows that LIMIT asks for, where nothing else is known.
 const LIMIT: u64 = 100;
@@ -45,6 +48,8 @@ pub(super) struct Binder<'s> {
     alike: BTreeMap<&'s Comparison, Vec<u16>>,
     /// Keys and values of JSON comparisons, by scenario: they are chosen together.
     pub(super) json: [BTreeMap<u16, Valued>; 3],
+    /// Values of columns that occur together, by scenario.
+    joint: [BTreeMap<u16, Valued>; 3],
 }
 
 impl<'s> Binder<'s> {
@@ -72,8 +77,10 @@ impl<'s> Binder<'s> {
             widths: WIDTHS,
             alike,
             json: Default::default(),
+            joint: Default::default(),
         };
         binder.json = binder.json_choices();
+        binder.joint = binder.joint_choices();
         if let Some(width) = binder.observed_width() {
             binder.widths = [(width * 3.0).min(0.95), width, width / 3.0];
         }
@@ -129,17 +136,22 @@ impl<'s> Binder<'s> {
         Some((observed / others).clamp(least, 0.9))
     }
 
-    /// Frequency of the most common value of the first column, or place in documents, that a parameter must equal.
-    pub(super) fn common_frequency(&self) -> Option<f64> {
+    /// How much of the workload each scenario stands for, by the first column, or place in documents, that a
+    /// parameter must equal; `None` where none must.
+    pub(super) fn masses(&self) -> Option<[f64; 3]> {
         let all = self.analysis.parameters.iter().flat_map(|(number, parameter)| {
             parameter.compared.iter().map(move |comparison| (*number, comparison))
         });
         all.filter(|(_, comparison)| comparison.operator == "=").find_map(|(number, comparison)| {
-            if let Some((_, share)) = self.json[Scenario::Common.index()].get(&number) {
-                return Some(*share);
-            }
-            let column = self.column(comparison)?;
-            column.stats.as_ref()?.common_frequencies.first().copied()
+            let chosen = |choices: &[BTreeMap<u16, Valued>; 3]| {
+                let share = choices[Scenario::Common.index()].get(&number).map(|(_, share)| *share);
+                share.map(|share| share.clamp(0.1, 0.7)).map(|common| [common, 0.9 - common, 0.1])
+            };
+            let of = |relation| self.table(relation)?.rows;
+            chosen(&self.json).or_else(|| chosen(&self.joint)).or_else(|| {
+                let of = Distribution::of(self.column(comparison)?, of(comparison.relation)?)?;
+                Some(of.masses())
+            })
         })
     }
 
@@ -190,7 +202,8 @@ impl<'s> Binder<'s> {
             ParameterRole::DateField => return (Some("day".to_owned()), 1.0),
             _ => {}
         }
-        if let Some((value, share)) = self.json[scenario.index()].get(&number) {
+        let chosen = self.json[scenario.index()].get(&number);
+        if let Some((value, share)) = chosen.or(self.joint[scenario.index()].get(&number)) {
             return (Some(value.clone()), *share);
         }
         let compared = used
@@ -301,12 +314,12 @@ impl<'s> Binder<'s> {
         let change = |value: &str| changed(&comparison.target, value);
         if comparison.any || parameter.is_array() && of.column.type_category != 'A' {
             let element = parameter.element_type();
-            let values: Vec<String> = of
-                .values(scenario, LIST)
+            let wanted = of.values(scenario, self.list_length(of, scenario));
+            let share: f64 = wanted.iter().map(|value| of.share(value)).sum();
+            let values: Vec<String> = wanted
                 .into_iter()
                 .filter_map(|value| element.adapt(base, &change(value)))
                 .collect();
-            let share: f64 = of.values(scenario, LIST).iter().map(|value| of.share(value)).sum();
             return (!values.is_empty())
                 .then(|| (array(values.iter().map(String::as_str)), share.min(1.0)));
         }
@@ -325,6 +338,18 @@ impl<'s> Binder<'s> {
         };
         let share = if comparison.operator == "<>" { 1.0 - share } else { share };
         Some((parameter.adapt(base, &change(value))?, share.max(1e-9)))
+    }
+
+    /// How many elements a list has: as many as the rows that were observed need.
+    fn list_length(&self, of: Distribution, scenario: Scenario) -> usize {
+        let each = of.value(scenario, 0).map(|value| of.share(value));
+        let observed = self.observed_share().map(|share| share / self.constant_share());
+        match (observed, each) {
+            (Some(observed), Some(each)) => {
+                ((observed / each).round() as usize).clamp(1, LIST_MAX)
+            }
+            _ => LIST,
+        }
     }
 
     /// How many parameters before this one are compared in the same way with the same.

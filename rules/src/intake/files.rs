@@ -240,10 +240,13 @@ fn written(id: String, text: String, search_path: &[String]) -> Statement {
 /// Counts another run of a statement from a file; what it says anew is kept as an example.
 fn repeat(known: &mut Statement, text: String, intake: &mut Intake) {
     known.calls += 1;
-    if text == known.text || known.examples.contains(&text) {
+    if text == known.text {
+        leave_out(intake, LeftOut::Repeated, 1);
+    } else if let Some(example) = known.examples.iter_mut().find(|one| one.text == text) {
+        example.times += 1;
         leave_out(intake, LeftOut::Repeated, 1);
     } else if !names_parameter(&text) {
-        known.examples.push(text);
+        known.examples.push(text.into());
     }
 }
 
@@ -288,7 +291,8 @@ mod tests {
         let text = "SELECT 1 FROM t WHERE a = 1;\nSELECT 1 FROM t WHERE a = 2;\nSELECT 1 FROM t WHERE a = 2;\nSELECT 2 FROM t";
         let (statements, intake) = take_in_files(&[file(text)], 10, &["s".to_owned()]).unwrap();
         let repeated = statements.iter().find(|statement| statement.calls == 3).unwrap();
-        assert_eq!(repeated.examples, ["SELECT 1 FROM t WHERE a = 2"]);
+        assert_eq!(repeated.examples[0].text, "SELECT 1 FROM t WHERE a = 2");
+        assert_eq!((repeated.examples.len(), repeated.examples[0].times), (1, 2));
         assert_eq!((repeated.total_ms, &repeated.search_path[..]), (None, &["s".to_owned()][..]));
         assert_eq!((intake.seen, intake.left_out), (4, [(LeftOut::Repeated, 1)].into()));
         let (statements, intake) = take_in_files(&[file(text)], 1, &[]).unwrap();
@@ -303,7 +307,7 @@ mod tests {
         assert_eq!(first.text, "SELECT x FROM t WHERE a = $1");
         assert_eq!(
             first.examples,
-            ["SELECT x FROM t WHERE a = 7"],
+            ["SELECT x FROM t WHERE a = 7".to_owned().into()],
             "a literal of the same statement"
         );
         assert_eq!(

@@ -313,7 +313,7 @@ fn guesses_a_constant_that_normalization_took_away_and_says_so() {
         assert!(candidate.facts.iter().any(guessed), "{:?}", candidate.facts);
     }
     let example = "SELECT * FROM people WHERE metadata->>'theme' = 'dark'";
-    snapshot.statements[0].examples = vec![example.to_owned()];
+    snapshot.statements[0].examples = vec![example.to_owned().into()];
     let found = look(RULE, &snapshot);
     let seen =
         |candidate: &&rules::candidate::Candidate| candidate.facts.contains(&Fact::SeenConstant);
