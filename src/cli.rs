@@ -345,6 +345,18 @@ pub(crate) struct DoctorArgs {
     /// Without it, exit code 3 means that not even a dry run can work.
     #[arg(long)]
     pub(crate) apply: bool,
+    /// Check instead whether the planner twin plans as this server does
+    ///
+    /// Builds the twin, has both plan the statements of the workload with the same values, and shows where their
+    /// plans or costs differ, and in what. A difference is a finding and no failure: the exit code stays 0.
+    #[arg(long, conflicts_with = "apply")]
+    pub(crate) twin: bool,
+    /// With --twin, take the statements from this file, or from the .sql files of this folder
+    #[arg(long, value_name = "FILE|DIR", requires = "twin")]
+    pub(crate) workload: Option<PathBuf>,
+    /// With --twin, look at this many statements, the most time-consuming first [default: 500]
+    #[arg(long, value_name = "N", requires = "twin")]
+    pub(crate) limit: Option<Whole<1>>,
     /// Print in this form
     #[arg(long, value_name = "FORM", value_enum, default_value_t)]
     pub(crate) format: Format,

@@ -12,6 +12,7 @@ pub mod change_plan;
 pub mod context;
 pub mod evidence;
 mod guess;
+pub mod fidelity;
 pub mod held_back;
 pub mod index;
 pub mod intake;

@@ -87,7 +87,15 @@ pub(super) async fn propose(
     options: &Options,
 ) -> Result<Proposal, Failure> {
     let progress = Progress::new(call.progress);
-    let mut show = |event| match event {
+    let mut show = |event| show(&progress, event);
+    optimize::propose(source, &call.meter, options, &mut show)
+        .await
+        .map_err(|error| failure(&error))
+}
+
+/// Shows how far a run is.
+pub(super) fn show(progress: &Progress, event: optimize::Event) {
+    match event {
         optimize::Event::Sampling => progress.stage("reading catalogs and statistics"),
         optimize::Event::Twin => progress.stage("building a planner twin"),
         optimize::Event::Planning { done, total } => {
@@ -96,10 +104,7 @@ pub(super) async fn propose(
         optimize::Event::Pricing { done } => {
             progress.stage(&format!("pricing what could be: {done} plans"));
         }
-    };
-    optimize::propose(source, &call.meter, options, &mut show)
-        .await
-        .map_err(|error| failure(&error))
+    }
 }
 
 pub(super) fn failure(error: &OptimizeError) -> Failure {

@@ -161,7 +161,7 @@ impl Pricing<'_, '_> {
 }
 
 /// Analyzes every statement; those that cannot be are named with their reason, by position.
-fn analyze(snapshot: &Snapshot) -> (Vec<Analyzed>, Vec<(usize, String)>) {
+pub(super) fn analyze(snapshot: &Snapshot) -> (Vec<Analyzed>, Vec<(usize, String)>) {
     let mut workload = Vec::new();
     let mut unanalyzed = Vec::new();
     for (position, statement) in snapshot.statements.iter().enumerate() {
@@ -185,16 +185,16 @@ fn analyze(snapshot: &Snapshot) -> (Vec<Analyzed>, Vec<(usize, String)>) {
 
 /// What came of planning, by position in the snapshot.
 #[derive(Default)]
-struct Planned {
+pub(super) struct Planned {
     /// Statements that the server refuses, with its reason.
-    refused: Vec<(usize, String)>,
+    pub(super) refused: Vec<(usize, String)>,
     /// Writes that a SELECT of the same rows stands in for.
     stood_in: BTreeSet<usize>,
 }
 
 /// Gives every statement bindings and a plan for each.
 #[tracing::instrument(level = "debug", name = "plan", skip_all)]
-async fn plan_all(
+pub(super) async fn plan_all(
     explainer: &mut Explainer,
     snapshot: &Snapshot,
     workload: &mut [Analyzed],
