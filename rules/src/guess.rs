@@ -26,7 +26,12 @@ const FAITHFUL: &[&str] =
 
 /// Whether what the new plan saves hangs on the share of rows that an expression is guessed to keep: the old plan
 /// could stop at a LIMIT sooner than the planner thinks, or the new one loops over more rows than it thinks.
-pub(crate) fn rests_on_guess(cx: &Context<'_>, analyzed: &Analyzed, before: &Plan, after: &Plan) -> bool {
+pub(crate) fn rests_on_guess(
+    cx: &Context<'_>,
+    analyzed: &Analyzed,
+    before: &Plan,
+    after: &Plan,
+) -> bool {
     let guessed: Vec<&str> = analyzed
         .analysis
         .predicates

@@ -58,7 +58,8 @@ pub fn actions(assembly: &Assembly<'_>, chosen: &Configuration) -> (Vec<Action>,
         };
         if gains.is_empty() && !foreign_key {
             if refuses.is_some() && assembly.answerer != Answerer::None {
-                let planned = |&s: &usize| assembly.cx.workload[s].plans.iter().any(Option::is_some);
+                let planned =
+                    |&s: &usize| assembly.cx.workload[s].plans.iter().any(Option::is_some);
                 let reason = if candidate.serves.iter().any(planned) {
                     "the plans keep too many rows of the table, or read it otherwise already"
                 } else {

@@ -24,7 +24,7 @@ pub(super) fn needed(
         if after <= before * HELPED_BELOW {
             return BTreeSet::new();
         }
-        for binding in 0..assembly.cx.workload[statement].bindings.len() {
+        for binding in assembly.cx.workload[statement].weighed() {
             let price = assembly.selector.price(statement, binding, configuration, Cache::AsSet);
             needed.extend(price.iter().flat_map(|price| &price.used).copied());
         }
@@ -34,7 +34,10 @@ pub(super) fn needed(
 }
 
 /// Says of each action which others it needs, by candidate, and makes it no surer than those.
-pub(super) fn bind(actions: &mut BTreeMap<usize, Action>, needed: &BTreeMap<usize, BTreeSet<usize>>) {
+pub(super) fn bind(
+    actions: &mut BTreeMap<usize, Action>,
+    needed: &BTreeMap<usize, BTreeSet<usize>>,
+) {
     let known: BTreeMap<usize, (String, f64)> = actions
         .iter()
         .filter_map(|(candidate, action)| match &action.operation {
@@ -46,9 +49,10 @@ pub(super) fn bind(actions: &mut BTreeMap<usize, Action>, needed: &BTreeMap<usiz
         .collect();
     for (candidate, others) in needed {
         let Some(action) = actions.get_mut(candidate) else { continue };
-        let needs = others.iter().filter_map(|other| known.get(other)).map(|(index, value)| {
-            Fact::NeedsIndex { index: index.clone(), confidence: *value }
-        });
+        let needs = others
+            .iter()
+            .filter_map(|other| known.get(other))
+            .map(|(index, value)| Fact::NeedsIndex { index: index.clone(), confidence: *value });
         let facts = action.confidence.terms.iter().map(|Term { fact, .. }| fact.clone());
         let facts: Vec<Fact> = facts.chain(needs).collect();
         action.confidence = confidence(&facts);

@@ -9,8 +9,8 @@ use super::made;
 use super::types::{ParameterType, array, interval, micros};
 use crate::snapshot::{Column, Snapshot, Statement, Table};
 use crate::statement::{
-    Analysis, Comparison, Making, Operand, ParameterRole, PathStep, PredicateClass, RelationId, Target,
-    json_path,
+    Analysis, Comparison, Making, Operand, ParameterRole, PathStep, PredicateClass, RelationId,
+    Target, json_path,
 };
 
 /// Share of the rows that a range lets pass, by scenario, where nothing else is known.
@@ -345,9 +345,7 @@ impl<'s> Binder<'s> {
         let each = of.value(scenario, 0).map(|value| of.share(value));
         let observed = self.observed_share().map(|share| share / self.constant_share());
         match (observed, each) {
-            (Some(observed), Some(each)) => {
-                ((observed / each).round() as usize).clamp(1, LIST_MAX)
-            }
+            (Some(observed), Some(each)) => ((observed / each).round() as usize).clamp(1, LIST_MAX),
             _ => LIST,
         }
     }

@@ -76,13 +76,7 @@ fn first(list: &[Expr], number: u16, steps: &mut Vec<Making>) -> bool {
     list.iter().any(|part| descend(part, number, steps))
 }
 
-fn operator(
-    left: &Expr,
-    name: &str,
-    right: &Expr,
-    number: u16,
-    steps: &mut Vec<Making>,
-) -> bool {
+fn operator(left: &Expr, name: &str, right: &Expr, number: u16, steps: &mut Vec<Making>) -> bool {
     let on_left = left.parameters().contains(&number);
     let (inner, other) = if on_left { (left, right) } else { (right, left) };
     match (name, constant(other)) {
@@ -128,7 +122,9 @@ fn function(name: &str, arguments: &[Expr], number: u16, steps: &mut Vec<Making>
             Some(key) => steps.push(Making::Field(key.to_owned())),
             None => return unknown(steps),
         },
-        "jsonb_extract_path" | "jsonb_extract_path_text" | "json_extract_path"
+        "jsonb_extract_path"
+        | "jsonb_extract_path_text"
+        | "json_extract_path"
         | "json_extract_path_text"
             if place == 0 =>
         {
@@ -136,7 +132,9 @@ fn function(name: &str, arguments: &[Expr], number: u16, steps: &mut Vec<Making>
             let Some(keys) = keys else { return unknown(steps) };
             steps.extend(keys.into_iter().rev().map(|key| Making::Key(key.to_owned())));
         }
-        "string_to_array" | "regexp_split_to_array" | "string_to_table"
+        "string_to_array"
+        | "regexp_split_to_array"
+        | "string_to_table"
         | "regexp_split_to_table"
             if place == 0 =>
         {

@@ -27,8 +27,10 @@ enum Reading {
 /// stand in its output. A parameter that has no other place is put there too, as text. What a common table
 /// expression writes is looked for there, and gives what it returns.
 pub fn stand_ins(text: &str) -> Vec<String> {
-    let mut all: Vec<String> =
-        [Reading::Place, Reading::Whole].into_iter().filter_map(|how| stand_in(text, how)).collect();
+    let mut all: Vec<String> = [Reading::Place, Reading::Whole]
+        .into_iter()
+        .filter_map(|how| stand_in(text, how))
+        .collect();
     all.dedup();
     all
 }
@@ -37,7 +39,8 @@ fn stand_in(text: &str, how: Reading) -> Option<String> {
     let written = parse::statement(text).ok()?;
     let unlocked = unlock(text)?;
     let statement = parse::statement(&unlocked).ok()?;
-    let locks = matches!(&written, NodeEnum::SelectStmt(select) if !select.locking_clause.is_empty());
+    let locks =
+        matches!(&written, NodeEnum::SelectStmt(select) if !select.locking_clause.is_empty());
     let mut select = match &statement {
         NodeEnum::SelectStmt(select) if unlocked != text || writes(select.with_clause.as_ref()) => {
             let mut select = select.as_ref().clone();
@@ -158,7 +161,8 @@ fn read_in_place_of_writes(select: &mut pg::SelectStmt, how: Reading) -> Option<
         cte.ctematerialized = pg::CteMaterialize::Always.into();
         if !named.contains(&cte.ctename) && takes_outputs(select) {
             let name = crate::quote::ident(&cte.ctename);
-            let counted = parse::statement(&format!("SELECT (SELECT count(*) FROM {name})")).ok()?;
+            let counted =
+                parse::statement(&format!("SELECT (SELECT count(*) FROM {name})")).ok()?;
             if let NodeEnum::SelectStmt(counted) = counted {
                 select.target_list.extend(counted.target_list);
             }
@@ -320,9 +324,7 @@ mod tests {
     #[test]
     fn what_common_table_expressions_write_is_looked_for() {
         assert_eq!(
-            of(
-                "WITH d AS (DELETE FROM c WHERE body = $1 RETURNING *) SELECT count(*) FROM d"
-            ),
+            of("WITH d AS (DELETE FROM c WHERE body = $1 RETURNING *) SELECT count(*) FROM d"),
             "WITH d AS MATERIALIZED (SELECT * FROM c WHERE body = $1) SELECT count(*) FROM d"
         );
         assert_eq!(
