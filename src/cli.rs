@@ -180,6 +180,11 @@ pub(crate) struct OptimizeArgs {
     /// Choose who prices what does not exist [default: auto]
     #[arg(long, value_name = "WHO", value_enum, env = "PGWRIGHT_WHAT_IF", hide_env_values = true)]
     pub(crate) what_if: Option<WhatIf>,
+    /// Take another PostgreSQL version for the planner twin where the server's is not installed
+    ///
+    /// Its planner may choose otherwise, so confidence falls, and the report says so.
+    #[arg(long, env = "PGWRIGHT_TWIN_ANY_VERSION", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) twin_any_version: bool,
     /// Print the result in this form [default: human]
     #[arg(long, value_name = "FORM", value_enum, env = "PGWRIGHT_FORMAT", hide_env_values = true)]
     pub(crate) format: Option<ReportFormat>,

@@ -97,6 +97,8 @@ pub(crate) struct Optimize {
     pub(crate) snapshot: Option<PathBuf>,
     /// Who prices.
     pub(crate) what_if: WhatIf,
+    /// Whether a planner twin may be of another version.
+    pub(crate) twin_any_version: bool,
     /// Form of the report.
     pub(crate) format: ReportFormat,
     /// Where to write it.
@@ -149,6 +151,7 @@ fn merge(global: &Global, args: &OptimizeArgs, files: &[File]) -> Settings {
         optimize: Optimize {
             apply: args.apply,
             snapshot: args.snapshot.clone(),
+            twin_any_version: args.twin_any_version,
             workload: first(sample.workload.as_ref(), files, |file| {
                 file.optimize.workload.as_ref()
             }),

@@ -4,6 +4,7 @@
 //! taken for an EXPLAIN result until it closes without a `Plan`. Nothing here recurses, whatever the depth of nodes.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
@@ -17,11 +18,15 @@ pub(crate) const MAX_VALUE_DEPTH: usize = 100;
 /// The most values that are read of one text, so that memory stays bounded; plans of 100 megabytes have fewer.
 const MAX_VALUES: usize = 10_000_000;
 
+/// The key under which a client gives a result of EXPLAIN, row by row.
+pub(crate) const ROWS: &str = "QUERY PLAN";
+
 /// What a text holds, in order.
 pub(crate) enum Item<'a> {
     /// A plan.
     Plan(RawPlan<'a>),
-    /// A text within an object without a plan, such as the message of a log entry; with the line of the object.
+    /// A text within an object or list without a plan, such as the message of a log entry; with the line of the object.
+    /// In a list there is no key.
     Text { line: usize, key: String, text: String },
 }
 
@@ -29,6 +34,8 @@ pub(crate) enum Item<'a> {
 enum Frame<'a> {
     /// An object that is not within a node; an EXPLAIN result, if it has a `Plan`.
     Result(Box<RawPlan<'a>>),
+    /// A plan node without `Plan` around it: the result and its root at once.
+    Root(Box<RawPlan<'a>>),
     /// A plan node, by its index.
     Node(usize),
     /// The `Plans` of a node.
@@ -53,6 +60,8 @@ pub(crate) struct Builder<'a> {
     keys: usize,
     /// Values so far.
     values: usize,
+    /// Keys under which a line of a plan stood: the texts that follow are its further lines.
+    rows: BTreeSet<String>,
     pub(crate) items: Vec<Item<'a>>,
     /// The first thing that is no plan, in words.
     pub(crate) found: Option<String>,
@@ -77,6 +86,7 @@ impl<'a> Builder<'a> {
             nodes: 0,
             keys: 0,
             values: 0,
+            rows: BTreeSet::from([ROWS.to_owned()]),
             items: Vec::new(),
             found: None,
         }
@@ -101,12 +111,13 @@ impl<'a> Builder<'a> {
     pub(crate) fn has_plan(&self) -> bool {
         let is_plan = |item: &Item<'_>| matches!(item, Item::Plan(_));
         self.items.iter().any(is_plan)
-            || self.stack.iter().any(|(frame, _)| matches!(frame, Frame::Node(_)))
+            || self.stack.iter().any(|(frame, _)| matches!(frame, Frame::Node(_) | Frame::Root(_)))
     }
 
     /// Tells whether the innermost bracket closes as an object does.
     pub(crate) fn in_object(&self) -> bool {
-        matches!(self.stack.last(), Some((Frame::Result(_) | Frame::Node(_) | Frame::Object(_), _)))
+        let frame = self.stack.last().map(|(frame, _)| frame);
+        matches!(frame, Some(Frame::Result(_) | Frame::Root(_) | Frame::Node(_) | Frame::Object(_)))
     }
 
     /// Tells whether the innermost bracket is an array of values.
@@ -137,6 +148,7 @@ impl<'a> Builder<'a> {
             Some((Frame::Object(_), _)) if is_plan => {
                 let parent = self.stack.iter().rev().find_map(|(frame, _)| match frame {
                     Frame::Node(index) => Some(*index),
+                    Frame::Root(_) => Some(0),
                     _ => None,
                 });
                 self.open_node(parent, true)?
@@ -156,13 +168,14 @@ impl<'a> Builder<'a> {
     }
 
     pub(crate) fn open_array(&mut self, key: Option<Cow<'a, str>>) -> Result<(), Full> {
-        let frame = if let (Some((Frame::Node(index), _)), Some("Plans")) =
-            (self.stack.last(), key.as_deref())
-        {
-            Frame::Plans(*index)
-        } else {
-            self.deeper()?;
-            Frame::Array(Vec::new())
+        let plans = key.as_deref() == Some("Plans");
+        let frame = match self.stack.last() {
+            Some((Frame::Node(index), _)) if plans => Frame::Plans(*index),
+            Some((Frame::Root(_), _)) if plans => Frame::Plans(0),
+            _ => {
+                self.deeper()?;
+                Frame::Array(Vec::new())
+            }
         };
         self.stack.push((frame, key));
         Ok(())
@@ -177,9 +190,72 @@ impl<'a> Builder<'a> {
         self.stack.push((Frame::Bare { line, fields: Fields::new() }, None));
     }
 
+    /// Takes the innermost object for a plan node that stands there without `Plan` around it, if it is in none.
+    pub(crate) fn expect_root(&mut self) {
+        let Some((frame, _)) = self.stack.last_mut() else { return };
+        if let Frame::Result(plan) = frame
+            && plan.nodes.is_empty()
+        {
+            let mut plan = std::mem::replace(plan, Box::new(RawPlan::new(self.format, 0)));
+            let fields = std::mem::take(&mut plan.fields);
+            plan.nodes.push(RawNode { parent: None, fields });
+            plan.problems.push(Problem::BareNode { line: plan.line });
+            self.nodes += 1;
+            *frame = Frame::Root(plan);
+        }
+    }
+
+    /// Tells whether the last node has not all the figures that the root has, and is open.
+    pub(crate) fn lacks_figures(&self) -> bool {
+        let open = self.stack.iter().rev().find_map(|(frame, _)| match frame {
+            Frame::Node(index) => Some(*index),
+            _ => None,
+        });
+        let plan = self.results.last().map(|at| &self.stack[*at].0);
+        let (Some(open), Some(Frame::Result(plan) | Frame::Root(plan))) = (open, plan) else {
+            return false;
+        };
+        open + 1 == plan.nodes.len() && plan.lacks_figures(open)
+    }
+
+    /// Closes all brackets of a text that breaks off. What was read of the innermost node is given up, for half of it
+    /// says nothing true. `false` where no operator is left of the plan.
+    pub(crate) fn break_off(&mut self, line: usize, reason: &str) -> bool {
+        while let Some((frame, _)) = self.stack.last() {
+            match frame {
+                Frame::Plans(_) | Frame::Result(_) => break,
+                Frame::Root(plan) if plan.nodes.len() > 1 => break,
+                Frame::Root(_) => {
+                    self.value_depth -= 1;
+                    self.results.pop();
+                }
+                Frame::Node(index) => {
+                    let index = *index;
+                    let Some(plan) = self.plan() else { break };
+                    if plan.nodes.len() > index + 1 {
+                        break;
+                    }
+                    plan.nodes.truncate(index);
+                }
+                Frame::Object(_) | Frame::Array(_) => self.value_depth -= 1,
+                Frame::Bare { .. } => {}
+            }
+            self.stack.pop();
+        }
+        let kept = self.plan().filter(|plan| !plan.nodes.is_empty());
+        let is_kept = kept.is_some();
+        if let Some(plan) = kept {
+            plan.problems.push(Problem::BreaksOff { line, reason: reason.to_owned() });
+        }
+        while !self.is_closed() {
+            self.close();
+        }
+        is_kept
+    }
+
     fn plan(&mut self) -> Option<&mut RawPlan<'a>> {
         match self.results.last().map(|at| &mut self.stack[*at].0) {
-            Some(Frame::Result(plan)) => Some(plan),
+            Some(Frame::Result(plan) | Frame::Root(plan)) => Some(plan),
             _ => None,
         }
     }
@@ -188,7 +264,7 @@ impl<'a> Builder<'a> {
         // Brackets of values within a node are few.
         let inner = self.stack.iter().rev();
         inner.map(|(frame, _)| frame).find_map(|frame| match frame {
-            Frame::Node(_) => Some(true),
+            Frame::Node(_) | Frame::Root(_) => Some(true),
             Frame::Result(_) => Some(false),
             _ => None,
         }) == Some(true)
@@ -223,6 +299,11 @@ impl<'a> Builder<'a> {
                 self.keys = keys.min(64);
             }
             Frame::Plans(_) => {}
+            Frame::Root(plan) => {
+                self.value_depth -= 1;
+                self.results.pop();
+                self.items.push(Item::Plan(*plan));
+            }
             Frame::Result(plan) => {
                 self.value_depth -= 1;
                 self.results.pop();
@@ -255,23 +336,42 @@ impl<'a> Builder<'a> {
         }
         let keys = || plan.fields.iter().map(|(key, _)| key.as_ref());
         self.found.get_or_insert_with(|| raw::describe_object(keys()));
-        let texts = plan.fields.iter().filter_map(|(key, value)| Some((key, value.as_str()?)));
-        let texts = texts.filter(|(key, text)| key.as_ref() == "QUERY PLAN" || may_hold_plan(text));
-        let items = texts.map(|(key, text)| Item::Text {
-            line: plan.line,
-            key: key.to_string(),
-            text: text.to_owned(),
-        });
-        self.items.extend(items);
+        for (key, value) in &plan.fields {
+            if let Some(text) = value.as_str() {
+                self.text(plan.line, key, text);
+            }
+        }
         let fields = plan.fields.into_iter().map(|(key, value)| (key.into_owned(), value));
         let object = Value::Object(fields.collect());
         self.value(key, object);
+    }
+
+    /// Keeps a text that may hold a plan, or a line of one.
+    fn text(&mut self, line: usize, key: &str, text: &str) {
+        let begins = || may_hold_plan(text);
+        if self.rows.contains(key) || begins() {
+            if !is_several_lines(text) {
+                self.rows.insert(key.to_owned());
+            }
+            let (key, text) = (key.to_owned(), text.to_owned());
+            self.items.push(Item::Text { line, key, text });
+        }
     }
 
     /// Puts a complete value where the innermost open bracket wants it.
     pub(crate) fn value(&mut self, key: Option<Cow<'a, str>>, value: Value) {
         let key = key.unwrap_or_default();
         self.values += 1;
+        if key == "Node Type" && value.is_string() {
+            self.expect_root();
+        }
+        if let (None | Some((Frame::Array(_), _)), Value::String(text)) =
+            (self.stack.last(), &value)
+            && !self.within_node()
+        {
+            let line = self.plan().map_or(1, |plan| plan.line);
+            self.text(line, "", text);
+        }
         match self.stack.last_mut().map(|(frame, _)| frame) {
             // What stands in the array has been described.
             None if value.is_array() => {}
@@ -279,6 +379,7 @@ impl<'a> Builder<'a> {
                 self.found.get_or_insert_with(|| raw::describe(&value));
             }
             Some(Frame::Result(plan)) => plan.fields.push((key, value)),
+            Some(Frame::Root(plan)) => plan.nodes[0].fields.push((key, value)),
             Some(Frame::Node(index)) => {
                 let index = *index;
                 if let Some(plan) = self.plan() {
@@ -300,4 +401,9 @@ impl<'a> Builder<'a> {
             Some(Frame::Bare { fields, .. }) => fields.push((key, value)),
         }
     }
+}
+
+/// Tells whether a text is more than one line of something.
+pub(crate) fn is_several_lines(text: &str) -> bool {
+    text.trim_end().contains('\n')
 }

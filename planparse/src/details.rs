@@ -62,8 +62,19 @@ pub fn details(operator: &Operator) -> Vec<String> {
     }
     details.extend(line("By worker", operator.workers.iter().filter_map(worker)));
     details.extend(operator.wal.and_then(wal));
+    details.extend(tasks(&operator.other));
     details.extend(further(&operator.other));
     details
+}
+
+/// Tasks of a distributed query (Citus), of which mostly one is shown.
+fn tasks(other: &BTreeMap<String, Value>) -> Option<String> {
+    let job = other.get("Distributed Query")?.get("Job")?;
+    let told = ["Task Count", "Tasks Shown"].into_iter().filter_map(|key| match job.get(key)? {
+        Value::String(text) => Some(text.clone()),
+        value => value.as_u64().map(count),
+    });
+    line("Tasks", told)
 }
 
 fn conditions(operator: &Operator) -> Vec<String> {
@@ -390,6 +401,15 @@ mod tests {
                 json!({"Exact Heap Blocks": 1200, "Lossy Heap Blocks": 3, "Index Searches": 2})
             ),
             ["Heap Blocks: 1,200 exact, 3 lossy", "Index Searches: 2"]
+        );
+    }
+
+    #[test]
+    fn tasks_of_other_servers_are_counted() {
+        let job = json!({"Job": {"Task Count": 32, "Tasks Shown": "One of 32", "Tasks": []}});
+        assert_eq!(
+            told("Custom Scan", json!({"Distributed Query": job})),
+            ["Tasks: 32, One of 32"]
         );
     }
 

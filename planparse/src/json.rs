@@ -10,7 +10,9 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::builder::{Builder, Full, Item, MAX_VALUE_DEPTH};
+use crate::problem::TEXT_END;
 use crate::raw::{self, MAX_NODES, RawPlan};
+use crate::vocabulary::is_node_key;
 use crate::{Format, ParseError};
 
 /// Returns every plan in a text that is JSON and nothing else.
@@ -123,6 +125,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Ends a text that breaks off with this error on a line; `false` where nothing is left of a plan.
+    pub(crate) fn break_off(&mut self, line: usize, error: &ParseError) -> bool {
+        let reason = match error {
+            ParseError::Syntax { expected, found, .. } => {
+                format!("expected {expected}, found {found}")
+            }
+            error => error.to_string(),
+        };
+        self.builder.break_off(line, &reason)
+    }
+
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -148,6 +161,10 @@ impl<'a> Reader<'a> {
     }
 
     fn open_array(&mut self) -> Result<Expect, ParseError> {
+        // In a plan that was stored as `jsonb`, the inputs come before the type.
+        if self.key.as_deref() == Some("Plans") && is_node(&self.text[self.at + 1..]) {
+            self.builder.expect_root();
+        }
         match self.builder.open_array(self.key.take()) {
             Ok(()) => Ok(self.step(Expect::ValueOrEnd)),
             Err(full) => Err(self.full(full)),
@@ -209,8 +226,7 @@ impl<'a> Reader<'a> {
                     length += 1;
                 }
                 None => {
-                    let end = "the end of the text".to_owned();
-                    return Err(self.syntax("the end of this string", end));
+                    return Err(self.syntax("the end of this string", TEXT_END.to_owned()));
                 }
             }
         }
@@ -237,8 +253,8 @@ impl<'a> Reader<'a> {
         let rest = &self.text[self.at..];
         let is_end = |byte: &u8| b",]} \t\r\n[{\":".contains(byte);
         let slice = &rest[..rest.bytes().position(|byte| is_end(&byte)).unwrap_or(rest.len())];
-        let Some(value) = number(slice).or_else(|| serde_json::from_str::<Value>(slice).ok())
-        else {
+        let other = || serde_json::from_str::<Value>(slice).ok().or_else(|| beyond_range(slice));
+        let Some(value) = number(slice).or_else(other) else {
             return self.masked(slice, expect);
         };
         self.at += slice.len();
@@ -271,10 +287,7 @@ impl<'a> Reader<'a> {
 
     fn unexpected(&self, expected: &'static str) -> ParseError {
         let rest = &self.text[self.at..];
-        self.syntax(
-            expected,
-            if rest.is_empty() { "the end of the text".to_owned() } else { excerpt(rest) },
-        )
+        self.syntax(expected, if rest.is_empty() { TEXT_END.to_owned() } else { excerpt(rest) })
     }
 
     fn syntax(&self, expected: &'static str, found: String) -> ParseError {
@@ -328,6 +341,55 @@ fn number(text: &str) -> Option<Value> {
         (None, false) => whole.into(),
         (None, true) if whole == 0 => return None,
         (None, true) => (-(whole as i64)).into(),
+    })
+}
+
+/// Returns where a result begins on a line after other words.
+pub(crate) fn begins_within(line: &str) -> Option<usize> {
+    let key = line.find("\"Plan\":").or_else(|| line.find("\"Query Text\":"))?;
+    let object = line[..key].trim_end().strip_suffix('{')?;
+    let array = object.trim_end().strip_suffix('[');
+    Some(array.map_or(object.len(), str::len))
+}
+
+/// Tells whether an object begins here whose first key is that of a plan node.
+fn is_node(text: &str) -> bool {
+    let key = text.trim_start().strip_prefix('{').map(str::trim_start);
+    let key = key.and_then(|key| key.strip_prefix('"')?.split_once('"'));
+    key.is_some_and(|(key, _)| key == "Plans" || is_node_key(key))
+}
+
+/// Keeps a number as a text that is greater than any number can be, such as `1e309`; what it is good for is told later.
+fn beyond_range(text: &str) -> Option<Value> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_number = digits.starts_with(|c: char| c.is_ascii_digit());
+    let infinite = is_number && text.parse::<f64>().is_ok_and(f64::is_infinite);
+    infinite.then(|| text.into())
+}
+
+/// Returns the texts in quotes in which quotes or line feeds are escaped as in JSON, with the place at which each begins.
+pub(crate) fn escaped_texts(text: &str) -> impl Iterator<Item = (usize, String)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let start = at + text[at..].find('"')?;
+            let (mut end, mut escaped) = (start + 1, false);
+            let bytes = text.as_bytes();
+            loop {
+                match bytes.get(end)? {
+                    b'"' => break,
+                    b'\\' => {
+                        escaped |= matches!(bytes.get(end + 1), Some(b'"' | b'n'));
+                        end += 2;
+                    }
+                    _ => end += 1,
+                }
+            }
+            at = end + 1;
+            if escaped && let Ok(inner) = serde_json::from_str(&text[start..=end]) {
+                return Some((start, inner));
+            }
+        }
     })
 }
 

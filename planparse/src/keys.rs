@@ -139,3 +139,21 @@ pub(crate) fn text_map(value: &Value) -> Option<BTreeMap<String, String>> {
             .collect(),
     )
 }
+
+/// Makes numbers and booleans of all texts that are one: XML and text print every value as text.
+pub(crate) fn type_figures(value: &mut Value) {
+    let mut open = vec![value];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Array(list) => open.extend(list),
+            Value::Object(object) => open.extend(object.values_mut()),
+            Value::String(text) => {
+                let typed = serde_json::from_str(text.trim()).ok();
+                if let Some(typed @ (Value::Number(_) | Value::Bool(_))) = typed {
+                    *value = typed;
+                }
+            }
+            _ => {}
+        }
+    }
+}

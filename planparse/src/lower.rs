@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::keys::{Keys, number, text_map};
+use crate::keys::{self, Keys, number, text_map};
 use crate::node;
 use crate::raw::{Fields, RawPlan};
 use crate::tree::Tree;
@@ -121,7 +121,7 @@ fn lower_jit(fields: serde_json::Map<String, Value>, problems: &mut Vec<Problem>
     let mut keys = Keys::new(fields, None, problems);
     let flags = |value: &Value| {
         let flags = value.as_object()?.iter();
-        flags.map(|(key, flag)| Some((key.clone(), flag.as_bool()?))).collect::<Option<_>>()
+        flags.map(|(key, flag)| Some((key.clone(), keys::flag(flag)?))).collect::<Option<_>>()
     };
     // From version 17 on, `Generation` is an object with a total.
     let timing = |value: &Value| {

@@ -504,8 +504,9 @@ mod tests {
         let delete = node("ModifyTable", "InitPlan", with(ran(5.0, 0.0, 1.0), delete), &[]);
         let root =
             with(ran(1.0, 1.0, 1.0), json!({"Shared Hit Blocks": 4, "Local Read Blocks": 6}));
-        let buffers =
-            plan(&node("Result", "Outer", root.clone(), &[delete.clone()])).buffers().unwrap();
+        let buffers = plan(&node("Result", "Outer", root.clone(), std::slice::from_ref(&delete)))
+            .buffers()
+            .unwrap();
         assert_eq!((buffers.touched(), buffers.read(), buffers.temp_written), (60, 6, 3));
         // One that is read runs while the root does.
         let scan =

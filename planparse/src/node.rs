@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::keys::{Keys, flag, merge_workers, number};
+use crate::keys::{Keys, flag, merge_workers, number, type_figures};
 use crate::lower::{lower_actual, lower_buffers};
 use crate::raw::{Fields, RawNode};
 use crate::vocabulary::kept;
@@ -270,19 +270,18 @@ fn worker(fields: Value, id: OperatorId, problems: &mut Vec<Problem>) -> Worker 
     let number = keys.count("Worker Number").unwrap_or(0);
     let (actual, buffers) = (lower_actual(&mut keys), lower_buffers(&mut keys));
     let mut other: BTreeMap<String, Value> = std::mem::take(&mut keys.fields);
-    for key in ["Sort Space Used", "Peak Memory Usage", "Disk Usage", "HashAgg Batches"] {
-        // In text and XML every value is a text.
-        if let Some(value) = other.get_mut(key).filter(|value| value.is_string())
-            && let Some(number) = value.as_str().and_then(|text| text.parse::<u64>().ok())
-        {
-            *value = number.into();
-        }
-    }
+    other.values_mut().for_each(type_figures);
     Worker { number, actual, buffers, other }
 }
 
 fn refused(value: Value, expected: &'static str) -> Refused {
     Refused { value, expected: Some(expected) }
+}
+
+fn no_number(value: Value) -> Refused {
+    let text = value.as_str().map(str::trim);
+    let infinite = text.is_some_and(|text| text.parse().is_ok_and(f64::is_infinite));
+    refused(value, if infinite { "a finite number" } else { "a number" })
 }
 
 fn text(slot: &mut Option<String>, value: Value) -> Taken {
@@ -311,12 +310,12 @@ fn texts(slot: &mut Vec<String>, value: Value) -> Taken {
 }
 
 fn figure(slot: &mut Option<f64>, value: Value) -> Taken {
-    *slot = Some(number(&value).ok_or_else(|| refused(value, "a number"))?);
+    *slot = Some(number(&value).ok_or_else(|| no_number(value))?);
     Ok(())
 }
 
 fn plain(slot: &mut f64, value: Value) -> Taken {
-    *slot = number(&value).ok_or_else(|| refused(value, "a number"))?;
+    *slot = number(&value).ok_or_else(|| no_number(value))?;
     Ok(())
 }
 
@@ -330,6 +329,6 @@ fn count(slot: &mut Option<u64>, value: Value) -> Taken {
 fn block(slot: &mut u64, value: Value) -> Taken {
     let rounded = |value: &Value| number(value).filter(|n| *n >= 0.0).map(|n| n as u64);
     let counted = value.as_u64().or_else(|| rounded(&value));
-    *slot = counted.ok_or_else(|| refused(value, "a number"))?;
+    *slot = counted.ok_or_else(|| no_number(value))?;
     Ok(())
 }

@@ -61,6 +61,14 @@ pub enum ParseError {
         /// What was found instead, in words.
         found: String,
     },
+    /// A plan that breaks off before its first operator is complete.
+    #[error("line {line}: {message}: give the unchanged output of EXPLAIN, in any format")]
+    Broken {
+        /// The line on which it begins, from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
     /// Text in which no plan stands.
     #[error(
         "found no plan in this text, which begins with `{text}`: give the unchanged output of EXPLAIN, in any format"
@@ -76,6 +84,16 @@ pub enum ParseError {
         count: usize,
     },
 }
+
+impl ParseError {
+    /// Tells whether the text ended where it should have gone on.
+    pub(crate) fn is_at_end(&self) -> bool {
+        matches!(self, Self::Syntax { found, .. } if found == TEXT_END)
+    }
+}
+
+/// What a text has at its end.
+pub(crate) const TEXT_END: &str = "the end of the text";
 
 /// Something in a plan that was not understood, or was repaired. The plan is whole all the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +151,18 @@ pub enum Problem {
         /// The name.
         cte_name: String,
     },
+    /// A plan node stood there without the `Plan` key around it; it was taken for the root.
+    BareNode {
+        /// The line on which it begins, from 1.
+        line: usize,
+    },
+    /// The plan ends before its end: a part of a log line, say. The operators that were complete are read.
+    BreaksOff {
+        /// The line on which it breaks off, from 1.
+        line: usize,
+        /// What is wrong there.
+        reason: String,
+    },
     /// `PostgreSQL` printed bare keys inside an array (MERGE on partitioned tables, 15 to 18); they were moved to the node.
     MisplacedKeys {
         /// Line of the first such key, from 1.
@@ -176,6 +206,18 @@ impl fmt::Display for Problem {
             }
             Self::DanglingCte { operator, cte_name } => {
                 write!(f, "{operator}: no `CTE {cte_name}` is defined above this scan")
+            }
+            Self::BareNode { line } => {
+                write!(
+                    f,
+                    "line {line}: a node without `Plan` around it, taken for the root of a plan"
+                )
+            }
+            Self::BreaksOff { line, reason } => {
+                write!(
+                    f,
+                    "line {line}: the plan breaks off here ({reason}); only the operators that were complete are read"
+                )
             }
             Self::MisplacedKeys { line, keys } => {
                 write!(

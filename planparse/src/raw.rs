@@ -53,6 +53,12 @@ impl RawPlan<'_> {
         Self { format, line, fields: Fields::new(), nodes: Vec::new(), problems: Vec::new() }
     }
 
+    /// Tells whether a node lacks figures that the root has, which are printed for each node or for none.
+    pub(crate) fn lacks_figures(&self, node: usize) -> bool {
+        let lacks = |key| self.nodes[0].has(key) && !self.nodes[node].has(key);
+        node > 0 && (lacks("Plan Width") || lacks("Actual Loops"))
+    }
+
     /// Tells whether there is a root node that says what it is.
     pub(crate) fn has_root(&self) -> bool {
         let named = |(key, value): &(Cow<'_, str>, Value)| {

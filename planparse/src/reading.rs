@@ -41,11 +41,11 @@ pub struct Parsed {
 pub struct Reading {
     /// The plans, in the order in which they stand in the text; one at least.
     pub plans: Vec<Parsed>,
-    /// What stood around the plans and was taken for one, but could not be read.
+    /// What stood around the plans and was taken for one, but could not be read; and what is wrong with the text itself.
     pub notes: Vec<Note>,
 }
 
-/// A part of a text that looked like a plan, but gave none. The plans beside it are whole.
+/// A part of a text that looked like a plan, but gave none, or letters that were lost. The plans beside it are whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 pub struct Note {
@@ -67,16 +67,23 @@ impl fmt::Display for Note {
 /// that psql draws, or pasted into a message. What is no UTF-8 is read with replacement characters. `Err` means that no
 /// plan was found; its message says what was found and what to give instead.
 pub fn read(input: impl AsRef<[u8]>) -> Result<Reading, ParseError> {
-    let text = input::decode(input.as_ref());
+    let (text, damaged) = input::decode(input.as_ref());
     if text.trim().is_empty() {
         return Err(ParseError::Empty);
     }
-    let found = input::scan(&text);
+    let mut found = input::scan(&text);
     if found.nodes > MAX_NODES {
         return Err(ParseError::TooLarge { limit: MAX_NODES });
     }
     if found.plans.is_empty() {
-        return Err(found.error.unwrap_or_else(|| ParseError::NoPlan { text: excerpt(&text) }));
+        let broken = found.notes.into_iter().next();
+        let broken = broken.map(|Note { line, message }| ParseError::Broken { line, message });
+        let error = found.error.or(broken);
+        return Err(error.unwrap_or_else(|| ParseError::NoPlan { text: excerpt(&text) }));
+    }
+    if let Some(line) = damaged {
+        let message = "not valid UTF-8 from here on, so letters beyond ASCII are lost: give the file in UTF-8";
+        found.notes.insert(0, Note { line, message: message.to_owned() });
     }
     Ok(Reading { plans: found.plans, notes: found.notes })
 }

@@ -15,11 +15,14 @@ fn named(plan: &Plan, id: OperatorId) -> String {
     label(plan.operator(id), plan.link(id))
 }
 
-/// Where most of the time goes, or of the cost where nothing was executed.
+/// Where most of the time goes; where nothing was timed, of the blocks; where nothing was run, of the cost.
 fn dearest(plan: &Plan, metrics: &[Metrics]) -> Option<String> {
     let timed = metrics.iter().any(|metric| metric.exclusive_ms.is_some());
-    let own = |metric: &Metrics| {
-        if timed { metric.exclusive_ms.unwrap_or(0.0) } else { metric.exclusive_cost }
+    let touched = plan.executed() && plan.buffers().is_some();
+    let own = |metric: &Metrics| match metric.exclusive_buffers {
+        _ if timed => metric.exclusive_ms.unwrap_or(0.0),
+        buffers if touched => buffers.map_or(0.0, |buffers| buffers.touched() as f64),
+        _ => metric.exclusive_cost,
     };
     let whole: f64 = metrics.iter().map(own).sum();
     let (id, figure) = largest(plan, |id| Some(own(&metrics[id.index()])))?;
@@ -28,19 +31,14 @@ fn dearest(plan: &Plan, metrics: &[Metrics]) -> Option<String> {
     }
     let share = (100.0 * figure / whole).round();
     let name = named(plan, id);
-    Some(if timed {
-        format!(
-            "{name} takes {share} % of the time: {} of {}.",
-            milliseconds(figure),
-            milliseconds(whole)
-        )
+    let (of, figure, whole) = if timed {
+        ("takes {} % of the time", milliseconds(figure), milliseconds(whole))
+    } else if touched {
+        ("touches {} % of the blocks", decimal(figure, 0), decimal(whole, 0))
     } else {
-        format!(
-            "{name} has {share} % of the estimated cost: {} of {}.",
-            decimal(figure, 2),
-            decimal(whole, 2)
-        )
-    })
+        ("has {} % of the estimated cost", decimal(figure, 2), decimal(whole, 2))
+    };
+    Some(format!("{name} {}: {figure} of {whole}.", of.replace("{}", &share.to_string())))
 }
 
 /// The operator with the largest figure; of equals, the first printed.
@@ -82,6 +80,15 @@ mod tests {
         let trigger = "Trigger for constraint orders_user_fk on users takes 90.0 ms in 3 calls, 30.0 ms each.";
         assert!(told[1..].contains(&trigger.to_owned()), "{told:?}");
         assert_eq!(told.len(), 1 + findings(&parsed.plan).len());
+    }
+
+    #[test]
+    fn a_plan_without_times_is_told_by_its_blocks() {
+        let scan = json!({"Total Cost": 35.5, "Plan Rows": 2, "Actual Rows": 2, "Actual Loops": 1, "Shared Hit Blocks": 7});
+        assert_eq!(
+            summary(&plan(&node("Seq Scan", "Outer", scan, &[]))),
+            ["Seq Scan touches 100 % of the blocks: 7 of 7."]
+        );
     }
 
     #[test]

@@ -2,45 +2,60 @@
 
 use serde_json::Value;
 
-use crate::keys::flag;
+use crate::keys::{flag, type_figures};
 
-/// Keys of `PostgreSQL` 10 to 18 and of Citus that have no field of their own and stay in `other`, without being a problem.
+/// Keys of `PostgreSQL` 10 to 18, of Citus, `TimescaleDB` and Greenplum that have no field of their own and stay in `other`, without being a problem.
 const KEPT_KEYS: &[(&str, Kept)] = &[
     ("Async Capable", Kept::Flag),
+    ("Batch Sorted Merge", Kept::Flag),
+    ("Batches Removed by Filter", Kept::Number),
+    ("Bulk Decompression", Kept::Flag),
     ("Cache Evictions", Kept::Number),
     ("Cache Hits", Kept::Number),
     ("Cache Key", Kept::Text),
     ("Cache Misses", Kept::Number),
     ("Cache Mode", Kept::Text),
     ("Cache Overflows", Kept::Number),
+    ("Chunks excluded during runtime", Kept::Number),
+    ("Chunks excluded during startup", Kept::Number),
     ("Conflict Arbiter Indexes", Kept::Any),
     ("Conflict Filter", Kept::Text),
     ("Conflict Resolution", Kept::Text),
     ("Conflicting Tuples", Kept::Number),
     ("Custom Plan Provider", Kept::Text),
     ("Disabled", Kept::Flag),
-    ("Distributed Query", Kept::Any),
+    ("Distributed Query", Kept::Figures),
+    ("Distribution", Kept::Text),
     ("Foreign File", Kept::Text),
     ("Foreign File Size", Kept::Number),
     ("Foreign Program", Kept::Text),
-    ("Full-sort Groups", Kept::Any),
+    ("Full-sort Groups", Kept::Figures),
     ("Function Call", Kept::Text),
+    ("Gang Type", Kept::Text),
     ("Grouping Sets", Kept::Any),
     ("Hash Buckets", Kept::Number),
     ("Index Searches", Kept::Number),
     ("Maximum Storage", Kept::Number),
+    ("Order", Kept::Text),
     ("Original Hash Buckets", Kept::Number),
     ("Params Evaluated", Kept::Any),
     ("Planned Partitions", Kept::Number),
-    ("Pre-sorted Groups", Kept::Any),
+    ("Pre-sorted Groups", Kept::Figures),
+    ("Receivers", Kept::Number),
     ("Relations", Kept::Text),
     ("Remote SQL", Kept::Text),
     ("Repeatable Seed", Kept::Text),
+    ("Reverse", Kept::Flag),
     ("Rows Removed by Conflict Filter", Kept::Number),
     ("Run Condition", Kept::Text),
+    ("Runtime Exclusion", Kept::Flag),
     ("Sampling Method", Kept::Text),
     ("Sampling Parameters", Kept::Any),
+    ("Segments", Kept::Number),
+    ("Senders", Kept::Number),
     ("Single Copy", Kept::Flag),
+    ("Slice", Kept::Number),
+    ("Startup Exclusion", Kept::Flag),
     ("Storage", Kept::Text),
     ("Subplans Removed", Kept::Number),
     ("Table Function Call", Kept::Text),
@@ -48,11 +63,14 @@ const KEPT_KEYS: &[(&str, Kept)] = &[
     ("Target Tables", Kept::Any),
     ("Task Count", Kept::Number),
     ("Tasks Shown", Kept::Text),
+    ("Tuple data received from node", Kept::Text),
+    ("Tuple data received from nodes", Kept::Text),
     ("Tuples Deleted", Kept::Number),
     ("Tuples Inserted", Kept::Number),
     ("Tuples Skipped", Kept::Number),
     ("Tuples Updated", Kept::Number),
     ("Tuplestore Name", Kept::Text),
+    ("Vectorized Filter", Kept::Text),
     ("Window", Kept::Text),
 ];
 
@@ -143,6 +161,8 @@ enum Kept {
     Text,
     Number,
     Flag,
+    /// An object of figures and texts.
+    Figures,
     Any,
 }
 
@@ -157,9 +177,14 @@ pub(crate) fn kept(key: &str, value: Value) -> Result<Value, Value> {
     let Ok(at) = KEPT_KEYS.binary_search_by_key(&key, |(known, _)| known) else {
         return Err(value);
     };
+    let mut value = value;
     let typed = match KEPT_KEYS[at].1 {
         Kept::Number => value.as_str().and_then(|text| serde_json::from_str(text.trim()).ok()),
         Kept::Flag => flag(&value).map(Value::Bool),
+        Kept::Figures => {
+            type_figures(&mut value);
+            None
+        }
         Kept::Text | Kept::Any => None,
     };
     Ok(typed.unwrap_or(value))

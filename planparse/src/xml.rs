@@ -11,8 +11,19 @@ use crate::Format;
 use crate::builder::{Builder, Full, Item};
 use crate::raw::RawPlan;
 
-/// What was read: the plans, the length in bytes of what was looked at, and why it ended early.
+/// What was read: the plans, the length in bytes of what was looked at, and why there is none, if it
+/// is broken.
 pub(crate) type Outcome = (Vec<RawPlan<'static>>, usize, Option<String>);
+
+/// Tells whether a document begins on a line.
+pub(crate) fn opens_document(line: &str) -> bool {
+    line.starts_with("<explain") || line.starts_with("<?xml")
+}
+
+/// Tells whether a result begins on a line, or a node, around which nothing was copied.
+pub(crate) fn opens_plan(line: &str) -> bool {
+    line.starts_with("<Query>") || line.starts_with("<Plan>")
+}
 
 /// Reads the one document at the beginning of a text; `line` is the number of its first line.
 pub(crate) fn read(text: &str, line: usize) -> Outcome {
@@ -39,14 +50,13 @@ pub(crate) fn read(text: &str, line: usize) -> Outcome {
             }
         }
     };
-    while error.is_some() && !document.builder.is_closed() {
-        document.builder.close();
-    }
+    // A plan tells of its own end.
+    let error = error.filter(|error| !document.builder.break_off(document.line, error));
     let plans = document.builder.items.into_iter().filter_map(|item| match item {
         Item::Plan(plan) => Some(plan),
         Item::Text { .. } => None,
     });
-    let error = error.map(|error| format!("this XML is broken: {error}"));
+    let error = error.map(|error| format!("a plan in XML that cannot be read: {error}"));
     (plans.collect(), reader.buffer_position() as usize, error)
 }
 
@@ -97,7 +107,9 @@ impl Document {
     fn start(&mut self, name: &str) -> Result<(), Full> {
         let in_array = self.in_array();
         if let Some(parent) = self.open.last_mut().filter(|parent| parent.kind == Kind::Unknown) {
-            let list = name == "Item" || parent.name == "explain" || is_plural(&parent.name, name);
+            // Of auto_explain there is one result, without `Query` around it.
+            let several = parent.name == "explain" && name == "Query";
+            let list = name == "Item" || several || is_plural(&parent.name, name);
             parent.kind = if list { Kind::Array } else { Kind::Object };
             let key = (!in_array).then(|| key_of(&parent.name));
             let line = parent.line;

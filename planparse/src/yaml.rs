@@ -13,6 +13,11 @@ pub(crate) fn opens_plan(line: &str) -> bool {
     keys == "Plan:" || keys.starts_with("Query Text: \"")
 }
 
+/// Tells whether a line begins a node, around which nothing was copied.
+pub(crate) fn opens_node(line: &str) -> bool {
+    line.strip_prefix("- ").unwrap_or(line).starts_with("Node Type: \"")
+}
+
 /// Reads the result that begins on the line `first`; returns it, if there is a plan in it, with the index of the first
 /// line after it.
 pub(crate) fn read(lines: &[Line<'_>], first: usize) -> (Option<RawPlan<'static>>, usize) {
@@ -25,6 +30,12 @@ pub(crate) fn read(lines: &[Line<'_>], first: usize) -> (Option<RawPlan<'static>
     if reader.builder.open_object(None, || number).is_ok() {
         reader.open.push(base);
         next = reader.lines(lines, first, base).unwrap_or_else(|(_, at)| at + 1);
+    }
+    if let Some(last) = reader.breaks_off(&lines[..next.min(lines.len())]) {
+        // The line that is no entry any more, if there is one.
+        let beyond = lines.get(next).filter(|line| column(line.text) >= base.max(1));
+        let line = beyond.map_or(last, |line| line.number);
+        reader.builder.break_off(line, "the rest of an entry is missing");
     }
     while !reader.builder.is_closed() {
         reader.builder.close();
@@ -79,6 +90,16 @@ impl Reader {
             index += 1;
         }
         Ok(index)
+    }
+
+    /// Returns the number of the last line, where the text ends in the middle of it or of its node.
+    fn breaks_off(&self, lines: &[Line<'_>]) -> Option<usize> {
+        let last = lines.iter().rev().find(|line| !line.text.trim().is_empty())?;
+        let text = last.text.trim();
+        let item = text.strip_prefix("- ").unwrap_or(text);
+        let value = key_of(item).map_or(item, |(_, value)| value);
+        let quote = value.starts_with('"') && serde_json::from_str::<Value>(value).is_err();
+        (quote || self.builder.lacks_figures()).then_some(last.number)
     }
 
     /// Tells whether a key belongs to the next result.

@@ -5,13 +5,15 @@ use planparse::Metrics;
 /// The milliseconds of each operator by itself, in printed order, to the microsecond; they add up to the root's.
 #[track_caller]
 fn takes(text: &str, expected: &[f64]) {
-    let reading = planparse::read(text).unwrap();
+    let reading = planparse::read(text).expect("a plan");
     let plan = &reading.plans[0].plan;
     assert_eq!(reading.plans[0].problems, []);
-    let own = |metrics: Metrics| (metrics.exclusive_ms.unwrap() * 1000.0).round() / 1000.0;
+    let own =
+        |metrics: Metrics| (metrics.exclusive_ms.expect("it was timed") * 1000.0).round() / 1000.0;
     let times: Vec<f64> = plan.metrics().into_values().map(own).collect();
     assert_eq!(times, expected);
-    let whole = plan.operator(plan.root()).actual.unwrap().total_ms.unwrap();
+    let root = plan.operator(plan.root()).actual.expect("it was run");
+    let whole = root.total_ms.expect("it was timed");
     assert!((times.iter().sum::<f64>() - whole).abs() < 0.01, "{times:?} of {whole}");
 }
 

@@ -15,6 +15,7 @@ use std::path::Path;
 
 use files::{corpus, files};
 use planparse::{Finding, PATTERNS, Plan};
+use serde_json::Value;
 
 /// Shares are shares, sentences are whole and hold figures, the order is that of their tenths.
 fn check(name: &str, plan: &Plan, findings: &[Finding]) {
@@ -65,6 +66,90 @@ fn every_pattern_fires_on_a_real_plan_and_not_on_a_near_miss() {
             seen.get(id).is_some_and(|both| both.iter().all(|plans| *plans > 0)),
             "no plans for {id}"
         );
+    }
+}
+
+/// A copy without what some options of EXPLAIN leave out.
+fn without(value: &Value, left_out: &dyn Fn(&str) -> bool) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(key, _)| !left_out(key));
+            kept.map(|(key, value)| (key.clone(), without(value, left_out))).collect()
+        }
+        Value::Array(list) => list.iter().map(|value| without(value, left_out)).collect(),
+        value => value.clone(),
+    }
+}
+
+fn is_cost(key: &str) -> bool {
+    ["Startup Cost", "Total Cost", "Plan Rows", "Plan Width"].contains(&key)
+}
+
+fn is_time(key: &str) -> bool {
+    key.ends_with("Time") && key != "Execution Time" && key != "Planning Time"
+        || ["Timing", "JIT"].contains(&key)
+}
+
+fn is_block(key: &str) -> bool {
+    key.ends_with(" Blocks") && !key.contains("Heap")
+}
+
+/// What only an execution tells.
+fn is_actual(key: &str) -> bool {
+    let counters =
+        ["Actual", "Rows Removed", "Workers Launched", "Hash B", "Original Hash", "Peak"];
+    let others = ["Sort Method", "Sort Space Used", "Sort Space Type", "Heap Fetches", "Triggers"];
+    counters.iter().any(|start| key.starts_with(start))
+        || others.contains(&key)
+        || ["HashAgg Batches", "Disk Usage", "JIT", "Execution Time"].contains(&key)
+        || key.ends_with("Heap Blocks")
+        || is_block(key)
+}
+
+#[test]
+fn nothing_is_made_of_what_was_not_printed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/findings");
+    let judged = |value: &Value| {
+        let parsed = planparse::from_json(value).expect("a plan");
+        let findings = planparse::findings(&parsed.plan);
+        check("captured", &parsed.plan, &findings);
+        findings
+    };
+    for entry in fs::read_dir(&folder).expect("the folder is part of the repository") {
+        let path = entry.expect("it is readable").path();
+        let text = fs::read_to_string(&path).expect("it was listed");
+        let value: Value = serde_json::from_str(&text).expect("it is JSON");
+        let name = path.display();
+        // COSTS OFF: no estimate to be wrong, no width to size memory by.
+        for finding in judged(&without(&value, &is_cost)) {
+            let estimate = ["misestimate", "function_estimate", "wide_rows"];
+            assert!(!estimate.contains(&finding.pattern), "{name}: {finding:?}");
+            assert!(!finding.advice.contains("hash_mem_multiplier"), "{name}: {finding:?}");
+            assert_eq!(finding.stake.cost, None, "{name}: {finding:?}");
+        }
+        // TIMING OFF: blocks tell; without BUFFERS cost does.
+        for finding in judged(&without(&value, &is_time)) {
+            assert!(finding.stake.blocks.is_some(), "{name}: {finding:?}");
+        }
+        for finding in judged(&without(&value, &|key| is_time(key) || is_block(key))) {
+            assert!(finding.stake.cost.is_some(), "{name}: {finding:?}");
+        }
+        let nothing = |key: &str| is_time(key) || is_block(key) || is_cost(key);
+        assert_eq!(judged(&without(&value, &nothing)), [], "{name}");
+        // No ANALYZE: only what is expected to be dear.
+        for finding in judged(&without(&value, &is_actual)) {
+            let expected = [
+                "discarding_scan",
+                "discarding_index_scan",
+                "looping_join",
+                "repeated_subplan",
+                "fenced_cte",
+                "wide_rows",
+            ];
+            assert!(expected.contains(&finding.pattern), "{name}: {finding:?}");
+            assert!(finding.stake.cost.is_some(), "{name}: {finding:?}");
+        }
+        assert_eq!(judged(&without(&value, &|key| is_actual(key) || is_cost(key))), [], "{name}");
     }
 }
 

@@ -336,8 +336,8 @@ Execution Time: 10.500 ms
     let plan = one(text);
     assert_eq!(plan.execution_ms, Some(10.5));
     let root = plan.operator(plan.root());
-    assert_eq!(root.other["Distributed Query"]["Job"]["Task Count"], "32");
-    assert_eq!(root.other["Distributed Query"]["Job"]["Tasks"][0]["Execution Time"], "6.100");
+    assert_eq!(root.other["Distributed Query"]["Job"]["Task Count"], 32);
+    assert_eq!(root.other["Distributed Query"]["Job"]["Tasks"][0]["Execution Time"], 6.1);
     let children = plan.children(plan.root());
     assert!(children.iter().all(|(_, link)| *link == Link::Remote) && children.len() == 2);
     let exclusive: Vec<_> =

@@ -54,8 +54,14 @@ pub struct RunReport {
     pub pgwright: String,
     /// SHA-256 of the snapshot: the same snapshot gives the same report.
     pub snapshot: String,
-    /// Who answered what-if questions: `hypopg`, `none`.
+    /// Who answered what-if questions: `hypopg`, `twin`, `none`.
     pub what_if: String,
+    /// Version of the planner twin's server, where it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twin: Option<String>,
+    /// Statements sent to the server to have it plan; 0 where the twin planned everything.
+    #[serde(default)]
+    pub planned_on_server: u64,
     /// The gate of `--apply`.
     pub min_confidence: f64,
     /// Source of the statements.

@@ -102,6 +102,8 @@ pub struct Selector<'a> {
     /// What was decided already: kept so that every step goes on where the last one lacked a price.
     picks: RefCell<greedy::Picks>,
     values: RefCell<greedy::Values>,
+    /// Candidate -> bytes of its index, once asked for: some are told from sample values, which takes its time.
+    sizes: RefCell<BTreeMap<usize, u64>>,
 }
 
 /// Prices that the algorithm lacked.
@@ -150,6 +152,7 @@ impl<'a> Selector<'a> {
             moves: RefCell::default(),
             picks: RefCell::default(),
             values: RefCell::default(),
+            sizes: RefCell::default(),
         }
     }
 
@@ -399,13 +402,14 @@ impl<'a> Selector<'a> {
 
     fn bytes<'c>(&self, candidates: impl Iterator<Item = &'c usize>) -> u64 {
         candidates
-            .map(|&c| {
-                let table = self.task.cx.snapshot.table(self.task.candidates[c].change.table());
-                table.map_or(0, |table| {
-                    index_bytes(self.task.cx.snapshot, table, self.definition(c))
-                })
-            })
+            .map(|&c| *self.sizes.borrow_mut().entry(c).or_insert_with(|| self.size(c)))
             .sum()
+    }
+
+    fn size(&self, candidate: usize) -> u64 {
+        let snapshot = self.task.cx.snapshot;
+        let table = snapshot.table(self.task.candidates[candidate].change.table());
+        table.map_or(0, |table| index_bytes(snapshot, table, self.definition(candidate)))
     }
 
     fn refusal(&self, candidate: usize, reason: String) -> Refusal {

@@ -13,8 +13,14 @@
 //! to 2.6 times too large) and columns of which `n_distinct` is far off. Not modelled are values
 //! that are compressed or stored out of line, and churn: only fresh indexes are described.
 
+pub mod brin;
+pub mod entries;
+pub mod gin;
+pub mod gist;
 mod groups;
+pub mod hash;
 mod pages;
+pub mod spgist;
 pub mod write;
 
 use groups::{Frequencies, Groups};

@@ -1,41 +1,127 @@
-//! How large a new index will be: the size model fed from the snapshot.
+//! How large a new index will be: the size models fed from the snapshot.
 
-use crate::index::{IndexDefinition, Term};
+mod arrays;
+mod capacity;
+mod documents;
+mod evaluate;
+mod gin;
+mod kind;
+mod like;
+mod others;
+mod predicate;
+mod samples;
+mod texts;
+
+use crate::index::{IndexDefinition, Key, Term};
+use crate::size::gin::{GinSize, gin_size};
 use crate::size::{ColumnShape, IndexShape, btree_bytes};
 use crate::snapshot::{Column, Snapshot, Table};
+use crate::statement::expression_over;
+use predicate::{Kept, UNKNOWN_SHARE, kept};
 
-/// Bytes per row that a GIN index on a document column takes, as a share of the column's average width: each
-/// row adds one posting of about six bytes per key, and documents hold a key per 20 bytes or so.
-const GIN_SHARE_OF_WIDTH: f64 = 0.4;
-
-/// Width assumed of an expression's value: a word.
+/// Width assumed of an expression's value where it cannot be followed: a word.
 const EXPRESSION_WIDTH: f64 = 12.0;
+
+/// Bytes for each row of an index of an unknown method: an entry with a line pointer and some air.
+const OTHER_BYTES: f64 = 40.0;
+
+/// One table as the models see it: a partitioned one as a partition of average size.
+struct Source<'s> {
+    snapshot: &'s Snapshot,
+    table: &'s Table,
+    rows: f64,
+    pages: f64,
+}
+
+impl<'s> Source<'s> {
+    fn new(snapshot: &'s Snapshot, table: &'s Table, leaves: f64) -> Self {
+        let rows = table.rows.unwrap_or_else(|| unknown_rows(table)) / leaves;
+        Self { snapshot, table, rows, pages: table.pages as f64 / leaves }
+    }
+
+    fn version(&self) -> u32 {
+        self.snapshot.server.version_num
+    }
+
+    /// `maintenance_work_mem` in bytes, as `SHOW` prints it.
+    fn memory(&self) -> Option<f64> {
+        let text = self.snapshot.settings.get("maintenance_work_mem")?;
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let unit = match text[digits..].trim() {
+            "kB" | "" => 1024.0,
+            "MB" => 1024.0 * 1024.0,
+            "GB" => 1024.0 * 1024.0 * 1024.0,
+            _ => return None,
+        };
+        Some(text[..digits].parse::<f64>().ok()? * unit)
+    }
+}
 
 /// Estimated size of an index on `table` in bytes.
 pub fn index_bytes(snapshot: &Snapshot, table: &Table, definition: &IndexDefinition) -> u64 {
-    let rows = table.rows.unwrap_or_else(|| unknown_rows(table));
-    if definition.method == "gin" {
-        let width: f64 = definition
-            .keys
-            .iter()
-            .filter_map(|key| table.column(key.as_column()?))
-            .map(width)
-            .sum();
-        return (rows * width * GIN_SHARE_OF_WIDTH).max(16_384.0) as u64;
-    }
-    let shape = btree_shape(table, definition);
     let leaves =
         snapshot.tables.iter().filter(|leaf| leaf.partition_of == Some(table.oid)).count().max(1);
-    btree_bytes(&shape) + (leaves as u64 - 1) * 8192
+    if definition.method == "btree" {
+        return btree_bytes(&full_shape(snapshot, table, definition)) + (leaves as u64 - 1) * 8192;
+    }
+    let source = Source::new(snapshot, table, leaves as f64);
+    let share = kept_by(snapshot, table, definition).map_or(1.0, |kept| kept.share);
+    let bytes = match definition.method.as_str() {
+        "gin" => Some(gin_size(&gin::gin_shape(&source, definition, share)).bytes),
+        _ => others::other_bytes(&source, definition, share),
+    };
+    let bytes = bytes.unwrap_or((source.rows * share * OTHER_BYTES).max(16_384.0) as u64);
+    bytes * leaves as u64
 }
 
-/// What the size and write models need to know of a B-tree on `table`.
+/// What the meta page of a GIN index on `table` would tell the planner (`ginGetStats`); of a partitioned table, that
+/// of a partition of average size. `None` for other methods.
+pub fn gin_figures(
+    snapshot: &Snapshot,
+    table: &Table,
+    definition: &IndexDefinition,
+) -> Option<GinSize> {
+    if definition.method != "gin" {
+        return None;
+    }
+    let leaves =
+        snapshot.tables.iter().filter(|leaf| leaf.partition_of == Some(table.oid)).count().max(1);
+    let source = Source::new(snapshot, table, leaves as f64);
+    let share = kept_by(snapshot, table, definition).map_or(1.0, |kept| kept.share);
+    Some(gin_size(&gin::gin_shape(&source, definition, share)))
+}
+
+/// What the predicate of a partial index keeps; `None` without one.
+fn kept_by(snapshot: &Snapshot, table: &Table, definition: &IndexDefinition) -> Option<Kept> {
+    let predicate = definition.predicate.as_ref()?;
+    let unknown = || Kept { share: UNKNOWN_SHARE, ..Kept::default() };
+    let expr = expression_over(&format!("({predicate})"), table, snapshot);
+    Some(expr.map_or_else(unknown, |expr| kept(&expr, table)))
+}
+
+/// What the write model needs to know of a B-tree on `table`: plain columns as they are, expressions as assumed, the
+/// predicate left out. Cheap, since it parses nothing.
 pub fn btree_shape(table: &Table, definition: &IndexDefinition) -> IndexShape {
+    shape_of(table, definition, |key| table.column(key.as_column()?).map(shape))
+}
+
+/// What the size model needs to know of a B-tree on `table`, expressions and predicate looked into.
+fn full_shape(snapshot: &Snapshot, table: &Table, definition: &IndexDefinition) -> IndexShape {
+    let source = Source::new(snapshot, table, 1.0);
+    let index = shape_of(table, definition, |key| key_shape(&source, key));
+    match kept_by(snapshot, table, definition) {
+        Some(kept) => partial_shape(index, definition, &kept),
+        None => index,
+    }
+}
+
+fn shape_of(
+    table: &Table,
+    definition: &IndexDefinition,
+    key_shape: impl Fn(&Key) -> Option<ColumnShape>,
+) -> IndexShape {
     let rows = table.rows.unwrap_or_else(|| unknown_rows(table));
-    let keys = definition.keys.iter().map(|key| match &key.term {
-        Term::Column(name) => table.column(name).map_or_else(expression_shape, shape),
-        Term::Expression(_) => expression_shape(),
-    });
+    let keys = definition.keys.iter().map(|key| key_shape(key).unwrap_or_else(assumed_shape));
     let include = definition.include.iter().filter_map(|name| table.column(name)).map(shape);
     let mut index = IndexShape::new(rows, keys.collect());
     index.include = include.collect();
@@ -56,6 +142,36 @@ pub fn btree_shape(table: &Table, definition: &IndexDefinition) -> IndexShape {
         index.joint_distinct = Some(rows);
     }
     index
+}
+
+/// The shape of an index of which a predicate keeps so much.
+fn partial_shape(mut index: IndexShape, definition: &IndexDefinition, kept: &Kept) -> IndexShape {
+    index.fraction = kept.share;
+    for (place, key) in definition.keys.iter().enumerate() {
+        let Some(name) = key.as_column() else { continue };
+        if kept.present.iter().any(|column| column == name) {
+            index = index.without_nulls(place);
+        }
+        // Of a key that the predicate bounds, only so many of the few values remain.
+        if let (Some(share), column) = (kept.alone.get(name), &mut index.keys[place])
+            && column.distinct > 0.0
+        {
+            column.distinct = (column.distinct * share).max(1.0);
+            column.common.clear();
+        }
+    }
+    index
+}
+
+/// What the models need to know of a key; `None` where it is an expression that cannot be followed.
+fn key_shape(source: &Source, key: &Key) -> Option<ColumnShape> {
+    match &key.term {
+        Term::Column(name) => source.table.column(name).map(shape),
+        Term::Expression(sql) => {
+            let expr = expression_over(sql, source.table, source.snapshot)?;
+            samples::expression_shape(&expr, source.table, source.rows, source.version())
+        }
+    }
 }
 
 /// Rows of a table that was never counted: as many as its blocks would hold of its columns (`estimate_rel_size`,
@@ -85,7 +201,7 @@ fn shape(column: &Column) -> ColumnShape {
     }
 }
 
-fn expression_shape() -> ColumnShape {
+fn assumed_shape() -> ColumnShape {
     ColumnShape {
         width: EXPRESSION_WIDTH,
         align: 4,

@@ -6,9 +6,10 @@ use std::time::Instant;
 use agent::cluster::{Binaries, Cluster, ClusterError};
 use agent::conninfo::ConnInfo;
 use agent::journal::{self, Which};
-use agent::optimize::{Options, Proposal, WhatIfChoice};
+use agent::optimize::{Options, Proposal, Source, WhatIfChoice};
 use agent::postgres::{OLDEST_MAJOR, PgError, Session};
 use agent::sampler::SampleOptions;
+use agent::twin::TwinOptions;
 use anstyle::Style;
 use rules::report::Report;
 use serde::Serialize;
@@ -268,8 +269,9 @@ impl Demo<'_> {
             min_confidence: Gate::DEFAULT.0,
             storage_budget: None,
             what_if: WhatIfChoice::Auto,
+            twin: TwinOptions::default(),
         };
-        let proposal = optimize::propose(self.call, info, &options).await?;
+        let proposal = optimize::propose(self.call, Source::Server(info), &options).await?;
         seconds.dry_run = since.elapsed().as_secs_f64();
         self.story
             .step(&format!("2. The dry run: `pgwright optimize`, done in {}", took(since)))?;

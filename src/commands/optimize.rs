@@ -3,8 +3,9 @@
 use agent::applier::{self, ApplyError, ApplyOptions};
 use agent::conninfo::ConnInfo;
 use agent::journal::JournalError;
-use agent::optimize::{self, OptimizeError, Options, Proposal, WhatIfChoice};
+use agent::optimize::{self, OptimizeError, Options, Proposal, Source, WhatIfChoice};
 use agent::sampler::{SampleErrorKind, SampleOptions};
+use agent::twin::TwinOptions;
 use rules::change_plan::ChangePlan;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Applied, Document, Ending, Outcome, Traffic};
 use crate::progress::Progress;
+use crate::snapshot;
 use crate::values::Gate;
 use crate::workload;
 
@@ -35,8 +37,16 @@ pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
         output::check(path)?;
     }
     let options = options(settings)?;
+    if let Some(path) = &settings.snapshot {
+        let snapshot = Box::new(snapshot::read(path)?);
+        let source = Source::File(snapshot);
+        let proposal = interruptible(Box::pin(propose(call, source, &options))).await?;
+        report(call, &proposal, None)?;
+        return Ok(Exit::Success);
+    }
     let info = call.conninfo()?;
-    let mut proposal = interruptible(Box::pin(propose(call, &info, &options))).await?;
+    let source = Source::Server(&info);
+    let mut proposal = interruptible(Box::pin(propose(call, source, &options))).await?;
     let applied = if settings.apply {
         Some(Box::pin(apply(call, &info, &options, &mut proposal)).await?)
     } else {
@@ -67,18 +77,20 @@ pub(super) fn options(settings: &config::Optimize) -> Result<Options, Failure> {
             WhatIf::Twin => WhatIfChoice::Twin,
             WhatIf::None => WhatIfChoice::None,
         },
+        twin: TwinOptions { any_version: settings.twin_any_version, ..TwinOptions::default() },
     })
 }
 
 /// Samples, thinks and prices, with progress.
 pub(super) async fn propose(
     call: &Call,
-    info: &ConnInfo,
+    source: Source<'_>,
     options: &Options,
 ) -> Result<Proposal, Failure> {
     let progress = Progress::new(call.progress);
     let mut show = |event| match event {
         optimize::Event::Sampling => progress.stage("reading catalogs and statistics"),
+        optimize::Event::Twin => progress.stage("building a planner twin"),
         optimize::Event::Planning { done, total } => {
             progress.part("planning statements", done as u64, total as u64);
         }
@@ -86,7 +98,9 @@ pub(super) async fn propose(
             progress.stage(&format!("pricing what could be: {done} plans"));
         }
     };
-    optimize::propose(info, &call.meter, options, &mut show).await.map_err(|error| failure(&error))
+    optimize::propose(source, &call.meter, options, &mut show)
+        .await
+        .map_err(|error| failure(&error))
 }
 
 pub(super) fn failure(error: &OptimizeError) -> Failure {
@@ -104,6 +118,7 @@ pub(super) fn failure(error: &OptimizeError) -> Failure {
             SampleErrorKind::Workload => Exit::Usage,
             SampleErrorKind::Answer => Exit::Internal,
         },
+        OptimizeError::Twin(_) | OptimizeError::Blueprint(_) => Exit::Connection,
         OptimizeError::Faulty(_) => Exit::Internal,
     };
     let failure = Failure::of(exit, error);
@@ -133,7 +148,7 @@ async fn apply(
             return carry_out(call, info, &proposal.plan, run, Some(stopped)).await;
         }
         let mut applied = carry_out(call, info, &statistics, run, Some(stopped.clone())).await?;
-        *proposal = propose(call, info, options).await?;
+        *proposal = propose(call, Source::Server(info), options).await?;
         proposal.without(&statistics);
         let then = carry_out(call, info, &proposal.plan, run, Some(stopped)).await?;
         applied.outcomes.extend(then.outcomes);

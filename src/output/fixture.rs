@@ -144,6 +144,8 @@ pub(crate) fn empty() -> Report {
             pgwright: "0.1.0".into(),
             snapshot: "5f0c9d".into(),
             what_if: "hypopg".into(),
+            twin: None,
+            planned_on_server: 120,
             min_confidence: 0.90,
             source: "pg_stat_statements".into(),
             days: 6.5,

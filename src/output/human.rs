@@ -121,7 +121,18 @@ fn header(page: &mut Page, report: &Report) {
     );
     let priced = match run.what_if.as_str() {
         "hypopg" => "the server's own planner, with HypoPG".to_owned(),
-        "none" => "nobody: without HypoPG no new index reaches the gate".to_owned(),
+        "twin" => format!(
+            "a planner twin (PostgreSQL {} on this machine, with the schema, statistics and sizes, and no rows); the server \
+             planned {}",
+            text::line(run.twin.as_deref().unwrap_or_default()),
+            match run.planned_on_server {
+                0 => "nothing".to_owned(),
+                sent => format!("in {sent} statements, before it was asked"),
+            }
+        ),
+        "none" => {
+            "nobody: without HypoPG or a planner twin no new index reaches the gate".to_owned()
+        }
         other => text::line(other),
     };
     page.labelled("priced by", &priced);

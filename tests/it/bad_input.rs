@@ -81,6 +81,7 @@ async fn cluster(preload: &[&str], settings: &[(&str, &str)], tcp: bool) -> Opti
         preload: preload.iter().map(|&name| name.to_owned()).collect(),
         tcp,
         keep_template: true,
+        ..ClusterOptions::default()
     };
     Some(Cluster::start(&binaries()?, options).await.unwrap())
 }

@@ -28,6 +28,7 @@ async fn a_server_starts_answers_and_leaves_nothing_behind() {
         preload: vec!["pg_stat_statements".into()],
         tcp: true,
         keep_template: true,
+        ..ClusterOptions::default()
     };
     let cluster = Cluster::start(&binaries, options).await.unwrap();
     let version = ask(&cluster, "SELECT current_setting('server_version_num')").await;

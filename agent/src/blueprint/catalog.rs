@@ -49,8 +49,8 @@ macro_rules! printed {
     };
 }
 
-const PRINTED: [Query; 15] = printed![
-    "roles": "roles",
+const ROLES: Query = Query { about: "roles", sql: include_str!("sql/roles.sql") };
+const PRINTED: [Query; 14] = printed![
     "schemas": "schemas",
     "extensions": "extensions",
     "collations": "collations",
@@ -85,7 +85,7 @@ pub(super) async fn definitions(
     let mut web = web(session).await?;
     let mut nodes = Vec::new();
     let mut views = BTreeMap::new();
-    for query in &PRINTED {
+    for query in [&ROLES].into_iter().chain(&PRINTED) {
         for row in read::unlocked::<Printed>(session, query, notes).await? {
             let id = (row.class, row.oid);
             views.extend(row.schema.zip(row.view).map(|name| (row.oid, name)));
@@ -104,6 +104,13 @@ pub(super) async fn definitions(
     note_access_methods(&parts, notes);
     nodes.extend(table::nodes(&parts, &mut web, notes));
     Ok(web.order(nodes, notes))
+}
+
+/// The roles that policies and settings name, which `pg_dump` does not write.
+pub(super) async fn roles(session: &Session) -> Result<Vec<Definition>, BlueprintError> {
+    let mut roles: Vec<Definition> = read::all(session, &ROLES).await?;
+    roles.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(roles)
 }
 
 /// How all objects hang together.

@@ -35,7 +35,7 @@ pub(super) async fn relations(session: &Session) -> Result<Vec<RelationShape>, B
 }
 
 #[derive(Deserialize)]
-struct Hidden {
+struct Sight {
     hidden: Vec<String>,
     hidden_extended: Vec<String>,
     sees_pg_statistic: bool,
@@ -44,7 +44,7 @@ struct Hidden {
 
 /// Statistics of a range column, for versions whose `pg_stats` does not show them.
 #[derive(Deserialize)]
-struct Range {
+struct Unshown {
     schema: String,
     relation: String,
     column: String,
@@ -64,7 +64,7 @@ pub(super) async fn columns(
     let mut statistics: Vec<ColumnStatistics> =
         read::portions(session, "the statistics", &sql).await?;
     let about = HIDDEN.about;
-    let hidden = read::all::<Hidden>(session, &HIDDEN).await?.pop();
+    let hidden = read::all::<Sight>(session, &HIDDEN).await?.pop();
     let hidden = hidden.ok_or(SampleError::Nothing { about })?;
     if !hidden.hidden.is_empty() {
         notes.push(format!(
@@ -93,9 +93,9 @@ pub(super) async fn columns(
     Ok(statistics)
 }
 
-fn add_ranges(statistics: &mut [ColumnStatistics], ranges: Vec<Range>) {
+fn add_ranges(statistics: &mut [ColumnStatistics], ranges: Vec<Unshown>) {
     type Key = (String, String, String, bool);
-    let mut ranges: BTreeMap<Key, Range> = ranges
+    let mut ranges: BTreeMap<Key, Unshown> = ranges
         .into_iter()
         .map(|of| ((of.schema.clone(), of.relation.clone(), of.column.clone(), of.inherited), of))
         .collect();

@@ -367,7 +367,7 @@ impl<'a> Maker<'a> {
                 None => format!("ALTER TABLE ONLY {sql_name} INHERIT {parent_name}"),
             };
             let sides = [table.oid, *parent];
-            let conditions = sides.iter().flat_map(|side| self.conditions.get(side)).flatten();
+            let conditions = sides.iter().filter_map(|side| self.conditions.get(side)).flatten();
             let mut after: Vec<(Id, u32)> = conditions.copied().collect();
             let step = PARENT_STEP + place as u32;
             after.extend((place > 0).then(|| (id, step - 1)));

@@ -13,17 +13,21 @@ use rules::held_back::hold_back;
 use rules::report::{ActionReport, FORMAT, Report};
 use rules::snapshot::Snapshot;
 
+use self::report::TwinReport;
 use self::think::{Planner, Thought, think};
+use crate::blueprint::{BlueprintError, draw};
+use crate::cluster::Binaries;
 use crate::conninfo::ConnInfo;
 use crate::explain::Explainer;
 use crate::journal;
 use crate::postgres::{Meter, PgError, Purpose, Session};
-use crate::sampler::{SampleError, SampleOptions, sample};
+use crate::sampler::{SampleError, SampleOptions, restrict, sample};
+use crate::twin::{Twin, TwinError, TwinOptions};
 
 /// Who is to answer what-if questions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhatIfChoice {
-    /// HypoPG where it is installed, else nobody.
+    /// HypoPG on the server for a handful of statements; the twin for many, or for what HypoPG cannot price.
     #[default]
     Auto,
     /// HypoPG, or an error.
@@ -45,6 +49,8 @@ pub struct Options {
     pub storage_budget: Option<u64>,
     /// Who prices.
     pub what_if: WhatIfChoice,
+    /// How a planner twin is built.
+    pub twin: TwinOptions,
 }
 
 /// How far a run is.
@@ -52,6 +58,8 @@ pub struct Options {
 pub enum Event {
     /// Reading catalogs and counters.
     Sampling,
+    /// Building a planner twin.
+    Twin,
     /// Planning the statements as things are.
     Planning {
         /// Statements done.
@@ -113,44 +121,190 @@ pub enum OptimizeError {
         /// The database.
         database: String,
     },
+    /// The definitions of the database could not be read.
+    #[error("cannot read what a planner twin is built from")]
+    Blueprint(#[from] BlueprintError),
+    /// The planner twin could not be had, or was lost.
+    #[error(transparent)]
+    Twin(#[from] TwinError),
     /// The change plan is faulty: a bug of pgwright, and nothing was done.
     #[error("the change plan does not pass its own check: {}", .0.join("; "))]
     Faulty(Vec<String>),
 }
 
+impl OptimizeError {
+    /// Whether the same question can be put to the server instead.
+    fn is_of_the_twin(&self) -> bool {
+        matches!(self, Self::Twin(_) | Self::Blueprint(_))
+    }
+}
+
 /// Takes a snapshot with all that a planner twin needs.
+///
+/// # Errors
+/// When the server cannot be reached, holds nothing to sample, or refuses a query.
 pub async fn snapshot(
     info: &ConnInfo,
     meter: &Arc<Meter>,
     options: &SampleOptions,
 ) -> Result<Snapshot, OptimizeError> {
     let session = connect(info, Purpose::Sample, meter).await?;
-    let snapshot = sample(&session, options).await?;
+    let mut snapshot = sample(&session, options).await?;
+    snapshot.blueprint = Some(Box::new(draw(&session).await?));
     session.close().await;
     Ok(snapshot)
 }
 
+/// Where what is known of a database comes from.
+#[derive(Debug)]
+pub enum Source<'a> {
+    /// A server.
+    Server(&'a ConnInfo),
+    /// A file; there is no server.
+    File(Box<Snapshot>),
+}
+
 /// Samples, thinks and answers; changes nothing.
+///
+/// # Errors
+/// When the server cannot be reached or holds nothing to sample, or when whoever was asked to price cannot be had.
 pub async fn propose(
-    info: &ConnInfo,
+    source: Source<'_>,
     meter: &Arc<Meter>,
     options: &Options,
     progress: &mut dyn FnMut(Event),
 ) -> Result<Proposal, OptimizeError> {
-    progress(Event::Sampling);
-    let session = connect(info, Purpose::Sample, meter).await?;
-    let mut snapshot = sample(&session, &options.sample).await?;
-    let failed = failed_before(&session, &mut snapshot).await;
-    session.close().await;
-    let hypopg = hypopg_schema(&snapshot, options.what_if)?;
+    match source {
+        Source::File(mut snapshot) => {
+            restrict(&mut snapshot, &options.sample);
+            let thought = with_twin(&mut snapshot, None, meter, options, progress).await?;
+            freeze(*snapshot, thought, &BTreeMap::new(), options)
+        }
+        Source::Server(info) => {
+            progress(Event::Sampling);
+            let session = connect(info, Purpose::Sample, meter).await?;
+            let mut snapshot = sample(&session, &options.sample).await?;
+            let failed = failed_before(&session, &mut snapshot).await;
+            session.close().await;
+            let mut thought = of_server(info, &mut snapshot, meter, options, progress).await?;
+            thought.planned_on_server = meter.statements(Purpose::Explain);
+            freeze(snapshot, thought, &failed, options)
+        }
+    }
+}
+
+/// Statements from which on the twin is asked rather than the server: pricing takes some thirty plans for each.
+const HANDFUL: usize = 100;
+
+/// Thinks with the planner that was asked for, or the one that serves best.
+async fn of_server(
+    info: &ConnInfo,
+    snapshot: &mut Snapshot,
+    meter: &Arc<Meter>,
+    options: &Options,
+    progress: &mut dyn FnMut(Event),
+) -> Result<Thought, OptimizeError> {
+    let hypopg = snapshot.extension("hypopg").map(|extension| extension.schema.clone());
+    match options.what_if {
+        WhatIfChoice::None => on_server(info, snapshot, None, meter, options, progress).await,
+        WhatIfChoice::Twin => with_twin(snapshot, Some(info), meter, options, progress).await,
+        WhatIfChoice::HypoPg if hypopg.is_none() => {
+            Err(OptimizeError::NoHypoPg { database: snapshot.server.database.clone() })
+        }
+        WhatIfChoice::HypoPg => on_server(info, snapshot, hypopg, meter, options, progress).await,
+        WhatIfChoice::Auto => {
+            let few = hypopg.is_some() && snapshot.statements.len() <= HANDFUL;
+            let mut thought = None;
+            if few {
+                let hypopg = hypopg.clone();
+                let first = on_server(info, snapshot, hypopg, meter, options, progress).await?;
+                if !first.beyond {
+                    return Ok(first);
+                }
+                thought = Some(first);
+            }
+            match with_twin(snapshot, Some(info), meter, options, progress).await {
+                Ok(thought) => Ok(thought),
+                Err(error) if error.is_of_the_twin() => {
+                    let wanted = if few {
+                        "for the indexes that HypoPG cannot price"
+                    } else {
+                        "to price without load on the server"
+                    };
+                    let why = error.source().map_or(String::new(), |source| format!(": {source}"));
+                    let note = format!("no planner twin {wanted}: {error}{why}");
+                    snapshot.intake.notes.push(note);
+                    match thought {
+                        Some(thought) => Ok(thought),
+                        None => on_server(info, snapshot, hypopg, meter, options, progress).await,
+                    }
+                }
+                Err(error) => Err(error),
+            }
+        }
+    }
+}
+
+/// Has the server plan, and price by HypoPG in this schema.
+async fn on_server(
+    info: &ConnInfo,
+    snapshot: &Snapshot,
+    hypopg: Option<String>,
+    meter: &Arc<Meter>,
+    options: &Options,
+    progress: &mut dyn FnMut(Event),
+) -> Result<Thought, OptimizeError> {
     let mut explainer = Explainer::new(connect(info, Purpose::Explain, meter).await?);
     let planner = match hypopg {
         Some(schema) => Planner::Hypopg(&mut explainer, schema),
         None => Planner::Bare(&mut explainer),
     };
-    let thought = think(&snapshot, planner, options, progress).await?;
+    let thought = think(snapshot, planner, options, progress).await?;
     explainer.close().await;
-    freeze(snapshot, thought, &failed, options)
+    Ok(thought)
+}
+
+/// Has a planner twin plan and price, built from what the snapshot holds or the server tells.
+async fn with_twin(
+    snapshot: &mut Snapshot,
+    info: Option<&ConnInfo>,
+    meter: &Arc<Meter>,
+    options: &Options,
+    progress: &mut dyn FnMut(Event),
+) -> Result<Thought, OptimizeError> {
+    progress(Event::Twin);
+    if let (None, Some(info)) = (&snapshot.blueprint, info) {
+        let session = connect(info, Purpose::Sample, meter).await?;
+        snapshot.blueprint = Some(Box::new(draw(&session).await?));
+        session.close().await;
+    }
+    let mut twin = Twin::build(snapshot, &options.twin).await?;
+    let mut explainer = twin.explainer(0).await?;
+    let planner = match options.what_if {
+        WhatIfChoice::None => Planner::Bare(&mut explainer),
+        _ => Planner::Twin(&mut explainer, &mut twin),
+    };
+    let thought = think(snapshot, planner, options, progress).await;
+    explainer.close().await;
+    let lost = |error| match error {
+        OptimizeError::Postgres { action, source } => TwinError::Postgres { action, source }.into(),
+        error => error,
+    };
+    let thought = thought.map_err(lost).map(|thought| Thought {
+        twin: Some(TwinReport {
+            version: version(twin.cluster().binaries()),
+            missing: twin.missing().iter().map(|m| format!("{}: {}", m.name, m.reason)).collect(),
+            notes: twin.notes().to_vec(),
+        }),
+        ..thought
+    });
+    twin.stop().await;
+    thought
+}
+
+/// `15.18`.
+fn version(binaries: &Binaries) -> String {
+    format!("{}.{}", binaries.major, binaries.version_num % 10_000)
 }
 
 /// Freezes what thinking came to, and says what there is to say of it.
@@ -197,19 +351,4 @@ async fn connect(
 ) -> Result<Session, OptimizeError> {
     let failed = |source| OptimizeError::Postgres { action: "cannot connect", source };
     Session::connect(info, purpose, meter).await.map_err(failed)
-}
-
-fn hypopg_schema(
-    snapshot: &Snapshot,
-    choice: WhatIfChoice,
-) -> Result<Option<String>, OptimizeError> {
-    let installed = snapshot.extension("hypopg").map(|extension| extension.schema.clone());
-    match choice {
-        WhatIfChoice::None | WhatIfChoice::Twin => Ok(None),
-        WhatIfChoice::Auto => Ok(installed),
-        WhatIfChoice::HypoPg => match installed {
-            Some(schema) => Ok(Some(schema)),
-            None => Err(OptimizeError::NoHypoPg { database: snapshot.server.database.clone() }),
-        },
-    }
 }

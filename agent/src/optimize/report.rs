@@ -15,6 +15,19 @@ use rules::workload::{mean_ms, ms_per_day};
 
 use super::think::Thought;
 
+/// What is to be said of a planner twin.
+pub(super) struct TwinReport {
+    /// The version of its server.
+    pub(super) version: String,
+    /// What of the source it lacks and why.
+    pub(super) missing: Vec<String>,
+    /// What makes it differ otherwise.
+    pub(super) notes: Vec<String>,
+}
+
+/// Missing objects that are named one by one.
+const MISSING_SHOWN: usize = 10;
+
 /// The snapshot's identity: all that the thinking rests on. The moment it was taken and how often tables and
 /// indexes were scanned change with every look and change nothing else.
 pub(super) fn fingerprint(snapshot: &Snapshot) -> String {
@@ -59,8 +72,18 @@ fn notes(snapshot: &Snapshot, thought: &Thought) -> Vec<String> {
     }
     if thought.answerer == Answerer::None && thought.candidates {
         notes.push(
-            "nobody priced the candidates: install HypoPG (CREATE EXTENSION hypopg) for verified recommendations".into(),
+            "nobody priced the candidates: install HypoPG (CREATE EXTENSION hypopg), or server programs of the same \
+             PostgreSQL version on this machine for a planner twin, for verified recommendations"
+                .into(),
         );
+    }
+    if let Some(twin) = &thought.twin {
+        notes.extend(twin.notes.iter().map(|note| format!("planner twin: {note}")));
+        let missing = twin.missing.iter().take(MISSING_SHOWN);
+        notes.extend(missing.map(|what| format!("the planner twin lacks {what}")));
+        if let Some(more) = twin.missing.len().checked_sub(MISSING_SHOWN).filter(|&more| more > 0) {
+            notes.push(format!("the planner twin lacks {more} more objects"));
+        }
     }
     if thought.stood_in > 0 {
         notes.push(format!(
@@ -90,6 +113,8 @@ pub(super) fn run(snapshot: &Snapshot, plan: &ChangePlan, thought: &Thought) -> 
             .iter()
             .map(|(why, n)| (why.label().to_owned(), *n))
             .collect(),
+        planned_on_server: thought.planned_on_server,
+        twin: thought.twin.as_ref().map(|twin| twin.version.clone()),
         notes: notes(snapshot, thought),
     }
 }

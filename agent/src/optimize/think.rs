@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rules::assemble::{self, Assembly};
 use rules::bindings;
-use rules::candidate::Refusal;
+use rules::candidate::{Candidate, Change, Refusal};
 use rules::change_plan::Action;
 use rules::context::{Analyzed, Context};
 use rules::generic;
@@ -14,11 +14,13 @@ use rules::snapshot::Snapshot;
 use rules::statement::{self, Unanalyzable};
 use rules::whatif::{Answer, Answerer, Question};
 
-use super::report::statements;
+use super::report::{TwinReport, statements};
 use super::{Event, OptimizeError, Options};
 use crate::explain::{Explainer, Text};
 use crate::postgres::PgError;
+use crate::twin::Twin;
 use crate::whatif::hypopg::HypoPg;
+use crate::whatif::twin::TwinWhatIf;
 
 /// The planner that is asked.
 pub(super) enum Planner<'p> {
@@ -26,6 +28,8 @@ pub(super) enum Planner<'p> {
     Bare(&'p mut Explainer),
     /// The server's own planner, with HypoPG in this schema.
     Hypopg(&'p mut Explainer, String),
+    /// A planner twin, and a session of it.
+    Twin(&'p mut Explainer, &'p mut Twin),
 }
 
 impl Planner<'_> {
@@ -34,13 +38,16 @@ impl Planner<'_> {
         match self {
             Self::Bare(_) => Answerer::None,
             Self::Hypopg(..) => Answerer::Hypopg,
+            Self::Twin(..) => Answerer::Twin,
         }
     }
 
     /// What plans statements as things are.
     fn explainer(&mut self) -> &mut Explainer {
         match self {
-            Self::Bare(explainer) | Self::Hypopg(explainer, _) => explainer,
+            Self::Bare(explainer) | Self::Hypopg(explainer, _) | Self::Twin(explainer, _) => {
+                explainer
+            }
         }
     }
 }
@@ -59,6 +66,12 @@ pub(super) struct Thought {
     pub(super) statements: Vec<StatementReport>,
     /// How many writes a SELECT of the same rows stood in for.
     pub(super) stood_in: usize,
+    /// Whether there were indexes that this planner cannot price.
+    pub(super) beyond: bool,
+    /// What is to be said of the twin, where one answered.
+    pub(super) twin: Option<TwinReport>,
+    /// Statements that the server itself was asked to plan, or that were part of asking.
+    pub(super) planned_on_server: u64,
 }
 
 /// Thinks a snapshot through with one planner.
@@ -82,6 +95,10 @@ pub(super) async fn think(
             let hypopg = HypoPg::new(explainer, schema, snapshot, &workload, &candidates);
             choose(selector, Pricing::Hypopg(hypopg), &cx, progress).await?
         }
+        Planner::Twin(_, twin) => {
+            let twin = TwinWhatIf::new(twin, snapshot, &workload, &candidates).await?;
+            choose(selector, Pricing::Twin(twin), &cx, progress).await?
+        }
     };
     let assembly = Assembly {
         cx,
@@ -95,6 +112,10 @@ pub(super) async fn think(
     refused.sort();
     refused.dedup();
     let reasons = [unanalyzed, planned.refused].concat();
+    let beyond = |candidate: &Candidate| match &candidate.change {
+        Change::CreateIndex { definition, .. } => answerer.refuses(&definition.method).is_some(),
+        _ => false,
+    };
     Ok(Thought {
         answerer,
         candidates: !candidates.is_empty(),
@@ -102,13 +123,22 @@ pub(super) async fn think(
         refused,
         statements: statements(snapshot, &workload, &selection, &reasons, &planned.stood_in),
         stood_in: planned.stood_in.len(),
+        beyond: candidates.iter().any(beyond),
+        twin: None,
+        planned_on_server: 0,
     })
+}
+
+fn lost(source: PgError) -> OptimizeError {
+    OptimizeError::Postgres { action: "lost the server while pricing", source }
 }
 
 /// One run of questions and answers.
 enum Pricing<'e, 'a> {
     /// HypoPG answers.
     Hypopg(HypoPg<'e, 'a>),
+    /// A planner twin answers.
+    Twin(TwinWhatIf<'e, 'a>),
 }
 
 impl Pricing<'_, '_> {
@@ -116,15 +146,17 @@ impl Pricing<'_, '_> {
         &mut self,
         questions: Vec<Question>,
         progress: &mut dyn FnMut(usize),
-    ) -> Result<Vec<(Question, Answer)>, PgError> {
+    ) -> Result<Vec<(Question, Answer)>, OptimizeError> {
         match self {
-            Self::Hypopg(hypopg) => hypopg.answer(questions, progress).await,
+            Self::Hypopg(hypopg) => hypopg.answer(questions, progress).await.map_err(lost),
+            Self::Twin(twin) => Ok(twin.answer(questions, progress).await?),
         }
     }
 
-    async fn finish(self) -> Result<(), PgError> {
+    async fn finish(self) -> Result<(), OptimizeError> {
         match self {
-            Self::Hypopg(hypopg) => hypopg.finish().await,
+            Self::Hypopg(hypopg) => hypopg.finish().await.map_err(lost),
+            Self::Twin(twin) => Ok(twin.finish().await?),
         }
     }
 }
@@ -223,7 +255,6 @@ async fn choose<'a>(
     cx: &Context<'_>,
     progress: &mut dyn FnMut(Event),
 ) -> Result<(Selector<'a>, Selection), OptimizeError> {
-    let lost = |source| OptimizeError::Postgres { action: "lost the server while pricing", source };
     let mut answered = 0;
     let selection = loop {
         match selector.step() {
@@ -233,7 +264,7 @@ async fn choose<'a>(
                         progress(Event::Pricing { done: answered + done })
                     })
                     .await;
-                let answers = answers.map_err(lost)?;
+                let answers = answers?;
                 answered += answers.len();
                 tracing::debug!(answered, "questions answered");
                 selector.feed(answers);
@@ -242,8 +273,7 @@ async fn choose<'a>(
         }
     };
     let questions = generic::questions(&selector, cx, &selection);
-    let answers = pricing.answer(questions, &mut |_| {}).await.map_err(lost)?;
-    selector.feed(answers);
-    pricing.finish().await.map_err(lost)?;
+    selector.feed(pricing.answer(questions, &mut |_| {}).await?);
+    pricing.finish().await?;
     Ok((selector, selection))
 }

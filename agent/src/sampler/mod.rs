@@ -91,7 +91,7 @@ async fn look(reader: &Reader<'_>, options: &SampleOptions) -> Result<Snapshot, 
     let mut catalog = catalog::read(reader).await?;
     let mut intake = workload.intake;
     intake.notes.extend(catalog.notes);
-    intake.notes.extend(restrict(&mut catalog.tables, options));
+    intake.notes.extend(mark_excluded(&mut catalog.tables, options));
     Ok(Snapshot {
         format: FORMAT,
         server: Server {
@@ -110,9 +110,15 @@ async fn look(reader: &Reader<'_>, options: &SampleOptions) -> Result<Snapshot, 
     })
 }
 
+/// Marks the tables of a snapshot that the user does not want changed, and says so.
+pub fn restrict(snapshot: &mut Snapshot, options: &SampleOptions) {
+    let notes = mark_excluded(&mut snapshot.tables, options);
+    snapshot.intake.notes.extend(notes);
+}
+
 /// Marks the tables that the user does not want changed, and says so. They stay in the
 /// snapshot, because statements that name them beside others must still be understood.
-fn restrict(tables: &mut [Table], options: &SampleOptions) -> Vec<String> {
+fn mark_excluded(tables: &mut [Table], options: &SampleOptions) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     for schema in &options.schemas {
         if !tables.iter().any(|table| table.schema == *schema) {

@@ -65,7 +65,9 @@ pub(super) async fn make_roles(
             if error.is_lost() {
                 return Err(failed(error));
             }
-            notes.add(format!("the setting {name} = {value} could not be given to the twin: {error}"));
+            notes.add(format!(
+                "the setting {name} = {value} could not be given to the twin: {error}"
+            ));
         }
     }
     Ok(())
@@ -116,7 +118,8 @@ fn wordings(locale: &Locale, major: u32) -> Vec<(String, Option<String>)> {
             own.to_owned()
         }
         'b' => {
-            let clause = format!("LOCALE_PROVIDER builtin BUILTIN_LOCALE {} LOCALE 'C'", literal(own));
+            let clause =
+                format!("LOCALE_PROVIDER builtin BUILTIN_LOCALE {} LOCALE 'C'", literal(own));
             wordings.push((clause, None));
             own.to_owned()
         }
@@ -176,7 +179,10 @@ pub(super) async fn open_database(session: &Session, name: &str) -> Result<(), T
     ];
     for row in session.query(writers, &[&names]).await.map_err(&failed)? {
         let function: String = row.try_get(0).unwrap_or_default();
-        let sql = format!("REVOKE EXECUTE ON FUNCTION pg_catalog.{} FROM PUBLIC", function.trim_start_matches("pg_catalog."));
+        let sql = format!(
+            "REVOKE EXECUTE ON FUNCTION pg_catalog.{} FROM PUBLIC",
+            function.trim_start_matches("pg_catalog.")
+        );
         session.execute(&sql, &[]).await.map_err(&failed)?;
     }
     Ok(())
@@ -191,7 +197,9 @@ pub(super) async fn open_schema(session: &Session) -> Result<(), TwinError> {
         let schema = ident(&row.try_get::<_, String>(0).unwrap_or_default());
         for sql in [
             format!("GRANT USAGE ON SCHEMA {schema} TO {PLANNER}"),
-            format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {PLANNER}"),
+            format!(
+                "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {PLANNER}"
+            ),
             format!("GRANT EXECUTE ON ALL ROUTINES IN SCHEMA {schema} TO {PLANNER}"),
         ] {
             session.execute(&sql, &[]).await.map_err(&failed)?;
@@ -218,7 +226,10 @@ mod tests {
 
     #[test]
     fn the_nearest_collation_is_tried_next() {
-        assert_eq!(clauses("C", 'c', None, 15)[0], "LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C'");
+        assert_eq!(
+            clauses("C", 'c', None, 15)[0],
+            "LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C'"
+        );
         let english = clauses("en_US.UTF-8", 'c', None, 15);
         assert!(english[0].contains("LC_COLLATE 'en_US.UTF-8'"), "{english:?}");
         assert!(english[1].contains("ICU_LOCALE 'en-US'"), "{english:?}");
@@ -229,7 +240,12 @@ mod tests {
 
     #[test]
     fn only_a_stand_in_has_a_note() {
-        let locale = Locale { collate: "C".to_owned(), ctype: "C".to_owned(), provider: 'c', ..Locale::default() };
+        let locale = Locale {
+            collate: "C".to_owned(),
+            ctype: "C".to_owned(),
+            provider: 'c',
+            ..Locale::default()
+        };
         assert!(wordings(&locale, 15).iter().all(|(_, note)| note.is_none()));
     }
 }

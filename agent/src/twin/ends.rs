@@ -101,7 +101,8 @@ impl<'b> Ends<'b> {
             return None;
         }
         let base = qualified(&column.base_type_schema, &column.base_type);
-        let all: Vec<String> = lists.iter().map(|list| format!("{}::{base}[]", literal(list))).collect();
+        let all: Vec<String> =
+            lists.iter().map(|list| format!("{}::{base}[]", literal(list))).collect();
         let end = |order: &str| {
             format!(
                 "(SELECT v FROM pg_catalog.unnest({}) AS v ORDER BY v {order} LIMIT 1)",

@@ -12,7 +12,9 @@ use crate::postgres::PgError;
 #[derive(Debug, Error)]
 pub enum TwinError {
     /// The snapshot holds no blueprint.
-    #[error("the snapshot holds nothing to build a planner twin from; take it again with this version of pgwright")]
+    #[error(
+        "the snapshot holds nothing to build a planner twin from; take it again with this version of pgwright"
+    )]
     NoBlueprint,
     /// No server programs of the source's major version.
     #[error(

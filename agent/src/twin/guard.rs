@@ -50,7 +50,9 @@ async fn watch(session: Session, seconds: f64) {
         tokio::time::sleep(GLANCE).await;
         match session.query(sql, &[&roles, &seconds]).await {
             Ok(rows) if rows.is_empty() => {}
-            Ok(rows) => tracing::debug!(sessions = rows.len(), "ended sessions that would not stop"),
+            Ok(rows) => {
+                tracing::debug!(sessions = rows.len(), "ended sessions that would not stop")
+            }
             Err(error) if error.is_lost() => return,
             Err(_) => {}
         }

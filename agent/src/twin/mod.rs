@@ -7,6 +7,7 @@
 mod database;
 mod ends;
 mod error;
+mod extended;
 mod guard;
 mod notes;
 mod pages;
@@ -113,11 +114,13 @@ impl Twin {
         let guard = Guard::start(&cluster, &meter, options).await?;
         let missing = fill(&cluster, &meter, options, snapshot, &mut notes).await?;
         for worker in 1..options.workers.max(1) {
-            let copy = format!("CREATE DATABASE {} TEMPLATE {}", database_name(worker), database_name(0));
+            let copy =
+                format!("CREATE DATABASE {} TEMPLATE {}", database_name(worker), database_name(0));
             admin.execute(&copy, &[]).await.map_err(TwinError::doing("copy its database"))?;
         }
         let folder = cluster.make_folder("trials")?;
-        let space = format!("CREATE TABLESPACE {TRIALS} LOCATION {}", literal(&folder.to_string_lossy()));
+        let space =
+            format!("CREATE TABLESPACE {TRIALS} LOCATION {}", literal(&folder.to_string_lossy()));
         admin.execute(&space, &[]).await.map_err(TwinError::doing("make its tablespace"))?;
         guard.stop().await;
         admin.close().await;
@@ -354,6 +357,7 @@ async fn fill(
     ends::fill(&mut database, snapshot, blueprint, notes).await?;
     tracing::debug!(ms = millis(since), "ends of columns put in");
     statistics::write(&database.trusted, blueprint, notes).await?;
+    extended::write(&mut database, snapshot, blueprint, notes).await?;
     let shapes: Vec<&RelationShape> = blueprint.relations.iter().collect();
     statistics::write_shapes(&database.trusted, &shapes).await?;
     tracing::debug!(ms = millis(since), "statistics written");

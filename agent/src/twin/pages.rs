@@ -127,7 +127,9 @@ fn btree_page(level: u32, flags: u16, child: Option<u32>) -> Vec<u8> {
         }
     }
     let layout = BLOCK as u16 | 4;
-    for (place, value) in [(12, lower as u16), (14, upper as u16), (16, special as u16), (18, layout)] {
+    for (place, value) in
+        [(12, lower as u16), (14, upper as u16), (16, special as u16), (18, layout)]
+    {
         page[place..place + 2].copy_from_slice(&value.to_ne_bytes());
     }
     page[special + 8..special + 12].copy_from_slice(&level.to_ne_bytes());

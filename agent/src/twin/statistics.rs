@@ -16,9 +16,7 @@ pub(super) async fn write(
     notes: &mut Notes,
 ) -> Result<(), TwinError> {
     let failed = TwinError::doing("write statistics");
-    session.execute("SET allow_system_table_mods = on", &[]).await.map_err(&failed)?;
-    session.execute("DROP TABLE IF EXISTS pg_temp.twin_types", &[]).await.map_err(&failed)?;
-    session.execute(include_str!("types.sql"), &[]).await.map_err(&failed)?;
+    learn_types(session).await.map_err(&failed)?;
     let all: Vec<&ColumnStatistics> = blueprint.statistics.iter().collect();
     let mut pending: Vec<&[&ColumnStatistics]> = all.chunks(BATCH).collect();
     while let Some(batch) = pending.pop() {
@@ -49,7 +47,14 @@ pub(super) async fn write(
     Ok(())
 }
 
-async fn insert(session: &Session, batch: &[&ColumnStatistics]) -> Result<u64, PgError> {
+/// Looks up what statistics of each column's type are made of.
+pub(super) async fn learn_types(session: &Session) -> Result<(), PgError> {
+    session.execute("DROP TABLE IF EXISTS pg_temp.twin_types", &[]).await?;
+    session.execute(include_str!("types.sql"), &[]).await.map(|_| ())
+}
+
+/// Writes the statistics of a few columns, all or none.
+pub(super) async fn insert(session: &Session, batch: &[&ColumnStatistics]) -> Result<u64, PgError> {
     let texts = |value: &dyn Fn(&ColumnStatistics) -> Option<String>| -> Vec<Option<String>> {
         batch.iter().map(|row| value(row)).collect()
     };
@@ -81,8 +86,8 @@ async fn insert(session: &Session, batch: &[&ColumnStatistics]) -> Result<u64, P
         .execute(
             include_str!("statistics.sql"),
             &[
-                &names[0], &names[1], &names[2], &inherited, &nulls, &widths, &distinct, c0, c1, c2, c3, c4, c5, c6,
-                c7, c8, c9,
+                &names[0], &names[1], &names[2], &inherited, &nulls, &widths, &distinct, c0, c1,
+                c2, c3, c4, c5, c6, c7, c8, c9,
             ],
         )
         .await

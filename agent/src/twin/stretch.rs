@@ -30,7 +30,8 @@ pub(super) async fn files(session: &Session, data: &Path) -> Result<Vec<Stored>,
     let failed = TwinError::doing("find its files");
     let mut files = Vec::new();
     for row in session.query(include_str!("files.sql"), &[]).await.map_err(&failed)? {
-        let text = |at: usize| row.try_get::<_, Option<String>>(at).ok().flatten().unwrap_or_default();
+        let text =
+            |at: usize| row.try_get::<_, Option<String>>(at).ok().flatten().unwrap_or_default();
         files.push(Stored {
             schema: text(0),
             name: text(1),

@@ -65,9 +65,11 @@ impl Database {
         on: &BTreeSet<String>,
         off: &BTreeSet<(String, String)>,
     ) -> Result<bool, TwinError> {
-        let on: BTreeSet<u32> = on.iter().filter_map(|name| self.trials.get(name).copied()).collect();
+        let on: BTreeSet<u32> =
+            on.iter().filter_map(|name| self.trials.get(name).copied()).collect();
         let existing = &self.switches.existing;
-        let off: BTreeSet<u32> = off.iter().filter_map(|place| existing.get(place).copied()).collect();
+        let off: BTreeSet<u32> =
+            off.iter().filter_map(|place| existing.get(place).copied()).collect();
         let changed: BTreeSet<u32> = self
             .switches
             .on

@@ -127,7 +127,8 @@ impl Database {
         let mut paths: BTreeMap<String, String> = BTreeMap::new();
         for row in found {
             let name: String = row.try_get(1).map_err(PgError::from).map_err(&failed)?;
-            self.trials.insert(name.clone(), row.try_get(0).map_err(PgError::from).map_err(&failed)?);
+            self.trials
+                .insert(name.clone(), row.try_get(0).map_err(PgError::from).map_err(&failed)?);
             paths.insert(name, row.try_get(2).map_err(PgError::from).map_err(&failed)?);
         }
         for trial in made {

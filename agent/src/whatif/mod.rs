@@ -48,11 +48,7 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn new(
-        snapshot: &'a Snapshot,
-        workload: &'a [Analyzed],
-        candidates: &'a [Candidate],
-    ) -> Self {
+    fn new(snapshot: &'a Snapshot, workload: &'a [Analyzed], candidates: &'a [Candidate]) -> Self {
         let tables = workload.iter().map(|analyzed| family(snapshot, analyzed)).collect();
         Self { snapshot, workload, candidates, tables }
     }

@@ -102,7 +102,8 @@ impl<'t, 'a> TwinWhatIf<'t, 'a> {
             }
         });
         let answers: Vec<Vec<(Question, Answer)>> = try_join_all(work).await?;
-        let answers = answers.into_iter().flatten().map(|(question, answer)| (key(&question), answer));
+        let answers =
+            answers.into_iter().flatten().map(|(question, answer)| (key(&question), answer));
         self.known.extend(answers);
         let answered = questions.into_iter().map(|question| {
             let answer = self.known[&key(&self.canonical(&question))].clone();
@@ -126,13 +127,17 @@ impl<'t, 'a> TwinWhatIf<'t, 'a> {
         let mut trials = Vec::new();
         for candidate in fresh {
             let made = self.made.entry(candidate).or_default();
-            for (place, (table, definition)) in self.world.leaves(candidate).into_iter().enumerate() {
+            for (place, (table, definition)) in self.world.leaves(candidate).into_iter().enumerate()
+            {
                 let name = format!("pgwright_whatif_{candidate}_{place}");
                 made.insert(name.clone());
                 self.asides += 1;
                 let explainer = &mut self.workers[0].explainer;
                 let rows = rows(explainer, usize::MAX - self.asides, table, &definition).await?;
-                trials.push((candidate, Trial::new(self.world.snapshot, table, definition, name, rows)));
+                trials.push((
+                    candidate,
+                    Trial::new(self.world.snapshot, table, definition, name, rows),
+                ));
             }
         }
         if trials.is_empty() {
@@ -223,7 +228,8 @@ impl View<'_, '_> {
         cache: Cache,
     ) -> Result<(), TwinError> {
         let failed = TwinError::doing("price");
-        let taken = || configuration.iter().filter(|candidate| !self.refused.contains_key(candidate));
+        let taken =
+            || configuration.iter().filter(|candidate| !self.refused.contains_key(candidate));
         let on = taken().filter_map(|candidate| self.made.get(candidate)).flatten().cloned();
         let off = taken().flat_map(|&candidate| self.gone(candidate));
         if database.switch(&on.collect(), &off.collect()).await? {
@@ -264,7 +270,8 @@ impl View<'_, '_> {
             return Ok(Err(reason.clone()));
         }
         let (text, values) = self.world.text(question);
-        let planned = worker.explainer.plan(text, values).await.map_err(TwinError::doing("price"))?;
+        let planned =
+            worker.explainer.plan(text, values).await.map_err(TwinError::doing("price"))?;
         if planned.is_err() {
             // The session may be another one now, with its own settings.
             worker.cache = None;

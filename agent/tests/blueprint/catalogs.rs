@@ -26,7 +26,7 @@ pub(crate) async fn describe(db: &Database<'_>) -> Vec<String> {
            AND c.relnamespace::regnamespace::text OURS".to_owned(),
         format!("SELECT 'constraint', coalesce(nullif(conrelid, 0)::regclass::text, contypid::regtype::text), contype,
                 CASE WHEN conparentid = 0 OR contype <> 'f' THEN conname END, pg_get_constraintdef(oid), convalidated,
-                conindid::regclass, connoinherit
+                conindid::regclass, contype = 'c' AND connoinherit
          FROM pg_constraint WHERE contype <> 't' AND connamespace::regnamespace::text OURS{not_null}"),
         "SELECT 'index', i.indexrelid::regclass, pg_get_indexdef(i.indexrelid), i.indisvalid, i.indisprimary, i.indisexclusion,
                 i.indnkeyatts, i.indimmediate, i.indcollation::oid[]::regcollation[],

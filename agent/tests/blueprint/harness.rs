@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use agent::blueprint::draw;
+use agent::blueprint::{DrawOptions, Road, draw};
 use agent::cluster::{Binaries, Cluster, ClusterOptions};
 use agent::conninfo::ConnInfo;
 use agent::postgres::{Meter, Purpose, Session};
@@ -101,14 +101,18 @@ impl<'a> Database<'a> {
         ConnInfo::resolve(Some(&info), &|_| None).unwrap()
     }
 
-    /// The blueprint as a role draws it.
-    pub(crate) async fn draw_as(&self, role: Option<&str>) -> Blueprint {
+    /// The blueprint as a role draws it on one of the roads.
+    pub(crate) async fn draw_on(&self, role: Option<&str>, road: Road) -> Blueprint {
         let meter = Meter::new();
         let info = self.conninfo(role);
         let session = Session::connect(&info, Purpose::Sample, &meter).await.unwrap();
-        let drawn = draw(&session).await;
+        let drawn = draw(&session, &info, &DrawOptions { road }).await;
         session.close().await;
         drawn.unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    pub(crate) async fn draw_as(&self, role: Option<&str>) -> Blueprint {
+        self.draw_on(role, Road::Catalogs).await
     }
 
     pub(crate) async fn draw(&self) -> Blueprint {

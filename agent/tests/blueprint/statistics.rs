@@ -152,3 +152,98 @@ async fn an_ordinary_role_sees_what_it_may_and_the_rest_is_named() {
     let hidden = seen.notes.iter().any(|note| note.contains("those of public.e, public.s"));
     assert!(hidden || seen.extended == full.extended, "{:?}", seen.notes);
 }
+
+/// Trees of several heights and shapes.
+const TREES: &str = "
+    CREATE TABLE t (id int PRIMARY KEY, \"long One\" text NOT NULL, part int, pad text);
+    INSERT INTO t SELECT i, repeat(md5(i::text), 20), i % 10, NULL FROM generate_series(1, 40000) AS i;
+    CREATE INDEX by_text ON t (\"long One\" DESC);
+    CREATE INDEX by_pattern ON t (\"long One\" text_pattern_ops, id);
+    CREATE INDEX by_c ON t (\"long One\" COLLATE \"C\" NULLS FIRST);
+    CREATE INDEX by_two ON t (part, id DESC) INCLUDE (pad);
+    CREATE INDEX by_part ON t (part);
+    CREATE INDEX partial ON t (id) WHERE part = 3;
+    CREATE INDEX computed ON t (lower(\"long One\"), (part + 1));
+    CREATE INDEX all_null ON t (pad);
+    CREATE TABLE nothing (id int PRIMARY KEY);
+    CREATE TABLE one (id int PRIMARY KEY); INSERT INTO one VALUES (7);
+    ALTER TABLE t SET (parallel_workers = 4);";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heights_read_off_costs_are_those_of_the_pages() {
+    let Some(db) = database().await else { return };
+    db.run(TREES).await;
+    for analyzed in [false, true] {
+        if analyzed {
+            db.run("ANALYZE").await;
+        }
+        let drawn = db.draw().await;
+        let mut heights: Vec<(String, Option<u32>)> = Vec::new();
+        heights.extend(
+            drawn
+                .relations
+                .iter()
+                .filter(|shape| shape.kind == 'i')
+                .map(|shape| (shape.name.clone(), shape.height)),
+        );
+        assert!(heights.iter().all(|(_, height)| height.is_some()), "{heights:?}");
+        if !db.cluster.binaries().offers("pageinspect") {
+            continue;
+        }
+        db.run("CREATE EXTENSION IF NOT EXISTS pageinspect").await;
+        for (name, height) in &heights {
+            let level = db.value(&format!("SELECT fastlevel FROM bt_metap('{name}')")).await;
+            assert_eq!(height.map(|height| height.to_string()), Some(level), "{name}");
+        }
+        assert!(heights.iter().any(|(_, height)| *height == Some(2)), "{heights:?}");
+        let inspected = db.draw().await;
+        assert_eq!(inspected.relations, drawn.relations);
+        db.run("DROP EXTENSION pageinspect").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_are_those_of_the_rows() {
+    let Some(db) = database().await else { return };
+    db.run(TREES).await;
+    db.run(
+        "CREATE TABLE kinds (b bool, f float8, d timestamptz, e numeric, x int);
+         INSERT INTO kinds VALUES (true, 'NaN', '2024-05-06 07:08:09.123+02', 1.50, 1), (false, 1e300, NULL, -2, 2);
+         CREATE INDEX ON kinds (b); CREATE INDEX ON kinds (f); CREATE INDEX ON kinds (d DESC); CREATE INDEX ON kinds (e);
+         CREATE INDEX ON kinds (x) WHERE b;
+         DO $$ BEGIN CREATE ROLE blueprint_ends LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+         GRANT SELECT (b) ON kinds TO blueprint_ends;",
+    )
+    .await;
+    let shown = |drawn: &rules::blueprint::Blueprint| -> Vec<String> {
+        let end = |end: &Option<String>| end.clone().unwrap_or_else(|| "-".to_owned());
+        let of = drawn.ends.iter().filter(|of| of.column != "long One");
+        of.map(|of| format!("{}.{} {} {}", of.table, of.column, end(&of.low), end(&of.high)))
+            .collect()
+    };
+    let drawn = db.draw().await;
+    assert_eq!(
+        shown(&drawn),
+        [
+            "kinds.b f t",
+            "kinds.d 2024-05-06 05:08:09.123+00 2024-05-06 05:08:09.123+00",
+            "kinds.e -2 1.50",
+            "kinds.f 1e+300 NaN",
+            "nothing.id - -",
+            "one.id 7 7",
+            "t.id 1 40000",
+            "t.pad - -",
+            "t.part 0 9",
+        ]
+    );
+    assert!(drawn.ends.iter().any(|of| of.column == "long One" && of.high.is_some()));
+    assert_eq!(drawn.notes, [""; 0]);
+    let guest = db.draw_as(Some("blueprint_ends")).await;
+    assert_eq!(shown(&guest), ["kinds.b f t"]);
+    assert!(
+        guest.notes.iter().any(|note| note.starts_with("the ends of 9 of 10")),
+        "{:?}",
+        guest.notes
+    );
+    assert!(guest.relations.iter().all(|shape| shape.height.is_none()));
+}

@@ -1,8 +1,28 @@
 //! Texts within quotes in comma-separated values: PostgreSQL's csvlog, and tables that a client exported.
 
-/// Tells whether plans stand in the fields of comma-separated values.
+use crate::text;
+
+/// Tells whether plans stand in the fields of comma-separated values, where quotes are doubled.
 pub(super) fn holds_plans(text: &str) -> bool {
-    text.contains(",\"duration: ") || text.contains("\"\"Node Type\"\"")
+    // Where each line is a field by itself, the fields are put together as lines of a plan.
+    let of_several_lines = |line: &str| {
+        opens_field(line)
+            || (line.contains("Node Type: \"\"") && !line.starts_with('"'))
+            || (line.contains("<explain xmlns=\"\"") && line.matches('"').count() % 2 == 1)
+    };
+    text.contains(",\"duration: ")
+        || text.contains("\"\"Node Type\"\"")
+        || text.lines().any(of_several_lines)
+}
+
+/// Tells whether a field of several lines begins on a line with the root of a plan in text form.
+fn opens_field(line: &str) -> bool {
+    let Some(at) = line.rfind('"').filter(|_| line.contains("(cost=") || line.contains("(actual "))
+    else {
+        return false;
+    };
+    let begins = line[..at].is_empty() || line[..at].ends_with([',', ';', '\t']);
+    begins && text::opens_plan(&line[at + 1..])
 }
 
 /// Returns each field in quotes with the line on which it begins, from 1.

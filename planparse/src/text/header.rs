@@ -21,7 +21,7 @@ pub(super) struct Header {
 
 /// Reads a node line without its arrow. There always is an answer; what is no known node has its whole name as `Node Type`.
 pub(super) fn read(line: &str) -> Header {
-    let at = FIGURES.iter().filter_map(|mark| line.find(mark)).min();
+    let at = figures_at(line);
     // A line that was cut within its figures, at the right margin.
     let cut = || line.rfind("  (").filter(|at| !line[*at..].contains(')'));
     let (name, figures) = line.split_at(at.or_else(cut).unwrap_or(line.len()));
@@ -30,13 +30,35 @@ pub(super) fn read(line: &str) -> Header {
     let known = read_name(name, &mut fields);
     if !known {
         fields.clear();
-        fields.push(("Node Type".into(), name.into()));
+        read_unknown(name, &mut fields);
     }
     let target = fields.len() > 1;
     if at.is_some() {
         read_figures(figures, &mut fields);
     }
     Header { fields, known, figures: at.is_some(), target }
+}
+
+/// Returns where the figures begin: a bracket with a mark and a figure behind it, for prose has brackets too. What
+/// somebody made unrecognizable still has the dots between two costs.
+fn figures_at(line: &str) -> Option<usize> {
+    let is_figure = |at: usize, mark: &str| {
+        // Figures are short; a bracket that does not end soon holds none.
+        let group = &line.as_bytes()[at + mark.len()..];
+        let group = &group[..group.len().min(200)];
+        let group = group.split(|byte| *byte == b')').next().unwrap_or_default();
+        match mark {
+            "(actual " => group.starts_with(b"time=") || group.starts_with(b"rows="),
+            "(never executed)" => true,
+            _ => {
+                group.first().is_none_or(u8::is_ascii_digit)
+                    || group.windows(2).any(|pair| pair == b"..")
+            }
+        }
+    };
+    let first =
+        |mark: &&str| line.match_indices(*mark).map(|(at, _)| at).find(|at| is_figure(*at, mark));
+    FIGURES.iter().filter_map(first).min()
 }
 
 /// Tells whether a line can be the first of a plan, given by itself.
@@ -47,8 +69,13 @@ pub(crate) fn opens_plan(line: &str) -> bool {
     }
     let header = read(line);
     let name = header.fields.first().and_then(|(_, name)| name.as_str()).unwrap_or_default();
-    header.known
-        || (header.figures && !name.is_empty() && name.len() <= 200 && !name.contains(": "))
+    // After the figures of a node that we do not know, nothing follows, unless the line was cut.
+    let ends = || {
+        let end = line.trim_end();
+        end.ends_with(')') || end.rfind('(') > end.rfind(')')
+    };
+    let sane = !name.is_empty() && name.len() <= 200 && !name.contains(": ");
+    header.known || (header.figures && sane && ends())
 }
 
 /// Tells whether more stands on a node line than a bare type, which may be any word.
@@ -58,6 +85,10 @@ pub(crate) fn says_more(line: &str) -> bool {
 }
 
 fn read_name(name: &str, fields: &mut Fields<'static>) -> bool {
+    // Redshift marks what runs on its nodes, and how it sends rows between them.
+    let name = name.strip_prefix("XN ").filter(|name| *name != "Merge").unwrap_or(name);
+    let sent = name.rfind(" DS_").filter(|_| name.contains(" Join ") || name.contains("Loop "));
+    let (name, distribution) = name.split_at(sent.unwrap_or(name.len()));
     let (parallel, name) = strip(name, "Parallel ");
     let (asynchronous, name) = strip(name, "Async ");
     let known = read_modify(name, fields)
@@ -67,6 +98,9 @@ fn read_name(name: &str, fields: &mut Fields<'static>) -> bool {
         || read_index_scan(name, fields)
         || read_custom(name, fields)
         || read_plain(name, fields);
+    if !distribution.is_empty() {
+        push(fields, "Distribution", distribution.trim());
+    }
     if parallel {
         fields.push(("Parallel Aware".into(), true.into()));
     }
@@ -74,6 +108,51 @@ fn read_name(name: &str, fields: &mut Fields<'static>) -> bool {
         fields.push(("Async Capable".into(), true.into()));
     }
     known
+}
+
+/// Reads the line of a node that `PostgreSQL` does not have, as far as it follows the grammar of those that it has.
+fn read_unknown(name: &str, fields: &mut Fields<'static>) {
+    if read_motion(name, fields) {
+        return;
+    }
+    if let Some((node_type, target)) = name.split_once(" on ") {
+        let (node_type, index) = match node_type.split_once(" using ") {
+            Some((node_type, index)) => (node_type, Some(index)),
+            None => (node_type, None),
+        };
+        push(fields, "Node Type", node_type);
+        if let Some(index) = index {
+            push(fields, "Index Name", index);
+        }
+        // A node has a name of few words; what has more may be anything.
+        let short = node_type.split(' ').count() <= 4;
+        if short && read_target(target, OperatorKind::SeqScan, fields) {
+            return;
+        }
+        fields.clear();
+    }
+    push(fields, "Node Type", name);
+}
+
+/// `Gather Motion 3:1  (slice1; segments: 3)`, with which Greenplum and its kin send rows between servers; keyed as they
+/// key it in JSON.
+fn read_motion(name: &str, fields: &mut Fields<'static>) -> bool {
+    let Some(at) = name.find(" Motion ") else { return false };
+    let (node_type, rest) = name.split_at(at + " Motion".len());
+    let (ways, slice) = rest.trim().split_once(' ').unwrap_or((rest.trim(), ""));
+    let Some((senders, receivers)) = ways.split_once(':') else { return false };
+    push(fields, "Node Type", node_type);
+    push(fields, "Senders", senders);
+    push(fields, "Receivers", receivers);
+    let slice = slice.trim().trim_start_matches('(').trim_end_matches(')');
+    for part in slice.split("; ") {
+        if let Some(number) = part.strip_prefix("slice") {
+            push(fields, "Slice", number);
+        } else if let Some(segments) = part.strip_prefix("segments: ") {
+            push(fields, "Segments", segments);
+        }
+    }
+    true
 }
 
 fn strip<'a>(name: &'a str, prefix: &str) -> (bool, &'a str) {

@@ -1,5 +1,6 @@
 //! Puts lines together again that were broken at a margin, and tells what each is.
 
+use crate::input::is_head;
 use crate::text::{Line, detail, header};
 
 /// What a line is by its form.
@@ -125,6 +126,13 @@ impl Gather {
         let column = column(lines[index].text);
         if column <= self.root && (whole || line.contains("  (cost=")) && header::opens_plan(line) {
             return Next::Stop;
+        }
+        if column <= self.root && whole && line.contains(":  ") && is_head(line) {
+            return Next::Stop;
+        }
+        // Greenplum tells after the nodes what memory each of its slices took.
+        if line.starts_with("(slice") {
+            return Next::New(Place::Other);
         }
         let footers = pending.beside;
         if is_trigger(line) {
@@ -268,11 +276,12 @@ pub(crate) fn is_label(line: &str) -> bool {
 
 fn next_is_node(lines: &[Line<'_>], index: usize) -> bool {
     let after = lines[index + 1..].iter().map(|line| line.text.trim());
-    after.take(3).find(|line| !line.is_empty()).is_some_and(|line| line.starts_with("->"))
+    let mut said = after.take(4).filter(|line| !line.is_empty() && !is_rule(line));
+    said.next().is_some_and(|line| line.starts_with("->"))
 }
 
 /// Tells whether a line with this key is one that EXPLAIN prints after the nodes.
-fn is_beside(key: &str) -> bool {
+pub(super) fn is_beside(key: &str) -> bool {
     matches!(
         key,
         "Planning Time"

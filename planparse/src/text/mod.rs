@@ -10,10 +10,10 @@ mod lines;
 mod nodes;
 
 pub(crate) use header::{opens_plan, says_more};
-pub(crate) use lines::{column, is_rule};
+pub(crate) use lines::{column, is_label, is_rule};
 
-use crate::Format;
 use crate::raw::{Fields, RawPlan};
+use crate::{Format, Problem};
 use footer::Group;
 use lines::{Logical, Place};
 use nodes::Nodes;
@@ -30,11 +30,53 @@ pub(crate) struct Line<'a> {
 /// Reads the plan whose root stands on the line `first`; returns it with the index of the first line after it.
 pub(crate) fn read(lines: &[Line<'_>], first: usize) -> (RawPlan<'static>, usize) {
     let mut reader = Reader { nodes: Nodes::default(), beside: Fields::new(), group: None };
-    let next = lines::put_together(lines, first, |line| reader.line(&line));
+    let mut ends_with_node = false;
+    let next = lines::put_together(lines, first, |line| {
+        ends_with_node = line.place == Place::Node;
+        reader.line(&line);
+    });
     let mut plan = RawPlan::new(Format::Text, lines[first].number);
     plan.nodes = reader.nodes.finish();
     plan.fields = reader.beside;
+    if ends_with_node && next == lines.len() {
+        break_off(&mut plan, &lines[first..]);
+    }
     (plan, next)
+}
+
+/// Takes back the node on the last line of a text, where the line was cut before its figures end.
+fn break_off(plan: &mut RawPlan<'_>, lines: &[Line<'_>]) {
+    let Some(last) = lines.iter().rev().find(|line| !line.text.trim().is_empty()) else { return };
+    let node = plan.nodes.len() - 1;
+    let cut = plan.nodes[0].has("Plan Width") && !last.text.trim_end().ends_with(')');
+    if cut || plan.lacks_figures(node) {
+        plan.nodes.truncate(node.max(1));
+        let reason = "the rest of the line of an operator is missing".to_owned();
+        plan.problems.push(Problem::BreaksOff { line: last.number, reason });
+    }
+}
+
+/// Tells whether a line with this key is one that EXPLAIN prints, of a node or beside the nodes.
+pub(crate) fn is_key(key: &str) -> bool {
+    detail::is_known(key) || lines::is_beside(key)
+}
+
+/// Tells whether one of the times begins here that EXPLAIN prints after the nodes.
+pub(crate) fn is_time(text: &str) -> bool {
+    ["Planning Time: ", "Execution Time: ", "Planning:"].iter().any(|key| text.starts_with(key))
+}
+
+/// Tells whether a line is one that EXPLAIN prints after the nodes.
+pub(crate) fn is_beside(line: &str) -> bool {
+    detail::split(line).is_some_and(|(key, _)| lines::is_beside(key))
+}
+
+/// Returns the type of the node on a line, given without its arrow; none where no figures stand there and it is no
+/// known type.
+pub(crate) fn node_type(line: &str) -> Option<String> {
+    let header = header::read(line);
+    let name = header.fields.first().and_then(|(_, name)| name.as_str()).map(str::to_owned);
+    name.filter(|_| header.known || header.figures)
 }
 
 /// Tells whether a line can only be part of a plan that is open.
@@ -62,6 +104,12 @@ impl Reader {
         }
     }
 
+    /// Tells whether the last lines of what PostgreSQL prints were read.
+    fn ends_in_footers(&self) -> bool {
+        let last = |(key, _): &(_, _)| key == "Execution Time" || key == "Total Runtime";
+        self.beside.iter().any(last)
+    }
+
     fn other(&mut self, line: &Logical) {
         let pair = detail::split(&line.text);
         if let (Some(group), Some((key, value))) = (self.group, pair)
@@ -82,7 +130,9 @@ impl Reader {
         }
         match pair {
             // What PostgreSQL never prints there was added by an extension.
-            Some((key, value)) if line.beside && !detail::is_known(key) => {
+            Some((key, value))
+                if line.beside && (!detail::is_known(key) || self.ends_in_footers()) =>
+            {
                 self.beside.push((key.to_owned().into(), value.into()));
             }
             _ => self.nodes.detail(line.column, &line.text),

@@ -220,7 +220,10 @@ fn distribute(nodes: &mut [RawNode<'static>], parts: Vec<Part>) {
             fields.iter().position(|(key, _)| key == "Distributed Query").unwrap_or_else(|| {
                 let mut job = Map::new();
                 fields.retain_mut(|(key, value)| {
-                    let moves = key == "Task Count" || key == "Tasks Shown";
+                    let moves = matches!(
+                        key.as_ref(),
+                        "Task Count" | "Tasks Shown" | "Tuple data received from nodes"
+                    );
                     if moves {
                         job.insert(key.to_string(), value.take());
                     }

@@ -20,11 +20,11 @@ pub(super) struct Groups(BTreeMap<u32, (f64, f64)>);
 
 /// Values of a column that are equally frequent.
 #[derive(Debug, Clone, Copy)]
-struct Class {
+pub(super) struct Class {
     /// Number of such values; not all of them need occur.
-    values: f64,
+    pub(super) values: f64,
     /// Chance that a row in which the column is not NULL has one certain of them.
-    share: f64,
+    pub(super) share: f64,
 }
 
 /// How often the values of a column occur.
@@ -58,6 +58,11 @@ impl Frequencies {
             classes.extend(tail(present_rows, distinct, &common));
         }
         Self { rows, distinct, classes }
+    }
+
+    /// Numbers of values with the share that each has of the rows in which the column is not NULL.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.classes.iter().map(|class| (class.values, class.share))
     }
 }
 
@@ -205,7 +210,7 @@ fn tail(rows: f64, distinct: f64, common: &[f64]) -> Vec<Class> {
 
 /// `values` values of the ranks after `first`, as frequent as a power of their rank, with `weight`
 /// the sum of their shares; in classes of ranks within a factor of 1.5.
-fn power_law(first: f64, values: f64, exponent: f64, weight: f64) -> Vec<Class> {
+pub(super) fn power_law(first: f64, values: f64, exponent: f64, weight: f64) -> Vec<Class> {
     if exponent < 0.01 {
         return vec![Class { values, share: weight / values }];
     }

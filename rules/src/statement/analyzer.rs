@@ -88,7 +88,7 @@ pub fn index_expression(sql: &str, table: &Table, snapshot: &Snapshot) -> Option
 }
 
 /// An expression over the columns of one table, names resolved.
-pub(super) fn expression_over(sql: &str, table: &Table, snapshot: &Snapshot) -> Option<Expr> {
+pub(crate) fn expression_over(sql: &str, table: &Table, snapshot: &Snapshot) -> Option<Expr> {
     resolved_over(sql, table, snapshot).map(|(_, expr)| expr)
 }
 

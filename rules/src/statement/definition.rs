@@ -160,14 +160,13 @@ mod tests {
         for sql in plain {
             assert_eq!(making(sql), Making::Plain, "{sql}");
         }
-        let function = "CREATE FUNCTION public.f() RETURNS int LANGUAGE sql LEAKPROOF AS 'SELECT 1'";
+        let function =
+            "CREATE FUNCTION public.f() RETURNS int LANGUAGE sql LEAKPROOF AS 'SELECT 1'";
         assert_eq!(making(function), Making::Privileged);
         assert_eq!(making("ALTER TABLE public.t OWNER TO ann"), Making::Needless);
         assert_eq!(making("CREATE ROLE ann SUPERUSER"), Making::Role("ann".to_owned()));
-        let extension = Making::Extension {
-            name: "pg_trgm".to_owned(),
-            schema: Some("public".to_owned()),
-        };
+        let extension =
+            Making::Extension { name: "pg_trgm".to_owned(), schema: Some("public".to_owned()) };
         assert_eq!(making("CREATE EXTENSION pg_trgm WITH SCHEMA public"), extension);
     }
 

@@ -9,7 +9,7 @@ use super::RelationId;
 
 /// What kind of literal a constant is; decides how it is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Literal {
+pub(crate) enum Literal {
     /// A number, printed bare.
     Number,
     /// A string.
@@ -24,20 +24,20 @@ pub(super) enum Literal {
 
 /// A function call.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Call {
+pub(crate) struct Call {
     /// Schema, if written.
-    pub(super) schema: Option<String>,
+    pub(crate) schema: Option<String>,
     /// Name.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Arguments (with those of FILTER, ORDER BY and OVER for aggregates and windows).
-    pub(super) arguments: Vec<Expr>,
+    pub(crate) arguments: Vec<Expr>,
     /// Whether it is an aggregate or a window function.
-    pub(super) folds: bool,
+    pub(crate) folds: bool,
 }
 
 /// A step into a composite or an array.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// `.field`.
     Field(String),
     /// `[index]`.
@@ -46,7 +46,7 @@ pub(super) enum Step {
 
 /// An expression over base tables.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Expr {
+pub(crate) enum Expr {
     /// A column of a relation.
     Column(RelationId, String),
     /// A system column (`ctid`, `xmin` …): only the heap has it.
@@ -162,7 +162,7 @@ impl Expr {
     }
 
     /// Calls `look` on the expression and all that is in it.
-    pub(super) fn walk<'e>(&'e self, look: &mut impl FnMut(&'e Self)) {
+    pub(crate) fn walk<'e>(&'e self, look: &mut impl FnMut(&'e Self)) {
         look(self);
         for child in self.children() {
             child.walk(look);
@@ -175,7 +175,7 @@ impl Expr {
     }
 
     /// How many nodes it has, counted up to `most`.
-    pub(super) fn size(&self, most: usize) -> usize {
+    pub(crate) fn size(&self, most: usize) -> usize {
         let mut count = 1;
         for child in self.children() {
             if count >= most {
@@ -231,7 +231,7 @@ impl Expr {
     }
 
     /// The expression without casts around it.
-    pub(super) fn uncast(&self) -> &Self {
+    pub(crate) fn uncast(&self) -> &Self {
         let mut inner = self;
         while let Self::Cast(value, _) = inner {
             inner = value;

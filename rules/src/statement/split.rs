@@ -177,6 +177,11 @@ fn skip_blank(sql: &str, mut at: usize) -> usize {
     }
 }
 
+/// The text from its first word on.
+pub(super) fn without_comments_before(sql: &str) -> &str {
+    sql[skip_blank(sql, 0)..].trim_end()
+}
+
 /// Byte after the block comment that begins at `at`; comments nest.
 fn comment_end(sql: &str, at: usize) -> Option<usize> {
     let bytes = sql.as_bytes();

@@ -54,7 +54,7 @@ fn plan(out: &mut String, sheet: &Sheet<'_>, position: usize) {
         let _ = writeln!(out, "<p>{}</p>", escaped(&dearest));
     }
     if sheet.findings.is_empty() {
-        out.push_str("<p class=\"faint\">Nothing found that is known to make plans slow.</p>\n");
+        let _ = writeln!(out, "<p class=\"faint\">{}</p>", sheet.nothing_found());
     } else {
         findings(out, sheet, position);
     }

@@ -100,7 +100,7 @@ fn line(row: &Row) -> String {
         }
         None => line.push_str(&mark),
     }
-    let name = if !row.never { row.name.clone() } else { format!("{FAINT}{}{FAINT:#}", row.name) };
+    let name = if row.never { format!("{FAINT}{}{FAINT:#}", row.name) } else { row.name.clone() };
     let _ = write!(line, " {FAINT}{}{FAINT:#}{name}", gutter(&row.follow, false));
     for number in &row.findings {
         let _ = write!(line, " {NUMBER}[{number}]{NUMBER:#}");
@@ -141,7 +141,7 @@ fn found(page: &mut Page, sheet: &Sheet<'_>) {
         page.blank();
     }
     if sheet.findings.is_empty() {
-        page.text("Nothing found that is known to make plans slow.");
+        page.text(sheet.nothing_found());
     }
     for (position, finding) in sheet.findings.iter().enumerate() {
         one(page, position + 1, finding);

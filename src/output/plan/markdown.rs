@@ -30,7 +30,7 @@ fn plan(out: &mut String, sheet: &Sheet<'_>) {
     }
     out.push('\n');
     if sheet.findings.is_empty() {
-        out.push_str("Nothing found that is known to make plans slow.\n");
+        let _ = writeln!(out, "{}", sheet.nothing_found());
     }
     for (position, finding) in sheet.findings.iter().enumerate() {
         let _ = writeln!(

@@ -228,6 +228,14 @@ impl<'a> Sheet<'a> {
         facts
     }
 
+    /// What is said where there is no finding.
+    pub(crate) fn nothing_found(&self) -> &'static str {
+        match self.measure {
+            Measure::Nothing => "Without times, blocks or costs nothing tells what makes it slow.",
+            _ => "Nothing found that is known to make plans slow.",
+        }
+    }
+
     /// What stands beside the tree, one line each: triggers, compilation, settings.
     pub(crate) fn beside(&self) -> Vec<String> {
         planparse::beside(self.plan()).iter().map(|line| text::line(line)).collect()
@@ -407,6 +415,37 @@ mod tests {
         assert_eq!(sheets.title(1).unwrap(), "Plan 2 of 2, from line 3");
         assert_eq!(sheets.sheets[0].facts()[0], "not run: estimates only");
         assert_eq!(sheets.sheets[0].rows[1].rows, "2,550");
+    }
+
+    #[test]
+    fn what_was_not_printed_is_not_shown() {
+        let drawn = |text: &str| {
+            let reading = planparse::read(text).unwrap();
+            let sheets = Sheets::of(&reading.plans, &reading.notes);
+            let sheet = &sheets.sheets[0];
+            let row = &sheet.rows[0];
+            let found = sheet.nothing_found().starts_with("Without");
+            (sheet.measure, row.own.clone(), row.share, row.rows.clone(), found)
+        };
+        let own = |figure: &str| Some(figure.to_owned());
+        assert_eq!(
+            drawn("Seq Scan on t\n  Filter: (a = 1)\n"),
+            (Measure::Nothing, None, None, "-".to_owned(), true)
+        );
+        assert_eq!(
+            drawn("Seq Scan on t (actual rows=7 loops=1)\n"),
+            (Measure::Nothing, None, None, "7".to_owned(), true)
+        );
+        assert_eq!(
+            drawn("Seq Scan on t (actual rows=7 loops=1)\n  Buffers: shared hit=3, local read=2\n"),
+            (Measure::Blocks, own("5"), Some(1.0), "7".to_owned(), false)
+        );
+        let never =
+            "Append (actual time=0.1..2.0 rows=1 loops=1)\n  ->  Seq Scan on t (never executed)\n";
+        let reading = planparse::read(never).unwrap();
+        let sheets = Sheets::of(&reading.plans, &reading.notes);
+        let row = &sheets.sheets[0].rows[1];
+        assert_eq!((&row.own, row.share, row.rows.as_str()), (&None, None, "-"));
     }
 
     #[test]

@@ -149,7 +149,7 @@ fn head(out: &mut String, sheet: &Sheet<'_>, title: &str, top: usize) -> usize {
     told.push(("", sheet.facts().join(" · ")));
     told.extend(sheet.beside().into_iter().map(|line| ("faint", line)));
     if sheet.findings.is_empty() {
-        told.push(("faint", "Nothing found that is known to make plans slow.".to_owned()));
+        told.push(("faint", sheet.nothing_found().to_owned()));
     }
     for (position, finding) in sheet.findings.iter().enumerate() {
         let (name, weight) = (words(finding.pattern), weight(finding));
