@@ -273,7 +273,9 @@ async fn choose<'a>(
         }
     };
     let questions = generic::questions(&selector, cx, &selection);
-    selector.feed(pricing.answer(questions, &mut |_| {}).await?);
+    if !questions.is_empty() {
+        selector.feed(pricing.answer(questions, &mut |_| {}).await?);
+    }
     pricing.finish().await?;
     Ok((selector, selection))
 }
