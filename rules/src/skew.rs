@@ -104,10 +104,10 @@ mod tests {
             Some(testing::plan_of(&json!({ "Node Type": "Seq Scan", "Total Cost": cost })))
         };
         analyzed.bindings = vec![binding("new", "common"), binding("lost", "rare")];
-        analyzed.plans = vec![plan(980.0), plan(8.0)];
+        analyzed.plans = vec![plan(984.0), plan(8.0)];
         assert_eq!(
             skew(&analyzed).unwrap().to_string(),
-            "cost differs 123 times with the value of $1 (status): 8 for a rare one, 980 for a common one"
+            "cost differs 123 times with the value of $1 (status): 8 for a rare one, 984 for a common one"
         );
         analyzed.plans = vec![plan(80.0), plan(9.0)];
         assert_eq!(skew(&analyzed), None);
