@@ -15,7 +15,7 @@ use rules::snapshot::Snapshot;
 
 use self::report::TwinReport;
 use self::think::{Planner, Thought, think};
-use crate::blueprint::{BlueprintError, draw};
+use crate::blueprint::{BlueprintError, DrawOptions, draw};
 use crate::cluster::Binaries;
 use crate::conninfo::ConnInfo;
 use crate::explain::Explainer;
@@ -150,7 +150,7 @@ pub async fn snapshot(
 ) -> Result<Snapshot, OptimizeError> {
     let session = connect(info, Purpose::Sample, meter).await?;
     let mut snapshot = sample(&session, options).await?;
-    snapshot.blueprint = Some(Box::new(draw(&session).await?));
+    snapshot.blueprint = Some(Box::new(draw(&session, info, &DrawOptions::default()).await?));
     session.close().await;
     Ok(snapshot)
 }
@@ -275,7 +275,7 @@ async fn with_twin(
     progress(Event::Twin);
     if let (None, Some(info)) = (&snapshot.blueprint, info) {
         let session = connect(info, Purpose::Sample, meter).await?;
-        snapshot.blueprint = Some(Box::new(draw(&session).await?));
+        snapshot.blueprint = Some(Box::new(draw(&session, info, &DrawOptions::default()).await?));
         session.close().await;
     }
     let mut twin = Twin::build(snapshot, &options.twin).await?;
