@@ -11,6 +11,7 @@ pub mod candidate;
 pub mod change_plan;
 pub mod context;
 pub mod evidence;
+pub mod generic;
 mod guess;
 pub mod fidelity;
 pub mod held_back;
@@ -28,6 +29,7 @@ mod search;
 pub mod select;
 pub mod size;
 pub mod sizes;
+pub mod skew;
 pub mod snapshot;
 pub mod statement;
 #[doc(hidden)]

@@ -67,6 +67,7 @@ pub(super) fn options(settings: &config::Optimize) -> Result<Options, Failure> {
             schemas: settings.schemas.clone(),
             exclude_tables: settings.excluded_tables.clone(),
             workload,
+            logs: settings.logs.iter().map(|path| workload::log(path)).collect::<Result<_, _>>()?,
         },
         min_confidence: settings.min_confidence,
         storage_budget: settings.storage_budget,

@@ -244,7 +244,7 @@ fn call(entry: &Entry) -> Option<Call> {
         None => message,
     };
     if told.starts_with("plan:") {
-        let plan = planparse::parse(message).ok()?.into_iter().next()?.plan;
+        let plan = planparse::read(message).ok()?.plans.into_iter().next()?.plan;
         let parameters = plan.other.get("Query Parameters").and_then(|value| value.as_str());
         let values = parameters.map(values).unwrap_or_default();
         return Some(Call { text: plan.query_text?, values, explained: true });
