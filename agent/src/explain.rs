@@ -50,7 +50,7 @@ pub struct Explainer {
     type_names: BTreeMap<u32, String>,
     /// The SELECTs that stand in for statements.
     stood_in: BTreeMap<usize, String>,
-    /// Values with which the server looks nothing up, or that it refuses.
+    /// Without values for its parameters it is the generic plan. Values with which the server looks nothing up, or that it refuses.
     valueless: BTreeSet<(usize, Vec<Option<String>>)>,
     /// What the open transaction plans under.
     entered: Option<Under>,
@@ -242,8 +242,9 @@ impl Explainer {
         values: &[Option<String>],
     ) -> Result<Result<Plan, String>, PgError> {
         let key = (text.id, values.to_vec());
-        if self.valueless.contains(&key) {
-            return self.plan_generic(text).await;
+        let wanted = self.prepared.get(&text.id).map_or(0, |of| of.param_types().len());
+        if values.is_empty() && wanted > 0 || self.valueless.contains(&key) {
+            return self.generic_once(text).await;
         }
         let refusal = match self.custom(text, values).await? {
             Ok(plan) if values.is_empty() || !looks_nothing_up(&plan) => return Ok(Ok(plan)),
@@ -251,7 +252,7 @@ impl Explainer {
             Err(error) if wrong_value(&error) => Err(error),
             Err(error) => return Ok(Err(refused(text, &error))),
         };
-        let generic = self.plan_generic(text).await?;
+        let generic = self.generic_once(text).await?;
         tracing::debug!(statement = text.label, "planned without looking at values");
         Ok(match (refusal, generic) {
             (Ok(folded), Ok(generic)) if looks_nothing_up(&generic) => Ok(folded),
@@ -288,9 +289,7 @@ impl Explainer {
                 Err(error) => error,
             };
             self.leave().await?;
-            if let (Some(CANCELED), Some(home)) = (error.sqlstate(), &mut self.home) {
-                home.deadly.insert(text.id, refused(text, &error));
-            }
+            self.note_canceled(text, &error);
             let denied = error.sqlstate() == Some(DENIED);
             if !denied || !self.replace(text, values.len()).await? {
                 return Ok(Err(error));
@@ -302,7 +301,23 @@ impl Explainer {
     /// The plan that the server makes of a prepared statement without looking at values, as it does from the sixth
     /// execution on where that seems to cost no more (`choose_custom_plan` of plancache.c).
     pub async fn plan_generic(&mut self, text: Text<'_>) -> Result<Result<Plan, String>, PgError> {
+        if let Some(reason) = self.deadly(text.id) {
+            return Ok(Err(reason));
+        }
+        match self.generic_once(text).await {
+            Err(error) if error.is_lost() => Ok(Err(self.revive(text, error).await?)),
+            outcome => outcome,
+        }
+    }
+
+    async fn generic_once(&mut self, text: Text<'_>) -> Result<Result<Plan, String>, PgError> {
         let since = Instant::now();
+        if self.home.is_some()
+            && !self.prepared.contains_key(&text.id)
+            && let Err(reason) = self.prepare_once(text).await?
+        {
+            return Ok(Err(reason));
+        }
         let Some(prepared) = self.prepared.get(&text.id) else {
             return Ok(Err("it was not prepared".to_owned()));
         };
@@ -337,7 +352,17 @@ impl Explainer {
         match answer {
             Ok(rows) => Ok(read(text, &rows, since).map_err(|error| refused(text, &error))),
             Err(error) if error.is_lost() => Err(error),
-            Err(error) => Ok(Err(refused(text, &error))),
+            Err(error) => {
+                self.note_canceled(text, &error);
+                Ok(Err(refused(text, &error)))
+            }
+        }
+    }
+
+    /// Of servers of ours, where it could go on for ever: what took too long once is not tried again.
+    fn note_canceled(&mut self, text: Text<'_>, error: &PgError) {
+        if let (Some(CANCELED), Some(home)) = (error.sqlstate(), &mut self.home) {
+            home.deadly.insert(text.id, refused(text, error));
         }
     }
 

@@ -133,6 +133,13 @@ pub fn btree_pages(shape: &IndexShape) -> f64 {
     1.0 + leaves(shape).pages(shape.fillfactor, downlink)
 }
 
+/// Returns the number of levels above the leaves right after the build (`btm_level` of the meta page, nbtree.h).
+pub fn btree_height(shape: &IndexShape) -> u32 {
+    let downlink = tuple_bytes(HEADER[0], &shape.keys.iter());
+    let levels = leaves(shape).levels(shape.fillfactor, downlink).len();
+    u32::try_from(levels.saturating_sub(1)).unwrap_or(0)
+}
+
 /// Returns the size of the index in bytes right after its build, see [`btree_pages`].
 pub fn btree_bytes(shape: &IndexShape) -> u64 {
     (btree_pages(shape) * pages::PAGE) as u64

@@ -74,6 +74,14 @@ pub fn index_bytes(snapshot: &Snapshot, table: &Table, definition: &IndexDefinit
     bytes * leaves as u64
 }
 
+/// Levels above the leaves of a B-tree on `table`; 0 for other methods.
+pub fn btree_height(snapshot: &Snapshot, table: &Table, definition: &IndexDefinition) -> u32 {
+    if definition.method != "btree" {
+        return 0;
+    }
+    crate::size::btree_height(&full_shape(snapshot, table, definition))
+}
+
 /// What the meta page of a GIN index on `table` would tell the planner (`ginGetStats`); of a partitioned table, that
 /// of a partition of average size. `None` for other methods.
 pub fn gin_figures(

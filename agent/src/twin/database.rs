@@ -4,12 +4,13 @@
 //! Both are ordinary roles with sessions of their own, so that no code of the schema runs in a session that could
 //! become a superuser again.
 
-use rules::blueprint::Locale;
+use rules::blueprint::{Blueprint, Locale};
 use rules::quote::{ident, literal};
 use rules::snapshot::Snapshot;
 
 use super::TwinError;
 use super::notes::Notes;
+use crate::cluster::Cluster;
 use crate::postgres::Session;
 
 /// Who makes and owns everything of the schema.
@@ -68,6 +69,51 @@ pub(super) async fn make_roles(
             notes.add(format!(
                 "the setting {name} = {value} could not be given to the twin: {error}"
             ));
+        }
+    }
+    Ok(())
+}
+
+/// Costs that a tablespace can have of its own.
+const COSTS: [&str; 4] =
+    ["seq_page_cost", "random_page_cost", "effective_io_concurrency", "maintenance_io_concurrency"];
+
+/// Makes the source's tablespaces with their costs, and one for indexes on trial, which costs what the default one
+/// costs. Each is a folder beside the data folder.
+pub(super) async fn make_tablespaces(
+    session: &Session,
+    cluster: &Cluster,
+    blueprint: &Blueprint,
+    notes: &mut Notes,
+) -> Result<(), TwinError> {
+    let failed = TwinError::doing("make its tablespaces");
+    let trials = cluster.make_folder("trials")?;
+    let make = format!("CREATE TABLESPACE {TRIALS} LOCATION {}", literal(&trials.to_string_lossy()));
+    session.execute(&make, &[]).await.map_err(&failed)?;
+    for (number, space) in blueprint.tablespaces.iter().enumerate() {
+        let mut spaces = vec![space.name.as_str()];
+        if space.name == "pg_default" {
+            spaces.push(TRIALS);
+        } else if !space.name.starts_with("pg_") {
+            let folder = cluster.make_folder(&format!("space-{number}"))?;
+            let make = format!(
+                "CREATE TABLESPACE {} OWNER {OWNER} LOCATION {}",
+                ident(&space.name),
+                literal(&folder.to_string_lossy())
+            );
+            session.execute(&make, &[]).await.map_err(&failed)?;
+        }
+        let costs = space.options.iter().filter_map(|option| {
+            let (name, value) = option.split_once('=')?;
+            let value: f64 = value.parse().ok()?;
+            COSTS.contains(&name).then(|| format!("{name} = {value}"))
+        });
+        let costs = costs.collect::<Vec<_>>().join(", ");
+        for name in spaces.iter().filter(|_| !costs.is_empty()) {
+            let set = format!("ALTER TABLESPACE {} SET ({costs})", ident(name));
+            if let Err(error) = session.execute(&set, &[]).await {
+                notes.add(format!("the costs of tablespace {name} could not be taken over: {error}"));
+            }
         }
     }
     Ok(())
@@ -211,7 +257,7 @@ pub(super) async fn open_schema(session: &Session) -> Result<(), TwinError> {
 #[cfg(test)]
 mod tests {
     use super::wordings;
-    use rules::blueprint::Locale;
+    use rules::blueprint::{Blueprint, Locale};
 
     fn clauses(collate: &str, provider: char, own: Option<&str>, major: u32) -> Vec<String> {
         let locale = Locale {

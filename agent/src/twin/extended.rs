@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 
 use rules::blueprint::{Blueprint, ColumnStatistics, CommonCombination, ExtendedStatistics};
 use rules::quote::{ident, literal, qualified};
-use rules::snapshot::Snapshot;
 
 use super::notes::Notes;
 use super::{Database, TwinError, statistics};
@@ -27,7 +26,6 @@ const TYPES: [&str; 3] = ["pg_ndistinct", "pg_dependencies", "pg_mcv_list"];
 /// Writes all extended statistics.
 pub(super) async fn write(
     database: &mut Database,
-    snapshot: &Snapshot,
     blueprint: &Blueprint,
     notes: &mut Notes,
 ) -> Result<(), TwinError> {
@@ -40,7 +38,7 @@ pub(super) async fn write(
         database.trusted.execute(&cast, &[]).await.map_err(&failed)?;
     }
     for statistics in &blueprint.extended {
-        match write_one(database, snapshot, statistics).await {
+        match write_one(database, statistics).await {
             Ok(()) => {}
             Err(error) => {
                 if error.is_lost() {
@@ -67,21 +65,18 @@ struct Object {
     oid: u32,
     schema: String,
     table: String,
-    /// Names and numbers of its columns, in order of their numbers.
-    columns: Vec<(String, i16)>,
+    /// Its columns in order of their numbers.
+    columns: Vec<String>,
     expressions: Vec<String>,
 }
 
 async fn write_one(
     database: &Database,
-    snapshot: &Snapshot,
     statistics: &ExtendedStatistics,
 ) -> Result<(), PgError> {
     let object = find(database, statistics).await?;
-    let numbers = numbers(snapshot, &object);
-    let distinct = statistics.n_distinct.as_deref().map(|text| ndistinct(text, &numbers)).transpose()?;
-    let dependencies =
-        statistics.dependencies.as_deref().map(|text| dependencies(text, &numbers)).transpose()?;
+    let distinct = statistics.n_distinct.as_deref().map(ndistinct).transpose()?;
+    let dependencies = statistics.dependencies.as_deref().map(dependencies).transpose()?;
     let (mut common, mut expressions) = (None, None);
     let mut problem = None;
     if !statistics.common.is_empty() || !statistics.expressions.is_empty() {
@@ -121,8 +116,6 @@ async fn find(database: &Database, statistics: &ExtendedStatistics) -> Result<Ob
     let sql = "SELECT s.oid, n.nspname::text, c.relname::text, \
                ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute AS a \
                      WHERE a.attrelid = c.oid AND a.attnum = ANY(s.stxkeys) ORDER BY a.attnum), \
-               ARRAY(SELECT a.attnum FROM pg_catalog.pg_attribute AS a \
-                     WHERE a.attrelid = c.oid AND a.attnum = ANY(s.stxkeys) ORDER BY a.attnum), \
                pg_catalog.pg_get_statisticsobjdef_expressions(s.oid) \
                FROM pg_catalog.pg_statistic_ext AS s \
                JOIN pg_catalog.pg_namespace AS m ON m.oid = s.stxnamespace \
@@ -131,23 +124,13 @@ async fn find(database: &Database, statistics: &ExtendedStatistics) -> Result<Ob
                WHERE m.nspname = $1 AND s.stxname = $2";
     let row = database.trusted.query_opt(sql, &[&statistics.schema, &statistics.name]).await?;
     let row = row.ok_or_else(|| PgError::other("the twin has no such object"))?;
-    let (names, numbers): (Vec<String>, Vec<i16>) = (row.try_get(3)?, row.try_get(4)?);
     Ok(Object {
         oid: row.try_get(0)?,
         schema: row.try_get(1)?,
         table: row.try_get(2)?,
-        columns: names.into_iter().zip(numbers).collect(),
-        expressions: row.try_get::<_, Option<Vec<String>>>(5)?.unwrap_or_default(),
+        columns: row.try_get(3)?,
+        expressions: row.try_get::<_, Option<Vec<String>>>(4)?.unwrap_or_default(),
     })
-}
-
-/// Numbers of columns there and here: a schema that was made anew has none for dropped columns.
-fn numbers(snapshot: &Snapshot, object: &Object) -> BTreeMap<i16, i16> {
-    let Some(table) = snapshot.table_named(&object.schema, &object.table) else {
-        return BTreeMap::new();
-    };
-    let here = |name: &str| object.columns.iter().find(|(mine, _)| mine == name).map(|(_, n)| *n);
-    table.columns.iter().filter_map(|c| Some((c.number, here(&c.name)?))).collect()
 }
 
 fn unreadable(text: &str) -> PgError {
@@ -155,16 +138,12 @@ fn unreadable(text: &str) -> PgError {
 }
 
 /// Reads `{"1, 2": 100, …}`: the columns of each entry and its value.
-fn entries(text: &str, numbers: &BTreeMap<i16, i16>) -> Result<Vec<(Vec<i16>, f64)>, PgError> {
+fn entries(text: &str) -> Result<Vec<(Vec<i16>, f64)>, PgError> {
     // In their order, which the server keeps: every second piece between quotation marks is a key.
     let pieces: Vec<&str> = text.split('"').skip(1).collect();
     let entry = |pair: &[&str]| -> Option<(Vec<i16>, f64)> {
         let [key, value] = pair else { return None };
-        let column = |word: &str| -> Option<i16> {
-            let there: i16 = word.trim().parse().ok()?;
-            // Expressions have negative numbers, in order.
-            if there < 0 { Some(there) } else { numbers.get(&there).copied() }
-        };
+        let column = |word: &str| word.trim().parse().ok();
         let words = key.split("=>").flat_map(|part| part.split(','));
         let value = value.trim_matches([':', ' ', ',', '}']).parse().ok()?;
         Some((words.map(column).collect::<Option<_>>()?, value))
@@ -178,8 +157,8 @@ fn header(magic: u32, count: usize) -> Vec<u8> {
     [magic, 1, u32::try_from(count).unwrap_or(0)].iter().flat_map(|n| n.to_ne_bytes()).collect()
 }
 
-fn ndistinct(text: &str, numbers: &BTreeMap<i16, i16>) -> Result<Vec<u8>, PgError> {
-    let entries = entries(text, numbers)?;
+fn ndistinct(text: &str) -> Result<Vec<u8>, PgError> {
+    let entries = entries(text)?;
     let mut bytes = header(NDISTINCT_MAGIC, entries.len());
     for (columns, value) in entries {
         bytes.extend(value.to_ne_bytes());
@@ -189,8 +168,8 @@ fn ndistinct(text: &str, numbers: &BTreeMap<i16, i16>) -> Result<Vec<u8>, PgErro
     Ok(bytes)
 }
 
-fn dependencies(text: &str, numbers: &BTreeMap<i16, i16>) -> Result<Vec<u8>, PgError> {
-    let entries = entries(text, numbers)?;
+fn dependencies(text: &str) -> Result<Vec<u8>, PgError> {
+    let entries = entries(text)?;
     let mut bytes = header(DEPENDENCIES_MAGIC, entries.len());
     for (columns, degree) in entries {
         bytes.extend(degree.to_ne_bytes());
@@ -225,7 +204,7 @@ async fn scratch(
     let Database { trusted, owner, .. } = database;
     trusted.execute(&format!("DROP SCHEMA IF EXISTS {SCRATCH} CASCADE"), &[]).await?;
     owner.execute(&format!("CREATE SCHEMA {SCRATCH}"), &[]).await?;
-    let columns = object.columns.iter().map(|(name, _)| ident(name));
+    let columns = object.columns.iter().map(|name| ident(name));
     let all = columns.chain(object.expressions.iter().map(|expression| format!("({expression})")));
     let all: Vec<String> = all.enumerate().map(|(place, what)| format!("{what} AS c{place}")).collect();
     let create = format!(
@@ -336,27 +315,21 @@ fn put_frequencies(
 #[cfg(test)]
 mod tests {
     use super::{dependencies, entries, hex, ndistinct, unhex};
-    use std::collections::BTreeMap;
 
     #[test]
-    fn columns_get_the_numbers_that_they_have_here() {
-        let numbers = BTreeMap::from([(1, 1), (4, 3)]);
-        let read = entries(r#"{"1, 4": 100, "1, -1": 7, "1, 4 => -1": 0.250000}"#, &numbers).unwrap();
-        let expected = [(vec![1, -1], 7.0), (vec![1, 3], 100.0), (vec![1, 3, -1], 0.25)];
-        for one in expected {
-            assert!(read.contains(&one), "{read:?}");
-        }
-        assert!(entries(r#"{"1, 2": 100}"#, &numbers).is_err(), "a column that is not known");
-        assert!(entries("nonsense", &numbers).is_err());
+    fn entries_keep_their_order() {
+        let read = entries(r#"{"1, 4": 100, "1, -1": 7, "1, 4 => -1": 0.250000}"#).unwrap();
+        assert_eq!(read, [(vec![1, 4], 100.0), (vec![1, -1], 7.0), (vec![1, 4, -1], 0.25)]);
+        assert!(entries(r#"{"1, b": 100}"#).is_err());
+        assert!(entries("nonsense").is_err());
     }
 
     #[test]
     fn the_forms_are_the_servers() {
-        let numbers = BTreeMap::from([(1, 1), (2, 2)]);
-        let bytes = ndistinct(r#"{"1, 2": 100}"#, &numbers).unwrap();
+        let bytes = ndistinct(r#"{"1, 2": 100}"#).unwrap();
         assert_eq!(bytes.len(), 12 + 8 + 4 + 4);
         assert_eq!(bytes[..4], 0xA352_BFA4_u32.to_ne_bytes());
-        let bytes = dependencies(r#"{"1 => 2": 0.5}"#, &numbers).unwrap();
+        let bytes = dependencies(r#"{"1 => 2": 0.5}"#).unwrap();
         assert_eq!(bytes.len(), 12 + 8 + 2 + 4);
         assert_eq!(unhex(&hex(bytes.clone())), Some(bytes));
     }

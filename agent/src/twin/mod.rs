@@ -22,14 +22,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rules::blueprint::{Blueprint, RelationShape};
-use rules::quote::literal;
+use rules::blueprint::RelationShape;
 use rules::snapshot::Snapshot;
 
 pub use self::error::TwinError;
 pub use self::restore::Missing;
 
-use self::database::{OWNER, PLANNER, TRIALS};
+use self::database::{OWNER, PLANNER};
 use self::guard::Guard;
 use self::notes::Notes;
 use self::stretch::Stored;
@@ -109,6 +108,7 @@ impl Twin {
         let admin = connect(&cluster, "postgres", None, &meter, options).await?;
         check_layout(&admin, &binaries).await?;
         database::make_roles(&admin, snapshot, &mut notes).await?;
+        database::make_tablespaces(&admin, &cluster, blueprint, &mut notes).await?;
         database::make_database(&admin, &database_name(0), &blueprint.locale, &mut notes).await?;
         tracing::debug!(ms = millis(since), "server started");
         let guard = Guard::start(&cluster, &meter, options).await?;
@@ -118,13 +118,9 @@ impl Twin {
                 format!("CREATE DATABASE {} TEMPLATE {}", database_name(worker), database_name(0));
             admin.execute(&copy, &[]).await.map_err(TwinError::doing("copy its database"))?;
         }
-        let folder = cluster.make_folder("trials")?;
-        let space =
-            format!("CREATE TABLESPACE {TRIALS} LOCATION {}", literal(&folder.to_string_lossy()));
-        admin.execute(&space, &[]).await.map_err(TwinError::doing("make its tablespace"))?;
         guard.stop().await;
         admin.close().await;
-        let files = stretch(&mut cluster, blueprint, &meter, options, &mut notes).await?;
+        let files = stretch(&mut cluster, snapshot, &meter, options, &mut notes).await?;
         let guard = Guard::start(&cluster, &meter, options).await?;
         let mut databases = Vec::new();
         for (number, files) in files.into_iter().enumerate() {
@@ -357,7 +353,7 @@ async fn fill(
     ends::fill(&mut database, snapshot, blueprint, notes).await?;
     tracing::debug!(ms = millis(since), "ends of columns put in");
     statistics::write(&database.trusted, blueprint, notes).await?;
-    extended::write(&mut database, snapshot, blueprint, notes).await?;
+    extended::write(&mut database, blueprint, notes).await?;
     let shapes: Vec<&RelationShape> = blueprint.relations.iter().collect();
     statistics::write_shapes(&database.trusted, &shapes).await?;
     tracing::debug!(ms = millis(since), "statistics written");
@@ -368,11 +364,12 @@ async fn fill(
 /// Stops the server, gives the files of all databases their lengths, and starts it again.
 async fn stretch(
     cluster: &mut Cluster,
-    blueprint: &Blueprint,
+    snapshot: &Snapshot,
     meter: &Arc<Meter>,
     options: &TwinOptions,
     notes: &mut Notes,
 ) -> Result<Vec<Vec<Stored>>, TwinError> {
+    let blueprint = snapshot.blueprint.as_deref().ok_or(TwinError::NoBlueprint)?;
     let mut all = Vec::new();
     for worker in 0..options.workers.max(1) {
         let session = connect(cluster, &database_name(worker), None, meter, options).await?;
@@ -381,7 +378,7 @@ async fn stretch(
     }
     cluster.halt().await?;
     for files in &mut all {
-        stretch::stretch_all(files, blueprint, notes)?;
+        stretch::stretch_all(files, snapshot, blueprint, notes)?;
     }
     cluster.restart().await?;
     Ok(all)

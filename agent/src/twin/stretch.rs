@@ -1,13 +1,17 @@
 //! Files get the source's lengths, and B-trees its heights.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rules::blueprint::{Blueprint, RelationShape};
+use rules::index::{IndexDefinition, Key, Term};
+use rules::sizes::gin_figures;
+use rules::snapshot::{Index, IndexKey, Snapshot, Table};
 
 use super::TwinError;
 use super::notes::Notes;
-use super::pages;
+use super::pages::{self, GinCounters};
 use crate::postgres::Session;
 
 /// A file of the twin's.
@@ -47,24 +51,29 @@ pub(super) async fn files(session: &Session, data: &Path) -> Result<Vec<Stored>,
 /// Stretches everything to the source's sizes. The server must be stopped.
 pub(super) fn stretch_all(
     files: &mut [Stored],
+    snapshot: &Snapshot,
     blueprint: &Blueprint,
     notes: &mut Notes,
 ) -> Result<(), TwinError> {
     let shapes: BTreeMap<(&str, &str), &RelationShape> =
         blueprint.relations.iter().map(|shape| ((&*shape.schema, &*shape.name), shape)).collect();
+    let indexes: BTreeMap<(&str, &str), (&Table, &Index)> = snapshot
+        .tables
+        .iter()
+        .flat_map(|table| table.indexes.iter().map(move |index| (table, index)))
+        .map(|(table, index)| ((&*index.schema, &*index.name), (table, index)))
+        .collect();
     for file in files {
-        let Some(shape) = shapes.get(&(&*file.schema, &*file.name)) else { continue };
+        let place = (&*file.schema, &*file.name);
+        let Some(shape) = shapes.get(&place) else { continue };
+        if let Err(error) = describe(file, shape, snapshot, indexes.get(&place).copied()) {
+            notes.add(format!(
+                "index {}.{} does not look like the source's in the twin: {error}",
+                file.schema, file.name
+            ));
+        }
         let path = file.path.clone();
         let failed = |source| TwinError::File { path: path.clone(), source };
-        if file.method == "btree" {
-            let height = shape.height.unwrap_or_else(|| btree_height(shape.pages, DEFAULT_FANOUT));
-            if let Err(error) = pages::raise_btree(&file.path, height) {
-                notes.add(format!(
-                    "the height of index {}.{} is not the source's in the twin: {error}",
-                    file.schema, file.name
-                ));
-            }
-        }
         file.filled = pages::blocks(&path).map_err(failed)?;
         file.pages = shape.pages.max(file.filled);
         pages::stretch(&path, file.pages).map_err(failed)?;
@@ -72,17 +81,84 @@ pub(super) fn stretch_all(
     Ok(())
 }
 
-/// Downlinks per inner page of a B-tree on a bigint: 70 % of a page (`BTREE_NONLEAF_FILLFACTOR`, nbtree.h) of 20 bytes.
-pub(super) const DEFAULT_FANOUT: f64 = 285.0;
-
-/// Downlinks per inner page of a B-tree on keys of so many bytes.
-pub(super) fn fanout(key_bytes: f64) -> f64 {
-    let tuple = ((8.0 + key_bytes) / 8.0).ceil() * 8.0 + 4.0;
-    (8152.0 * 0.7 / tuple).max(2.0)
+/// Makes an index's meta page say what the source's says, as far as that is known.
+fn describe(
+    file: &Stored,
+    shape: &RelationShape,
+    snapshot: &Snapshot,
+    index: Option<(&Table, &Index)>,
+) -> io::Result<()> {
+    if file.method == "btree" {
+        let height = shape.height.unwrap_or_else(|| btree_height(shape.pages, DEFAULT_FANOUT));
+        return pages::raise_btree(&file.path, height);
+    }
+    let Some((table, index)) = index else { return Ok(()) };
+    match file.method.as_str() {
+        "gin" => gin_counters(snapshot, table, &definition(table, index), shape.pages)
+            .map_or(Ok(()), |counters| pages::count_gin(&file.path, counters)),
+        "brin" => {
+            let option = index.options.iter().find_map(|o| o.strip_prefix("pages_per_range="));
+            let range = option.and_then(|pages| pages.parse().ok()).unwrap_or(DEFAULT_RANGE);
+            pages::map_brin(&file.path, brin_map(table.pages, range))
+        }
+        _ => Ok(()),
+    }
 }
 
+/// An existing index as one that could be made.
+fn definition(table: &Table, index: &Index) -> IndexDefinition {
+    let key = |key: &IndexKey| Key {
+        term: match (&key.column, &key.expression) {
+            (Some(column), _) => Term::Column(column.clone()),
+            (None, expression) => Term::Expression(expression.clone().unwrap_or_default()),
+        },
+        opclass: Some(key.opclass.clone()).filter(|_| !key.opclass_default),
+        descending: key.descending,
+        nulls_first: key.nulls_first,
+    };
+    IndexDefinition {
+        schema: table.schema.clone(),
+        table: table.name.clone(),
+        method: index.method.clone(),
+        keys: index.keys.iter().map(key).collect(),
+        include: index.include.clone(),
+        predicate: index.predicate.clone(),
+    }
+}
+
+/// The counters of a GIN index of so many pages, in the proportions that the size model gives.
+pub(super) fn gin_counters(
+    snapshot: &Snapshot,
+    table: &Table,
+    definition: &IndexDefinition,
+    pages: u64,
+) -> Option<GinCounters> {
+    let model = gin_figures(snapshot, table, definition)?;
+    let known = (model.entry_pages + model.data_pages).max(1) as f64;
+    let scale = pages.saturating_sub(1).max(1) as f64 / known;
+    let scaled = |figure: u64| figure as f64 * scale;
+    Some(GinCounters {
+        total: u32::try_from(pages).unwrap_or(u32::MAX),
+        entry_pages: scaled(model.entry_pages).round().max(1.0) as u32,
+        data_pages: scaled(model.data_pages).round() as u32,
+        entries: scaled(model.entries).round().max(1.0) as i64,
+    })
+}
+
+/// Blocks of the table that one entry of a BRIN index sums up (`BRIN_DEFAULT_PAGES_PER_RANGE`, brin.h).
+pub(super) const DEFAULT_RANGE: u64 = 128;
+
+/// Pages of a BRIN index's range map: 1,360 ranges (`REVMAP_PAGE_MAXITEMS`, brin_page.h) of so many blocks each.
+pub(super) fn brin_map(heap_pages: u64, range: u64) -> u32 {
+    let ranges = heap_pages.div_ceil(range.max(1));
+    u32::try_from(ranges.div_ceil(1360).max(1)).unwrap_or(u32::MAX)
+}
+
+/// Downlinks per inner page of a B-tree on a bigint: 70 % of a page (`BTREE_NONLEAF_FILLFACTOR`, nbtree.h) of 20 bytes.
+const DEFAULT_FANOUT: f64 = 285.0;
+
 /// Levels above the leaves of a B-tree of so many pages.
-pub(super) fn btree_height(pages: u64, fanout: f64) -> u32 {
+fn btree_height(pages: u64, fanout: f64) -> u32 {
     // All but the meta page and about one page in `fanout` are leaves.
     let mut level = (pages.saturating_sub(1) as f64 * (1.0 - 1.0 / fanout)).max(1.0);
     let mut height = 0;

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rules::blueprint::RelationShape;
-use rules::index::{IndexDefinition, Term};
+use rules::index::IndexDefinition;
 use rules::quote::{ident, qualified};
-use rules::sizes::index_bytes;
+use rules::sizes::{btree_height, index_bytes};
 use rules::snapshot::{Snapshot, Table};
 
 use super::database::TRIALS;
-use super::stretch::{btree_height, fanout};
+use super::pages::GinCounters;
+use super::stretch::{DEFAULT_RANGE, brin_map, gin_counters};
 use super::{Database, TwinError, pages, statistics};
 use crate::postgres::PgError;
 
@@ -31,6 +32,7 @@ pub(crate) struct Trial {
     /// Blocks of its table.
     heap_pages: u64,
     height: u32,
+    gin: Option<GinCounters>,
 }
 
 impl Trial {
@@ -42,22 +44,13 @@ impl Trial {
         name: String,
         rows: Option<f64>,
     ) -> Self {
-        let whole = IndexDefinition { predicate: None, ..definition.clone() };
-        let all = index_bytes(snapshot, table, &whole) as f64 / pages::BLOCK as f64;
-        let of_table = table.rows.unwrap_or_default();
-        let share = rows.map_or(1.0, |rows| (rows / of_table.max(1.0)).min(1.0));
         // The meta page and a root are always there.
-        let pages = (1.0 + (all - 1.0).max(1.0) * share).ceil().max(2.0) as u64;
-        let widths = definition.keys.iter().map(|key| match &key.term {
-            Term::Column(name) => table.column(name).map_or(8.0, |column| {
-                let stats = column.stats.as_ref().map(|stats| stats.avg_width);
-                if column.length > 0 { f64::from(column.length) } else { stats.unwrap_or(32.0) }
-            }),
-            Term::Expression(_) => 12.0,
-        });
-        let height = btree_height(pages, fanout(widths.sum()));
+        let pages = index_bytes(snapshot, table, &definition).div_ceil(pages::BLOCK).max(2);
+        let height = btree_height(snapshot, table, &definition);
+        let gin = gin_counters(snapshot, table, &definition, pages);
+        let rows = rows.or(table.rows).unwrap_or_default();
         let heap_pages = table.pages;
-        Self { name, definition, pages, rows: rows.unwrap_or(of_table), heap_pages, height }
+        Self { name, definition, pages, rows, heap_pages, height, gin }
     }
 
     fn create(&self) -> String {
@@ -156,16 +149,11 @@ impl Trial {
     fn shape(&self, path: &Path) -> Result<(), TwinError> {
         let shaped = match self.definition.method.as_str() {
             "btree" => pages::raise_btree(path, self.height),
-            "brin" => pages::map_brin(path, brin_map(self.heap_pages)),
-            _ => Ok(()),
+            "brin" => pages::map_brin(path, brin_map(self.heap_pages, DEFAULT_RANGE)),
+            _ => self.gin.map_or(Ok(()), |counters| pages::count_gin(path, counters)),
         };
         shaped
             .and_then(|()| pages::stretch(path, self.pages))
             .map_err(|source| TwinError::File { path: path.to_path_buf(), source })
     }
-}
-
-/// Pages of a BRIN index's range map: 1,360 ranges (`REVMAP_PAGE_MAXITEMS`, brin_page.h) of 128 blocks each.
-fn brin_map(heap_pages: u64) -> u32 {
-    u32::try_from(heap_pages.div_ceil(128).div_ceil(1360).max(1)).unwrap_or(u32::MAX)
 }

@@ -1,8 +1,8 @@
 //! The twin's plans are the source's.
 
-use crate::harness::{Source, twin, versions};
+use crate::harness::{Source, connect, twin, versions};
 
-const SCHEMA: &str = "
+pub(crate) const SCHEMA: &str = "
 CREATE SCHEMA shop;
 CREATE DOMAIN shop.amount AS numeric(12, 2) CHECK (VALUE >= 0);
 CREATE TYPE shop.state AS ENUM ('new', 'paid', 'sent', 'gone');
@@ -28,7 +28,7 @@ CREATE MATERIALIZED VIEW shop.per_country AS
     WITH NO DATA;
 ";
 
-const ROWS: &str = "
+pub(crate) const ROWS: &str = "
 INSERT INTO shop.customer SELECT i, 'name ' || i * 7919 % 20000, (ARRAY['de','fr','us','us','us'])[i % 5 + 1],
     CASE WHEN i % 10 > 0 THEN date '1950-01-01' + i % 15000 END FROM generate_series(1, 20000) AS i;
 INSERT INTO shop.orders (customer, placed, state, total, tags, notes)
@@ -44,7 +44,7 @@ VACUUM ANALYZE;
 UPDATE shop.orders SET total = total + 1 WHERE id % 20 = 0;
 ";
 
-const STATEMENTS: &[&str] = &[
+pub(crate) const STATEMENTS: &[&str] = &[
     "SELECT * FROM shop.customer WHERE id = 77",
     "SELECT * FROM shop.customer WHERE id < 19000",
     "SELECT * FROM shop.customer WHERE lower(name) = 'name 77'",
@@ -84,6 +84,68 @@ async fn plans_and_costs_are_the_sources() {
         let twin = twin(&source.snapshot().await).await;
         assert!(twin.notes().is_empty(), "{:?}", twin.notes());
         source.compare(&twin, STATEMENTS).await;
+        twin.stop().await;
+        source.cluster.stop().await;
+    }
+}
+
+const CORRELATED: &str = "
+CREATE TABLE public.car (id int, make text, model text COLLATE \"C\", year smallint, gone int, price numeric(10, 2), sold date);
+ALTER TABLE public.car DROP COLUMN gone;
+CREATE STATISTICS public.car_all (ndistinct, dependencies, mcv) ON make, model, price FROM public.car;
+CREATE STATISTICS public.car_when ON (price / 10), (date_trunc('month', sold)), year FROM public.car;
+CREATE STATISTICS public.car_tenth ON (price % 7) FROM public.car;
+";
+
+const CARS: &str = "
+INSERT INTO public.car SELECT i, 'make ' || i % 20, nullif('model ' || i % 100, 'model 3'), 1990 + i % 25, (i % 40) * 1000 + 0.5,
+    date '2020-01-01' + i % 300 FROM generate_series(1, 30000) AS i;
+ANALYZE;
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_are_the_sources() {
+    let shown = [
+        "SELECT to_jsonb(s) - 'attname' || jsonb_build_object('attname', attname) FROM pg_stats AS s \
+         WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY schemaname, tablename, attname, inherited",
+        "SELECT to_jsonb(s) - 'statistics_owner' - 'attnames' - 'most_common_vals' - 'most_common_freqs' - 'most_common_base_freqs' - 'most_common_val_nulls' \
+         FROM pg_stats_ext AS s ORDER BY statistics_name",
+        "SELECT jsonb_agg(v ORDER BY v, f, b) FROM pg_stats_ext AS s, \
+         unnest(s.most_common_vals::text[], s.most_common_freqs, s.most_common_base_freqs) AS m (v, f, b)",
+        "SELECT to_jsonb(s) - 'statistics_owner' FROM pg_stats_ext_exprs AS s ORDER BY statistics_name, expr",
+    ];
+    for binaries in versions(&[14, 15, 16, 17, 18]) {
+        let source = Source::start(&binaries, CORRELATED).await;
+        for schema in [SCHEMA, ROWS, CARS] {
+            for sql in schema.split(";\n").filter(|sql| !sql.trim().is_empty()) {
+                source.run(sql).await;
+            }
+        }
+        let twin = twin(&source.snapshot().await).await;
+        assert!(twin.notes().is_empty(), "{:?}", twin.notes());
+        let there = connect(&twin.cluster().conninfo("twin_0")).await;
+        for sql in shown {
+            let sql = format!("SELECT s.s::text FROM ({sql}) AS s (s)");
+            let rows = async |client: &tokio_postgres::Client| -> Vec<Option<String>> {
+                client.query(&sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+            };
+            let (mine, theirs) = (rows(&source.client).await, rows(&there).await);
+            assert!(!mine.is_empty());
+            assert_eq!(mine, theirs, "PostgreSQL {}: {sql}", binaries.major);
+        }
+        source
+            .compare(
+                &twin,
+                &[
+                    "SELECT * FROM car WHERE make = 'make 3' AND model = 'model 23'",
+                    "SELECT * FROM car WHERE make = 'make 3' AND model IS NULL",
+                    "SELECT make, model, count(*) FROM car GROUP BY make, model",
+                    "SELECT * FROM car WHERE price / 10 = 100.05 AND year = 1995",
+                    "SELECT date_trunc('month', sold), count(*) FROM car GROUP BY 1",
+                    "SELECT * FROM car WHERE price % 7 = 1.5",
+                ],
+            )
+            .await;
         twin.stop().await;
         source.cluster.stop().await;
     }

@@ -2,14 +2,13 @@
 
 use std::io::Write;
 
+use agent::blueprint::{DrawOptions, draw};
 use agent::cluster::{Binaries, Cluster, ClusterOptions};
 use agent::conninfo::ConnInfo;
 use agent::postgres::{Meter, Purpose, Session};
 use agent::sampler::{SampleOptions, sample};
 use agent::twin::{Twin, TwinOptions};
-use rules::blueprint::{
-    Blueprint, ColumnStatistics, Definition, DefinitionKind, Distribution, EndPoints, Locale, RelationShape,
-};
+use rules::blueprint::EndPoints;
 use rules::snapshot::Snapshot;
 use tokio_postgres::{Client, NoTls};
 
@@ -35,11 +34,10 @@ pub(crate) fn versions(wanted: &[u32]) -> Vec<Binaries> {
 pub(crate) struct Source {
     pub(crate) cluster: Cluster,
     pub(crate) client: Client,
-    definitions: Vec<Definition>,
 }
 
 impl Source {
-    /// Starts a server and makes a schema in it; statements end with `;\n`.
+    /// Starts a server and makes a schema in it; statements end with `;` and a line break.
     pub(crate) async fn start(binaries: &Binaries, schema: &str) -> Self {
         let options = ClusterOptions {
             settings: vec![("autovacuum".to_owned(), "off".to_owned())],
@@ -51,20 +49,12 @@ impl Source {
         let maker = connect(&cluster.conninfo("postgres")).await;
         maker.batch_execute("CREATE DATABASE app TEMPLATE template0").await.unwrap();
         let client = connect(&cluster.conninfo("app")).await;
-        let mut source = Self { cluster, client, definitions: Vec::new() };
+        let source = Self { cluster, client };
         source.run("CREATE EXTENSION pg_stat_statements").await;
-        source.define(schema).await;
-        source
-    }
-
-    /// Runs definitions, which a twin gets as well.
-    pub(crate) async fn define(&mut self, schema: &str) {
         for sql in schema.split(";\n").map(str::trim).filter(|sql| !sql.is_empty()) {
-            self.run(sql).await;
-            let name = sql.lines().next().unwrap_or_default().to_owned();
-            let kind = DefinitionKind::Other;
-            self.definitions.push(Definition { kind, name, sql: sql.to_owned() });
+            source.run(sql).await;
         }
+        source
     }
 
     pub(crate) async fn run(&self, sql: &str) {
@@ -77,94 +67,14 @@ impl Source {
         let session = Session::connect(&info, Purpose::Sample, &Meter::new()).await.unwrap();
         let mut snapshot = sample(&session, &SampleOptions::default()).await.unwrap();
         session.close().await;
-        snapshot.blueprint = Some(Box::new(self.blueprint(&snapshot).await));
-        snapshot
-    }
-
-    async fn blueprint(&self, snapshot: &Snapshot) -> Blueprint {
-        Blueprint {
-            locale: self.locale().await,
-            written_by: "test".to_owned(),
-            definitions: self.definitions.clone(),
-            relations: self.relations().await,
-            statistics: self.statistics().await,
-            ends: self.ends(snapshot).await,
-            ..Blueprint::default()
+        let session = Session::connect(&info, Purpose::Sample, &Meter::new()).await.unwrap();
+        let mut blueprint = draw(&session, &info, &DrawOptions::default()).await.unwrap();
+        session.close().await;
+        if blueprint.ends.is_empty() {
+            blueprint.ends = self.ends(&snapshot).await;
         }
-    }
-
-    async fn locale(&self) -> Locale {
-        let row = self
-            .client
-            .query_one(
-                "SELECT pg_encoding_to_char(encoding)::text, datcollate::text, datctype::text FROM pg_database \
-                 WHERE datname = 'app'",
-                &[],
-            )
-            .await
-            .unwrap();
-        Locale { encoding: row.get(0), collate: row.get(1), ctype: row.get(2), provider: 'c', locale: None }
-    }
-
-    async fn relations(&self) -> Vec<RelationShape> {
-        let sql = "SELECT n.nspname::text, c.relname::text, c.relkind::text, c.relpages, c.reltuples, c.relallvisible, \
-                   CASE WHEN c.relkind IN ('r', 'i', 'm') THEN pg_relation_size(c.oid) / 8192 ELSE 0 END \
-                   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-                   WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND c.relkind IN ('r','p','m','i','I')";
-        let rows = self.client.query(sql, &[]).await.unwrap();
-        rows.iter()
-            .map(|row| RelationShape {
-                schema: row.get(0),
-                name: row.get(1),
-                kind: row.get::<_, String>(2).chars().next().unwrap(),
-                rel_pages: row.get::<_, i32>(3).cast_unsigned(),
-                rel_tuples: f64::from(row.get::<_, f32>(4)),
-                rel_all_visible: row.get::<_, i32>(5).cast_unsigned(),
-                pages: row.get::<_, i64>(6).cast_unsigned(),
-                height: None,
-            })
-            .collect()
-    }
-
-    async fn statistics(&self) -> Vec<ColumnStatistics> {
-        let ranges = if self.cluster.binaries().major >= 17 {
-            "range_length_histogram::text, range_empty_frac, range_bounds_histogram::text"
-        } else {
-            "NULL::text, NULL::real, NULL::text"
-        };
-        let sql = format!(
-            "SELECT schemaname::text, tablename::text, attname::text, inherited, null_frac, avg_width, n_distinct, \
-             most_common_vals::text, most_common_freqs, histogram_bounds::text, correlation, most_common_elems::text, \
-             most_common_elem_freqs, elem_count_histogram, {ranges} FROM pg_stats \
-             WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
-        );
-        let reals = |row: &tokio_postgres::Row, at: usize| {
-            row.get::<_, Option<Vec<f32>>>(at).unwrap_or_default()
-        };
-        let rows = self.client.query(&sql, &[]).await.unwrap();
-        rows.iter()
-            .map(|row| ColumnStatistics {
-                schema: row.get(0),
-                relation: row.get(1),
-                column: row.get(2),
-                inherited: row.get(3),
-                values: Distribution {
-                    null_fraction: row.get(4),
-                    avg_width: row.get(5),
-                    n_distinct: row.get(6),
-                    common_values: row.get(7),
-                    common_frequencies: reals(row, 8),
-                    histogram: row.get(9),
-                    correlation: row.get(10),
-                    common_elements: row.get(11),
-                    element_frequencies: reals(row, 12),
-                    element_counts: reals(row, 13),
-                    range_lengths: row.get(14),
-                    range_empty_fraction: row.get(15),
-                    range_bounds: row.get(16),
-                },
-            })
-            .collect()
+        snapshot.blueprint = Some(Box::new(blueprint));
+        snapshot
     }
 
     async fn ends(&self, snapshot: &Snapshot) -> Vec<EndPoints> {

@@ -65,18 +65,23 @@ impl Leaves {
     /// Number of leaf and inner pages at a fill factor in percent, where a tuple on an inner page
     /// takes `downlink` bytes.
     pub(super) fn pages(&self, fillfactor: u32, downlink: f64) -> f64 {
+        self.levels(fillfactor, downlink).iter().sum()
+    }
+
+    /// Number of pages of each level, the leaves first; none without tuples.
+    pub(super) fn levels(&self, fillfactor: u32, downlink: f64) -> Vec<f64> {
         if self.tuples < 1.0 {
-            return 0.0;
+            return Vec::new();
         }
         let mut level = self.leaf_pages(fillfactor.clamp(10, 100));
-        let mut pages = level;
+        let mut levels = vec![level];
         let downlink = downlink + LINE_POINTER;
         let fanout = per_page(INNER_FILLFACTOR, downlink, downlink).max(2.0);
         while level > 1.0 {
             level = (level / fanout).ceil();
-            pages += level;
+            levels.push(level);
         }
-        pages
+        levels
     }
 
     fn leaf_pages(&self, fillfactor: u32) -> f64 {
