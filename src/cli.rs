@@ -146,7 +146,7 @@ pub(crate) struct OptimizeArgs {
     ///
     /// A private PostgreSQL with the schema, the statistics and the sizes of the file, and none of the rows,
     /// is started from the PostgreSQL programs of this machine, plans the statements, and is removed again.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["apply", "database", "workload", "limit", "min_calls", "min_mean_ms"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["apply", "database", "workload", "log", "limit", "min_calls", "min_mean_ms"])]
     pub(crate) snapshot: Option<PathBuf>,
     /// Which statements to look at.
     #[command(flatten)]
@@ -201,6 +201,12 @@ pub(crate) struct SampleArgs {
     /// In place of pg_stat_statements. A file may hold many statements, ended by semicolons.
     #[arg(long, value_name = "FILE|DIR", env = "PGWRIGHT_WORKLOAD", hide_env_values = true)]
     pub(crate) workload: Option<PathBuf>,
+    /// Take real values from this log of the server (can be repeated)
+    ///
+    /// As stderr, csvlog or jsonlog, with log_min_duration_statement, log_statement or auto_explain on: it tells
+    /// with which values statements are called and how often, so that they are planned with those.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Vec<PathBuf>,
     /// Look at this many statements, the most time-consuming first [default: 500]
     #[arg(long, value_name = "N", env = "PGWRIGHT_LIMIT", hide_env_values = true)]
     pub(crate) limit: Option<Whole<1>>,
@@ -345,6 +351,18 @@ pub(crate) struct DoctorArgs {
     /// Without it, exit code 3 means that not even a dry run can work.
     #[arg(long)]
     pub(crate) apply: bool,
+    /// Check instead whether the planner twin plans as this server does
+    ///
+    /// Builds the twin, has both plan the statements of the workload with the same values, and shows where their
+    /// plans or costs differ, and in what. A difference is a finding and no failure: the exit code stays 0.
+    #[arg(long, conflicts_with = "apply")]
+    pub(crate) twin: bool,
+    /// With --twin, take the statements from this file, or from the .sql files of this folder
+    #[arg(long, value_name = "FILE|DIR", requires = "twin")]
+    pub(crate) workload: Option<PathBuf>,
+    /// With --twin, look at this many statements, the most time-consuming first [default: 500]
+    #[arg(long, value_name = "N", requires = "twin")]
+    pub(crate) limit: Option<Whole<1>>,
     /// Print in this form
     #[arg(long, value_name = "FORM", value_enum, default_value_t)]
     pub(crate) format: Format,

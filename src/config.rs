@@ -77,6 +77,8 @@ pub(crate) struct Optimize {
     pub(crate) apply: bool,
     /// File or folder of statements.
     pub(crate) workload: Option<PathBuf>,
+    /// The server's logs.
+    pub(crate) logs: Vec<PathBuf>,
     /// The gate.
     pub(crate) min_confidence: f64,
     /// Bytes for all new indexes together.
@@ -153,6 +155,7 @@ fn merge(global: &Global, args: &OptimizeArgs, files: &[File]) -> Settings {
             workload: first(sample.workload.as_ref(), files, |file| {
                 file.optimize.workload.as_ref()
             }),
+            logs: sample.log.clone(),
             min_confidence: first(args.min_confidence.as_ref(), files, |file| {
                 file.optimize.min_confidence.as_ref()
             })

@@ -1,8 +1,8 @@
-//! Statements from files: `--workload FILE|DIR`.
+//! Statements and real calls from files: `--workload FILE|DIR`, `--log FILE`.
 
 use std::path::{Path, PathBuf};
 
-use rules::intake::WorkloadFile;
+use rules::intake::{LogFile, WorkloadFile};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -10,6 +10,23 @@ use crate::input;
 
 /// A file larger than this is no workload but a dump, and would be parsed for minutes.
 const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// A log larger than this takes too long; a part of it tells as much.
+const LOG_BYTES_MAX: u64 = 1 << 30;
+
+/// Reads a log of the server.
+pub(crate) fn log(path: &Path) -> Result<LogFile, Failure> {
+    let bytes = input::read_file(path, LOG_BYTES_MAX).map_err(|error| {
+        let large = error.kind() == std::io::ErrorKind::FileTooLarge;
+        let failure =
+            Failure::new(Exit::Usage, format!("cannot read the log `{}`", path.display()))
+                .caused_by(&error);
+        if large { failure.hint("give a part of it, for instance its last hour") } else { failure }
+    })?;
+    // A log holds what clients sent, in whatever encoding.
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(LogFile { name: path.display().to_string(), text })
+}
 
 /// Reads a file, or the `.sql` files of a folder by name.
 pub(crate) fn read(path: &Path) -> Result<Vec<WorkloadFile>, Failure> {
@@ -83,6 +100,16 @@ mod tests {
             read(folder.path()).unwrap().into_iter().map(|source| source.text).collect();
         assert_eq!(texts, ["SELECT 1;", "SELECT 2"]);
         assert_eq!(read(&folder.path().join("notes.txt")).unwrap()[0].text, "no");
+    }
+
+    #[test]
+    fn a_log_need_not_be_utf_8() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pg.log");
+        std::fs::write(&file, b"LOG:  statement: SELECT 'M\xfcller'").unwrap();
+        assert!(super::log(&file).unwrap().text.starts_with("LOG:  statement: SELECT 'M"));
+        let failure = super::log(folder.path()).unwrap_err();
+        assert_eq!(failure.exit, crate::exit::Exit::Usage);
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub struct Explainer {
     type_names: BTreeMap<u32, String>,
     /// The SELECTs that stand in for statements.
     stood_in: BTreeMap<usize, String>,
-    /// Values with which the server looks nothing up, or that it refuses.
+    /// Without values for its parameters it is the generic plan. Values with which the server looks nothing up, or that it refuses.
     valueless: BTreeSet<(usize, Vec<Option<String>>)>,
     /// What the open transaction plans under.
     entered: Option<Under>,
@@ -242,7 +242,8 @@ impl Explainer {
         values: &[Option<String>],
     ) -> Result<Result<Plan, String>, PgError> {
         let key = (text.id, values.to_vec());
-        if self.valueless.contains(&key) {
+        let wanted = self.prepared.get(&text.id).map_or(0, |of| of.param_types().len());
+        if values.is_empty() && wanted > 0 || self.valueless.contains(&key) {
             return self.generic_once(text).await;
         }
         let refusal = match self.custom(text, values).await? {

@@ -12,6 +12,7 @@ pub mod explain;
 pub mod journal;
 pub mod optimize;
 pub mod postgres;
+pub mod redact;
 pub mod redacted;
 pub mod rollback;
 pub mod sampler;

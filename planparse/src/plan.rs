@@ -214,6 +214,15 @@ impl Plan {
         self.operators().filter_map(|(_, operator)| operator.index_name.clone()).collect()
     }
 
+    /// Gives indexes other names, old name to new: those of another server, on which the same index is called otherwise.
+    pub fn rename_indexes(&mut self, names: &BTreeMap<String, String>) {
+        for index in self.tree.operators_mut().filter_map(|operator| operator.index_name.as_mut()) {
+            if let Some(name) = names.get(index.as_str()) {
+                index.clone_from(name);
+            }
+        }
+    }
+
     /// Returns a signature of the plan's structure in one line: node types, join types, tables, indexes, join order,
     /// and no figures. Two plans with the same signature do the same work in the same order.
     pub fn shape(&self) -> String {

@@ -117,6 +117,10 @@ impl Tree {
         &self.0[id.node()]
     }
 
+    pub(crate) fn operators_mut(&mut self) -> impl Iterator<Item = &mut Operator> {
+        self.0.node_weights_mut()
+    }
+
     pub(crate) fn parent(&self, id: OperatorId) -> Option<(OperatorId, Link)> {
         let mut edges = self.0.edges_directed(id.node(), Direction::Incoming);
         edges

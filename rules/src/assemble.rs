@@ -10,6 +10,7 @@ use crate::change_plan::{
 };
 use crate::context::Context;
 use crate::evidence::{Fact, INDEXES_PER_TABLE_MAX, VETO_CAP, confidence};
+use crate::generic;
 use crate::guess::rests_on_guess;
 use crate::held_back::statistics_key;
 use crate::index::{IndexDefinition, Term};
@@ -17,6 +18,7 @@ use crate::judge;
 use crate::partitions;
 use crate::reach::Reach;
 use crate::select::{Chosen, HELPED_BELOW, Selection, Selector};
+use crate::skew::skew;
 use crate::snapshot::{Table, TableKind};
 use crate::statement::Limit;
 use crate::unpriced;
@@ -28,8 +30,6 @@ use crate::write_cost::{burden, index_count, insert_slowdown, write_cost};
 const FAST_MS: f64 = 0.2;
 /// Calls under which a measured statement counts as seldom seen.
 const SELDOM_CALLS: u64 = 5;
-/// Spread of cost over bindings from which a statement counts as skewed (dearest / cheapest).
-const SKEW_SPREAD: f64 = 10.0;
 
 /// Everything that assembling needs.
 #[derive(Clone, Copy, Debug)]
@@ -226,7 +226,7 @@ impl Assembly<'_> {
     fn uses(&self, candidate: usize, configuration: &Configuration) -> Vec<usize> {
         let uses = |statement: &usize| {
             let statement = *statement;
-            (0..self.cx.workload[statement].bindings.len()).any(|binding| {
+            self.cx.workload[statement].weighed().any(|binding| {
                 let price = self.selector.price(statement, binding, configuration, Cache::AsSet);
                 price.is_some_and(|price| {
                     price.used.contains(&candidate)
@@ -291,13 +291,9 @@ impl Assembly<'_> {
         let (mut gain, mut bindings, mut spread) = (0, 0, 1.0_f64);
         for &statement in helped {
             let analyzed = &self.cx.workload[statement];
-            let costs: Vec<f64> =
-                analyzed.plans.iter().flatten().map(planparse::Plan::total_cost).collect();
-            let (low, high) =
-                costs.iter().fold((f64::MAX, 0.0_f64), |(l, h), &c| (l.min(c), h.max(c)));
-            spread = spread.max(high / low.max(f64::MIN_POSITIVE));
-            for (binding, before) in analyzed.plans.iter().enumerate() {
-                let Some(before) = before else { continue };
+            spread = spread.max(skew(analyzed).map_or(1.0, |skew| skew.factor));
+            for binding in analyzed.weighed() {
+                let Some(before) = &analyzed.plans[binding] else { continue };
                 let Some(after) =
                     self.selector.price(statement, binding, configuration, Cache::AsSet)
                 else {
@@ -313,8 +309,15 @@ impl Assembly<'_> {
         } else {
             Fact::SomeBindingsGain { gain, bindings }
         });
-        if spread > SKEW_SPREAD {
+        if spread > 1.0 {
             facts.push(Fact::Skewed { spread });
+        }
+        let leaves = |&&s: &&usize| {
+            generic::leaves_aside(&self.cx, self.selector, s, candidate, configuration)
+        };
+        let statements = helped.iter().filter(leaves).count();
+        if statements > 0 {
+            facts.push(Fact::GenericPlanStays { statements });
         }
         facts
     }
@@ -374,7 +377,8 @@ impl Assembly<'_> {
     ) -> Vec<Fact> {
         let analyzed = &self.cx.workload[statement];
         let mut facts = Vec::new();
-        for (binding, before) in analyzed.plans.iter().enumerate() {
+        for binding in analyzed.weighed() {
+            let before = &analyzed.plans[binding];
             let after = self.selector.price(statement, binding, configuration, Cache::AsSet);
             if let (Some(before), Some(after)) = (before, after)
                 && after.used.contains(&candidate)

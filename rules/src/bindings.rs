@@ -8,8 +8,8 @@
 mod distribution;
 mod examples;
 mod fit;
-mod json;
 mod joint;
+mod json;
 mod keys;
 mod made;
 mod substitute;

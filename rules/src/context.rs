@@ -27,6 +27,12 @@ impl Analyzed {
         &snapshot.statements[self.statement]
     }
 
+    /// Positions of the bindings that stand for a part of the workload; the generic plan stands for none.
+    pub fn weighed(&self) -> impl Iterator<Item = usize> {
+        let weighed = self.bindings.iter().enumerate().filter(|(_, binding)| binding.weight > 0.0);
+        weighed.map(|(position, _)| position)
+    }
+
     /// Weighted mean cost over the bindings that could be planned; `None` when none could.
     pub fn cost(&self) -> Option<f64> {
         let planned = || {

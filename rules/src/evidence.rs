@@ -48,6 +48,11 @@ pub enum Fact {
         /// Dearest / cheapest.
         spread: f64,
     },
+    /// Prepared, statements would go on with their generic plan, which leaves the index aside.
+    GenericPlanStays {
+        /// How many statements.
+        statements: usize,
+    },
     /// The statement's time was measured by the server.
     Measured {
         /// Mean execution time in milliseconds.
@@ -210,6 +215,8 @@ impl Fact {
                 -1.5 * (1.0 - *gain as f64 / (*bindings).max(1) as f64)
             }
             Self::Skewed { .. } => -0.2,
+            // Nobody knows whether they are prepared.
+            Self::GenericPlanStays { .. } => -0.5,
             Self::Measured { .. } => 0.1,
             // Up to here a call is mostly overhead that no index changes.
             Self::AlreadyFast { mean_ms } if *mean_ms <= 0.05 => -1.5,
@@ -334,6 +341,16 @@ impl std::fmt::Display for Fact {
             }
             Self::Skewed { spread } => {
                 write!(f, "the cost differs {spread:.0} times between values")
+            }
+            Self::GenericPlanStays { statements } => {
+                let which = match statements {
+                    1 => "1 statement".to_owned(),
+                    many => format!("{many} statements"),
+                };
+                write!(
+                    f,
+                    "where it is prepared, {which} would go on with the generic plan, which leaves the index aside; plan_cache_mode = force_custom_plan uses it"
+                )
             }
             Self::Measured { mean_ms, calls } => {
                 write!(f, "measured by the server: {} a call over {calls} calls", ms(*mean_ms))

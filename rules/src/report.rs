@@ -8,6 +8,7 @@ use crate::change_plan::{Action, Help, Impact, Operation};
 use crate::evidence::Term;
 use crate::index::Key;
 use crate::reach::Reach;
+use crate::skew::Skew;
 
 /// Version of the JSON form.
 pub const FORMAT: u32 = 1;
@@ -101,6 +102,13 @@ pub struct StatementReport {
     /// What was planned in its place: of a write that the role may not plan, the SELECT of the same rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_as: Option<String>,
+    /// How its cost depends on the values, where it does so much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skew: Option<Skew>,
+    /// Planner cost of the plan that fits all values, where that differs from what is made for each: from the sixth
+    /// execution of a prepared statement on PostgreSQL takes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generic: Option<f64>,
 }
 
 /// An index in the report.

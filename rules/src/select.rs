@@ -197,7 +197,11 @@ impl<'a> Selector<'a> {
         self.known_cost(statement, configuration, cache, Trust::All, &mut BTreeSet::new())
     }
 
-    fn relevant(&self, statement: usize, configuration: &Configuration) -> Configuration {
+    pub(crate) fn relevant(
+        &self,
+        statement: usize,
+        configuration: &Configuration,
+    ) -> Configuration {
         configuration.iter().copied().filter(|&c| self.touches(statement, c)).collect()
     }
 
@@ -256,6 +260,9 @@ impl<'a> Selector<'a> {
     ) -> Option<f64> {
         let (mut sum, mut weight) = (0.0, 0.0);
         for (binding, drawn) in self.task.cx.workload[statement].bindings.iter().enumerate() {
+            if drawn.weight <= 0.0 {
+                continue;
+            }
             if let Some(cost) =
                 self.binding_cost(statement, binding, configuration, cache, trust, missing)
             {
@@ -311,7 +318,7 @@ impl<'a> Selector<'a> {
         let (mut sum, mut weight, mut complete) = (0.0, 0.0, true);
         let analyzed = &self.task.cx.workload[statement];
         for (binding, drawn) in analyzed.bindings.iter().enumerate() {
-            if analyzed.plans[binding].is_none() {
+            if analyzed.plans[binding].is_none() || drawn.weight <= 0.0 {
                 continue;
             }
             let configuration = configuration.clone();
@@ -394,9 +401,7 @@ impl<'a> Selector<'a> {
     }
 
     fn bytes<'c>(&self, candidates: impl Iterator<Item = &'c usize>) -> u64 {
-        candidates
-            .map(|&c| *self.sizes.borrow_mut().entry(c).or_insert_with(|| self.size(c)))
-            .sum()
+        candidates.map(|&c| *self.sizes.borrow_mut().entry(c).or_insert_with(|| self.size(c))).sum()
     }
 
     fn size(&self, candidate: usize) -> u64 {

@@ -15,6 +15,9 @@ use crate::text;
 /// Asks the server and prints what was found. What keeps a dry run from working, with `--apply` also what keeps
 /// that from working, is exit code 3.
 pub(crate) async fn run(call: &Call, args: &DoctorArgs) -> Result<Exit, Failure> {
+    if args.twin {
+        return super::doctor_twin::run(call, args.format).await;
+    }
     let session = call.session(Purpose::Sample).await?;
     let checks = examine(&session).await.map_err(|error| Failure::of(Exit::Connection, &error))?;
     session.close().await;

@@ -16,6 +16,7 @@ use crate::trace;
 
 mod demo;
 mod doctor;
+mod doctor_twin;
 mod explain;
 mod log;
 mod optimize;
@@ -55,6 +56,10 @@ fn call(cli: &Cli) -> Result<Call, Failure> {
     let args = match &cli.command {
         Command::Optimize(args) => Cow::Borrowed(&**args),
         Command::Snapshot(args) => Cow::Owned(sampling(&args.sample)),
+        Command::Doctor(args) => {
+            let (workload, limit) = (args.workload.clone(), args.limit);
+            Cow::Owned(sampling(&SampleArgs { workload, limit, ..SampleArgs::default() }))
+        }
         _ => Cow::Owned(OptimizeArgs::default()),
     };
     let settings = config::settings(&cli.global, &args, &here, config::home().as_deref())?;

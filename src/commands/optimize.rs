@@ -67,6 +67,7 @@ pub(super) fn options(settings: &config::Optimize) -> Result<Options, Failure> {
             schemas: settings.schemas.clone(),
             exclude_tables: settings.excluded_tables.clone(),
             workload,
+            logs: settings.logs.iter().map(|path| workload::log(path)).collect::<Result<_, _>>()?,
         },
         min_confidence: settings.min_confidence,
         storage_budget: settings.storage_budget,
@@ -87,7 +88,15 @@ pub(super) async fn propose(
     options: &Options,
 ) -> Result<Proposal, Failure> {
     let progress = Progress::new(call.progress);
-    let mut show = |event| match event {
+    let mut show = |event| show(&progress, event);
+    optimize::propose(source, &call.meter, options, &mut show)
+        .await
+        .map_err(|error| failure(&error))
+}
+
+/// Shows how far a run is.
+pub(super) fn show(progress: &Progress, event: optimize::Event) {
+    match event {
         optimize::Event::Sampling => progress.stage("reading catalogs and statistics"),
         optimize::Event::Twin => progress.stage("building a planner twin"),
         optimize::Event::Planning { done, total } => {
@@ -96,10 +105,7 @@ pub(super) async fn propose(
         optimize::Event::Pricing { done } => {
             progress.stage(&format!("pricing what could be: {done} plans"));
         }
-    };
-    optimize::propose(source, &call.meter, options, &mut show)
-        .await
-        .map_err(|error| failure(&error))
+    }
 }
 
 pub(super) fn failure(error: &OptimizeError) -> Failure {

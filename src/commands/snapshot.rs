@@ -16,7 +16,11 @@ pub(crate) async fn run(call: &Call, args: &SnapshotArgs) -> Result<Exit, Failur
     let options = super::optimize::options(&call.settings.optimize)?;
     let info = call.conninfo()?;
     let taken = optimize::snapshot(&info, &call.meter, &options.sample).await;
-    let taken = taken.map_err(|error| super::optimize::failure(&error))?;
+    let mut taken = taken.map_err(|error| super::optimize::failure(&error))?;
+    if args.redact {
+        let redacted = optimize::redact(&info, &call.meter, &mut taken).await;
+        redacted.map_err(|error| super::optimize::failure(&error))?;
+    }
     let bytes = snapshot::write(&taken, &args.output)?;
     if !call.quiet {
         let text = format!(

@@ -87,6 +87,8 @@ fn statement(id: &str, text: &str, ms_per_day: f64) -> StatementReport {
         cost_after: Some(8.31),
         unanalyzed: None,
         planned_as: None,
+        skew: None,
+        generic: None,
     }
 }
 

@@ -203,6 +203,8 @@ fn statements(page: &mut Page, report: &Report) {
             cost_after,
             unanalyzed,
             planned_as,
+            skew,
+            generic,
             ..
         } = statement;
         let mut figures = vec![calls_of(*calls)];
@@ -216,6 +218,12 @@ fn statements(page: &mut Page, report: &Report) {
             (None, _) => {}
         }
         figures.extend(planned_as.as_ref().map(|what| format!("planned as {}", text::line(what))));
+        figures.extend(skew.as_ref().map(|skew| text::line(&skew.to_string())));
+        figures.extend(
+            generic.map(|cost| {
+                format!("prepared, its generic plan is taken, at {}", units::cost(cost))
+            }),
+        );
         figures.extend(unanalyzed.as_ref().map(|why| text::line(why)));
         page.cut_line(2, &format!("{id}  {}", text::line(&statement.text)));
         page.indented(20, &format!("{FAINT}{}{FAINT:#}", figures.join(" · ")));

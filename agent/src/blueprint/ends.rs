@@ -23,7 +23,7 @@ const PATIENCE: Patience = Patience {
 };
 
 #[derive(Debug, Deserialize)]
-struct Column {
+struct Indexed {
     schema: String,
     table: String,
     column: String,
@@ -35,8 +35,8 @@ pub(super) async fn read(
     session: &Session,
     notes: &mut Vec<String>,
 ) -> Result<Vec<EndPoints>, BlueprintError> {
-    let columns: Vec<Column> = read::all(session, &COLUMNS).await?;
-    let readable: Vec<&Column> = columns.iter().filter(|column| column.readable).collect();
+    let columns: Vec<Indexed> = read::all(session, &COLUMNS).await?;
+    let readable: Vec<&Indexed> = columns.iter().filter(|column| column.readable).collect();
     let mut ends = batch::ask(session, PATIENCE, &readable, select, take).await?;
     let missing = columns.len() - ends.len();
     if missing > 0 {
@@ -51,8 +51,8 @@ pub(super) async fn read(
 }
 
 /// One row with two values for each column, in the text of their types' own output.
-fn select(columns: &[&Column]) -> String {
-    let end = |column: &Column, direction: &str| {
+fn select(columns: &[&Indexed]) -> String {
+    let end = |column: &Indexed, direction: &str| {
         let name = ident(&column.column);
         let table = qualified(&column.schema, &column.table);
         format!(
@@ -60,14 +60,14 @@ fn select(columns: &[&Column]) -> String {
              ORDER BY t.{name} {direction} LIMIT 1)"
         )
     };
-    let both = |column: &&Column| [end(column, "ASC"), end(column, "DESC")].join(", ");
+    let both = |column: &&Indexed| [end(column, "ASC"), end(column, "DESC")].join(", ");
     format!("SELECT {}", columns.iter().map(both).collect::<Vec<_>>().join(",\n"))
 }
 
-fn take(columns: &[&Column], rows: &[Row]) -> Vec<EndPoints> {
+fn take(columns: &[&Indexed], rows: &[Row]) -> Vec<EndPoints> {
     let Some(row) = rows.first() else { return Vec::new() };
     let value = |at: usize| row.try_get::<_, Option<String>>(at).ok().flatten();
-    let ends = |(at, column): (usize, &&Column)| EndPoints {
+    let ends = |(at, column): (usize, &&Indexed)| EndPoints {
         schema: column.schema.clone(),
         table: column.table.clone(),
         column: column.column.clone(),

@@ -2,6 +2,7 @@
 
 mod report;
 mod think;
+mod twin_check;
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -12,6 +13,10 @@ use rules::change_plan::{ChangePlan, lint};
 use rules::held_back::hold_back;
 use rules::report::{ActionReport, FORMAT, Report};
 use rules::snapshot::Snapshot;
+
+pub use self::twin_check::{
+    Checked, PlannedWorkload, TwinCheck, check_twin, compare_plans, plan_workload,
+};
 
 use self::report::TwinReport;
 use self::think::{Planner, Thought, think};
@@ -162,6 +167,18 @@ pub enum Source<'a> {
     Server(&'a ConnInfo),
     /// A file; there is no server.
     File(Box<Snapshot>),
+}
+
+/// Replaces the values of a snapshot of this database by made-up ones in the same order.
+pub async fn redact(
+    info: &ConnInfo,
+    meter: &Arc<Meter>,
+    snapshot: &mut Snapshot,
+) -> Result<(), OptimizeError> {
+    let session = connect(info, Purpose::Sample, meter).await?;
+    crate::redact::redact(&session, snapshot).await?;
+    session.close().await;
+    Ok(())
 }
 
 /// Samples, thinks and answers; changes nothing.

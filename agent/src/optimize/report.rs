@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use rules::change_plan::{ChangePlan, digest};
-use rules::context::Analyzed;
+use rules::context::{Analyzed, Context};
+use rules::generic;
 use rules::report::{RunReport, ServerReport, StatementReport};
 use rules::select::Selection;
+use rules::skew::skew;
 use rules::snapshot::Snapshot;
 use rules::statement;
 use rules::whatif::Answerer;
@@ -152,7 +154,21 @@ pub(super) fn statements(
                 planned_as: stood_in
                     .contains(&position)
                     .then(|| "a SELECT of the same rows".to_owned()),
+                skew: analyzed.and_then(|id| skew(&workload[id])),
+                generic: analyzed
+                    .and_then(|id| taken(snapshot, workload, &workload[id]))
+                    .map(round),
             }
         })
         .collect()
+}
+
+/// Cost of the generic plan, where a prepared statement would run with it and it is another than for the values.
+fn taken(snapshot: &Snapshot, workload: &[Analyzed], analyzed: &Analyzed) -> Option<f64> {
+    let generic = analyzed.plans[generic::position(analyzed)?].as_ref()?;
+    let mut plans = analyzed.weighed().filter_map(|binding| analyzed.plans[binding].as_ref());
+    let differs = plans.any(|plan| plan.shape() != generic.shape());
+    let cx = Context { snapshot, workload };
+    let taken = generic::is_taken(&cx, analyzed, analyzed.cost()?, generic.total_cost());
+    (taken && differs).then(|| generic.total_cost())
 }

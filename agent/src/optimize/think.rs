@@ -7,6 +7,7 @@ use rules::bindings;
 use rules::candidate::{Candidate, Change, Refusal};
 use rules::change_plan::Action;
 use rules::context::{Analyzed, Context};
+use rules::generic;
 use rules::report::StatementReport;
 use rules::select::{Selection, Selector, Step, Task};
 use rules::snapshot::Snapshot;
@@ -92,11 +93,11 @@ pub(super) async fn think(
         Planner::Bare(_) => (selector, Selection::default()),
         Planner::Hypopg(explainer, schema) => {
             let hypopg = HypoPg::new(explainer, schema, snapshot, &workload, &candidates);
-            choose(selector, Pricing::Hypopg(hypopg), progress).await?
+            choose(selector, Pricing::Hypopg(hypopg), &cx, progress).await?
         }
         Planner::Twin(_, twin) => {
             let twin = TwinWhatIf::new(twin, snapshot, &workload, &candidates).await?;
-            choose(selector, Pricing::Twin(twin), progress).await?
+            choose(selector, Pricing::Twin(twin), &cx, progress).await?
         }
     };
     let assembly = Assembly {
@@ -161,7 +162,7 @@ impl Pricing<'_, '_> {
 }
 
 /// Analyzes every statement; those that cannot be are named with their reason, by position.
-fn analyze(snapshot: &Snapshot) -> (Vec<Analyzed>, Vec<(usize, String)>) {
+pub(super) fn analyze(snapshot: &Snapshot) -> (Vec<Analyzed>, Vec<(usize, String)>) {
     let mut workload = Vec::new();
     let mut unanalyzed = Vec::new();
     for (position, statement) in snapshot.statements.iter().enumerate() {
@@ -185,16 +186,16 @@ fn analyze(snapshot: &Snapshot) -> (Vec<Analyzed>, Vec<(usize, String)>) {
 
 /// What came of planning, by position in the snapshot.
 #[derive(Default)]
-struct Planned {
+pub(super) struct Planned {
     /// Statements that the server refuses, with its reason.
-    refused: Vec<(usize, String)>,
+    pub(super) refused: Vec<(usize, String)>,
     /// Writes that a SELECT of the same rows stands in for.
     stood_in: BTreeSet<usize>,
 }
 
 /// Gives every statement bindings and a plan for each.
 #[tracing::instrument(level = "debug", name = "plan", skip_all)]
-async fn plan_all(
+pub(super) async fn plan_all(
     explainer: &mut Explainer,
     snapshot: &Snapshot,
     workload: &mut [Analyzed],
@@ -230,6 +231,13 @@ async fn plan_all(
         let (bindings, cost) = (analyzed.bindings.len(), analyzed.cost());
         tracing::debug!(statement = text.label, bindings, cost, "planned as things are");
         bindings::fit(&analyzed.analysis, statement, &mut analyzed.bindings, &analyzed.plans);
+        if !types.is_empty()
+            && !analyzed.plans.is_empty()
+            && let Ok(plan) = explainer.plan_generic(text).await.map_err(lost)?
+        {
+            analyzed.bindings.push(generic::binding());
+            analyzed.plans.push(Some(plan));
+        }
         if let Some(reason) = failure.filter(|_| analyzed.plans.is_empty()) {
             planned.refused.push((analyzed.statement, reason));
         } else if explainer.is_stood_in(id) {
@@ -244,6 +252,7 @@ async fn plan_all(
 async fn choose<'a>(
     mut selector: Selector<'a>,
     mut pricing: Pricing<'_, 'a>,
+    cx: &Context<'_>,
     progress: &mut dyn FnMut(Event),
 ) -> Result<(Selector<'a>, Selection), OptimizeError> {
     let mut answered = 0;
@@ -263,6 +272,10 @@ async fn choose<'a>(
             Step::Done(selection) => break *selection,
         }
     };
+    let questions = generic::questions(&selector, cx, &selection);
+    if !questions.is_empty() {
+        selector.feed(pricing.answer(questions, &mut |_| {}).await?);
+    }
     pricing.finish().await?;
     Ok((selector, selection))
 }

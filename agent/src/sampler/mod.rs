@@ -16,7 +16,7 @@ mod workload;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use rules::intake::{Thresholds, WorkloadFile};
+use rules::intake::{LogFile, Thresholds, WorkloadFile};
 use rules::snapshot::{FORMAT, Server, Snapshot, Table};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -40,6 +40,8 @@ pub struct SampleOptions {
     pub exclude_tables: Vec<String>,
     /// Take the statements from these files, not from the server.
     pub workload: Option<Vec<WorkloadFile>>,
+    /// Logs of the server that tell which values the statements are really called with.
+    pub logs: Vec<LogFile>,
 }
 
 impl Default for SampleOptions {
@@ -51,6 +53,7 @@ impl Default for SampleOptions {
             schemas: Vec::new(),
             exclude_tables: Vec::new(),
             workload: None,
+            logs: Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use rules::intake::{RawEntry, Thresholds, add_examples, take_in, take_in_files};
+use rules::intake::{RawEntry, Thresholds, add_calls, add_examples, take_in, take_in_files};
 use rules::snapshot::{Intake, LeftOut, Statement};
 use serde::Deserialize;
 
@@ -70,7 +70,7 @@ pub(super) async fn read(
     let server = server.last().map(|server| server.path.as_str());
     let paths = search_path::resolve(&roles, &settings, server, &facts.schemas);
     let search_path = paths.of(Some(&own_role)).to_vec();
-    let (mut statements, intake) = match (&options.workload, &facts.pgss_schema) {
+    let (mut statements, mut intake) = match (&options.workload, &facts.pgss_schema) {
         (Some(files), _) => take_in_files(files, options.limit, &search_path)?,
         (None, Some(schema)) => {
             let (statements, mut intake) = take_in(entries, thresholds, &paths);
@@ -85,6 +85,7 @@ pub(super) async fn read(
     let running: Vec<Running> = reader.all(&RUNNING).await?;
     let running: Vec<String> = running.into_iter().map(|running| running.text).collect();
     add_examples(&mut statements, &running);
+    add_calls(&mut statements, &options.logs, &facts.server.database, &mut intake);
     Ok(Workload { statements, intake, search_path })
 }
 

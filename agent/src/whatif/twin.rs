@@ -21,6 +21,14 @@ use crate::twin::{Database, Trial, Twin, TwinError};
 /// A batch may hold any number of candidates; they exist anyway.
 const AT_ONCE: usize = usize::MAX;
 
+/// The names of indexes on trial begin so; the candidate's number follows.
+const TRIAL: &str = "pgwright_whatif_";
+
+/// The candidate that an index on trial stands for, by the name that plans show.
+pub fn candidate_of(index: &str) -> Option<usize> {
+    index.strip_prefix(TRIAL)?.split('_').next()?.parse().ok()
+}
+
 /// Prices by statement, binding, cache, and what of the configuration is on the statement's tables.
 type Known = BTreeMap<(usize, usize, Cache, Configuration), Answer>;
 
@@ -129,7 +137,7 @@ impl<'t, 'a> TwinWhatIf<'t, 'a> {
             let made = self.made.entry(candidate).or_default();
             for (place, (table, definition)) in self.world.leaves(candidate).into_iter().enumerate()
             {
-                let name = format!("pgwright_whatif_{candidate}_{place}");
+                let name = format!("{TRIAL}{candidate}_{place}");
                 made.insert(name.clone());
                 self.asides += 1;
                 let explainer = &mut self.workers[0].explainer;

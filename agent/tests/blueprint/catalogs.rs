@@ -13,7 +13,7 @@ pub(crate) async fn describe(db: &Database<'_>) -> Vec<String> {
         "SELECT 'column', c.oid::regclass, c.relkind, c.relpersistence, a.attname, format_type(a.atttypid, a.atttypmod),
                 a.attnotnull, a.attcollation::regcollation, a.attidentity, a.attgenerated, a.attstorage,
                 coalesce(nullif((to_jsonb(a)->>'attstattarget')::int, -1), -1), a.attoptions,
-                row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum), pg_get_expr(d.adbin, d.adrelid)
+                row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum), pg_get_expr(d.adbin, CASE WHEN a.attgenerated = '' THEN 0 ELSE d.adrelid END)
          FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
          LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
          WHERE c.relkind IN ('r', 'p', 'v', 'm', 'c') AND c.relnamespace::regnamespace::text OURS".to_owned(),

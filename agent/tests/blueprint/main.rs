@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that panics fails the test that called it")]
 
 mod catalogs;
+mod edges;
 mod harness;
 mod rebuild;
 mod statistics;

@@ -2,6 +2,7 @@
 
 use agent::blueprint::Road;
 use agent::cluster::Binaries;
+use rules::blueprint::DefinitionKind::{Constraint, Extension, Function, Role, Schema, Table};
 use rules::blueprint::{Blueprint, DefinitionKind};
 
 use crate::catalogs::{assert_alike, describe};
@@ -70,7 +71,6 @@ async fn nothing_but_what_planning_needs_comes_along() {
     )
     .await;
     let drawn = db.draw().await;
-    use DefinitionKind::{Constraint, Extension, Function, Role, Schema, Table};
     let kinds = drawn.definitions.iter().map(|definition| definition.kind);
     // Other tests may have given roles of the same server settings.
     let kinds: Vec<DefinitionKind> = kinds.filter(|kind| *kind != Role).collect();

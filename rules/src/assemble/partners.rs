@@ -24,7 +24,7 @@ pub(super) fn needed(
         if after <= before * HELPED_BELOW {
             return BTreeSet::new();
         }
-        for binding in 0..assembly.cx.workload[statement].bindings.len() {
+        for binding in assembly.cx.workload[statement].weighed() {
             let price = assembly.selector.price(statement, binding, configuration, Cache::AsSet);
             needed.extend(price.iter().flat_map(|price| &price.used).copied());
         }

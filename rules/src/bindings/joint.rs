@@ -51,7 +51,10 @@ impl Binder<'_> {
     }
 
     /// The columns of a relation that must equal a parameter, and those that must equal a constant.
-    fn equalities(&self, relation: RelationId) -> (BTreeMap<String, u16>, BTreeMap<String, String>) {
+    fn equalities(
+        &self,
+        relation: RelationId,
+    ) -> (BTreeMap<String, u16>, BTreeMap<String, String>) {
         let (mut parameters, mut constants) = (BTreeMap::new(), BTreeMap::new());
         let predicates = self.analysis.predicates.iter().filter(|predicate| {
             predicate.relation == relation

@@ -345,9 +345,7 @@ impl<'s> Binder<'s> {
         let each = of.value(scenario, 0).map(|value| of.share(value));
         let observed = self.observed_share().map(|share| share / self.constant_share());
         match (observed, each) {
-            (Some(observed), Some(each)) => {
-                ((observed / each).round() as usize).clamp(1, LIST_MAX)
-            }
+            (Some(observed), Some(each)) => ((observed / each).round() as usize).clamp(1, LIST_MAX),
             _ => LIST,
         }
     }

@@ -48,7 +48,12 @@ type Seen = [BTreeMap<String, u64>; 2];
 /// Adds the calls that logs tell to the statements that they are calls of, as examples with their number.
 ///
 /// `database` is the one that is looked at: calls of others are passed over where the log names it.
-pub fn add_calls(statements: &mut [Statement], logs: &[LogFile], database: &str, intake: &mut Intake) {
+pub fn add_calls(
+    statements: &mut [Statement],
+    logs: &[LogFile],
+    database: &str,
+    intake: &mut Intake,
+) {
     let place: BTreeMap<String, usize> =
         statements.iter().enumerate().map(|(place, one)| (one.id.clone(), place)).collect();
     let mut seen: BTreeMap<usize, Seen> = BTreeMap::new();
@@ -91,9 +96,7 @@ pub fn add_calls(statements: &mut [Statement], logs: &[LogFile], database: &str,
         let total = |calls: &BTreeMap<String, u64>| calls.values().sum::<u64>();
         let calls = if total(&explained) > total(&logged) { explained } else { logged };
         let statement = &mut statements[at];
-        statement
-            .examples
-            .extend(calls.into_iter().map(|(text, times)| Example { text, times }));
+        statement.examples.extend(calls.into_iter().map(|(text, times)| Example { text, times }));
         tidy_examples(statement);
     }
 }
@@ -109,7 +112,9 @@ fn told(name: &str, calls: u64, matched: u64, unread: u64) -> String {
         0 => String::new(),
         some => format!("; {some} were passed over, beyond {TEXTS_MAX} different texts"),
     };
-    format!("{name}: {matched} of {calls} calls are of statements looked at, and give real values{more}")
+    format!(
+        "{name}: {matched} of {calls} calls are of statements looked at, and give real values{more}"
+    )
 }
 
 /// Calls `take` with every message of a log.
@@ -182,8 +187,20 @@ fn csv_record(record: &str) -> Option<Vec<String>> {
 
 /// What begins a message or a part of one in a log without columns.
 const PARTS: &[&str] = &[
-    "LOG:  ", "DETAIL:  ", "HINT:  ", "CONTEXT:  ", "STATEMENT:  ", "QUERY:  ", "ERROR:  ",
-    "WARNING:  ", "NOTICE:  ", "FATAL:  ", "PANIC:  ", "INFO:  ", "DEBUG:  ", "LOCATION:  ",
+    "LOG:  ",
+    "DETAIL:  ",
+    "HINT:  ",
+    "CONTEXT:  ",
+    "STATEMENT:  ",
+    "QUERY:  ",
+    "ERROR:  ",
+    "WARNING:  ",
+    "NOTICE:  ",
+    "FATAL:  ",
+    "PANIC:  ",
+    "INFO:  ",
+    "DEBUG:  ",
+    "LOCATION:  ",
 ];
 
 fn plain_entries(text: &str, take: &mut impl FnMut(Entry)) {
@@ -227,7 +244,7 @@ fn call(entry: &Entry) -> Option<Call> {
         None => message,
     };
     if told.starts_with("plan:") {
-        let plan = planparse::parse(message).ok()?.into_iter().next()?.plan;
+        let plan = planparse::read(message).ok()?.plans.into_iter().next()?.plan;
         let parameters = plan.other.get("Query Parameters").and_then(|value| value.as_str());
         let values = parameters.map(values).unwrap_or_default();
         return Some(Call { text: plan.query_text?, values, explained: true });
@@ -347,7 +364,8 @@ mod tests {
         let second = "duration: 4 ms  statement: SELECT 2 FROM t WHERE c = '\tx'";
         assert_eq!(shown(&(row(first, detail) + &row(second, ""))), TOLD);
         let line = |message: &str, detail: &str| {
-            serde_json::json!({ "dbname": "shop", "message": message, "detail": detail }).to_string()
+            serde_json::json!({ "dbname": "shop", "message": message, "detail": detail })
+                .to_string()
         };
         assert_eq!(shown(&format!("{}\n{}\n", line(first, detail), line(second, ""))), TOLD);
     }
@@ -364,7 +382,10 @@ mod tests {
     #[test]
     fn cut_values_are_left_out() {
         let found = values("$1 = 'abc...', $2 = '', $12 = '7'");
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), [(2, String::new()), (12, "7".to_owned())]);
+        assert_eq!(
+            found.into_iter().collect::<Vec<_>>(),
+            [(2, String::new()), (12, "7".to_owned())]
+        );
         assert!(values("nonsense").is_empty());
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use super::like::like;
-use crate::statement::{Call, Expr, Literal};
+use crate::statement::{Call, Expr, ExprLiteral as Literal};
 
 /// A value as text; `None` is NULL.
 pub(super) type Value = Option<String>;

@@ -16,7 +16,7 @@ use crate::size::entries::{
 };
 use crate::size::gin::{GinShape, MAINTENANCE_MEMORY};
 use crate::snapshot::{Column, ColumnStats};
-use crate::statement::{Call, Expr, Literal, expression_over};
+use crate::statement::{Call, Expr, ExprLiteral as Literal, expression_over};
 
 /// Bytes of an array before its elements, behind a short header (`ArrayType` with one dimension).
 const ARRAY_HEADER: f64 = 21.0;

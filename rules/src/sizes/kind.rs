@@ -1,7 +1,7 @@
 //! Types of expressions, as far as the size of an index depends on them.
 
 use crate::snapshot::Table;
-use crate::statement::{Call, Expr, Literal};
+use crate::statement::{Call, Expr, ExprLiteral as Literal};
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -130,9 +130,7 @@ impl Pair<'_> {
 
     /// `interval '90' day`: the field behind the literal is its unit, without which it would be seconds.
     fn with_unit(&self, value: String) -> String {
-        use Token::{DayP, HourP, MinuteP, MonthP, SecondP, YearP};
-        let field =
-            matches!(self.one.kind(), Some(YearP | MonthP | DayP | HourP | MinuteP | SecondP));
+        let field = self.one.kind().is_some_and(unit_behind);
         let bare = value.parse::<f64>().is_ok();
         if field && bare { format!("{value} {}", self.one.source()) } else { value }
     }
@@ -185,8 +183,14 @@ fn literal(token: Token) -> bool {
     )
 }
 
+/// Whether it is a unit behind a literal, which makes an interval of it: `'90' day`.
+pub(super) fn unit_behind(token: Token) -> bool {
+    use Token::{DayP, HourP, MinuteP, MonthP, SecondP, YearP};
+    matches!(token, YearP | MonthP | DayP | HourP | MinuteP | SecondP)
+}
+
 /// The text that a string literal stands for.
-fn unquoted(source: &str) -> Option<String> {
+pub(super) fn unquoted(source: &str) -> Option<String> {
     if let Some(inner) = source.strip_prefix('\'') {
         return Some(inner.strip_suffix('\'')?.replace("''", "'"));
     }

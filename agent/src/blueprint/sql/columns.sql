@@ -19,7 +19,8 @@ SELECT
     a.attgenerated AS generated,
     d.tableoid::bigint AS default_class,
     d.oid::bigint AS default_oid,
-    pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression,
+    -- A default names no column; without the table it is printed without looking at all of its columns, or its lock.
+    pg_catalog.pg_get_expr(d.adbin, CASE WHEN a.attgenerated = '' THEN 0 ELSE d.adrelid END) AS expression,
     CASE WHEN a.attstorage <> t.typstorage THEN
         CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END
     END AS storage,

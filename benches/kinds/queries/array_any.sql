@@ -1,0 +1,1 @@
+SELECT id FROM kinds.person WHERE 't1' = ANY (tags) AND active;

@@ -1,0 +1,1 @@
+SELECT id FROM kinds.person WHERE tags @> ARRAY['t3', 't49'];

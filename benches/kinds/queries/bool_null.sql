@@ -1,0 +1,1 @@
+SELECT count(*) FROM kinds.person WHERE NOT active AND mail IS NULL;

@@ -1,0 +1,1 @@
+SELECT count(*) FROM kinds.person WHERE seen > timestamptz '2025-12-30';

@@ -1,0 +1,1 @@
+SELECT count(*) FROM kinds.person WHERE (home).zip = 17;

@@ -1,0 +1,1 @@
+SELECT country, region, count(*) FROM kinds.address GROUP BY country, region;

@@ -1,0 +1,1 @@
+SELECT DISTINCT name FROM kinds.person ORDER BY name LIMIT 50;

@@ -1,0 +1,1 @@
+SELECT id FROM kinds.person WHERE lower(mail) = 'user77@example.org';

@@ -1,0 +1,1 @@
+SELECT upper(country), count(*) FROM kinds.address GROUP BY upper(country);

@@ -1,0 +1,1 @@
+SELECT count(*) FROM kinds.address WHERE zip % 7 = 3;

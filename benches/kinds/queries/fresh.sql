@@ -1,0 +1,1 @@
+SELECT * FROM kinds.fresh WHERE id < 100;

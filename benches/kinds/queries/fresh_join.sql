@@ -1,0 +1,1 @@
+SELECT count(*) FROM kinds.fresh JOIN kinds.wide USING (id);

@@ -1,0 +1,1 @@
+SELECT id FROM kinds.person WHERE kinds.initial(name) = 'E' ORDER BY born DESC LIMIT 5;

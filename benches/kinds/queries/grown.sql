@@ -1,0 +1,1 @@
+SELECT * FROM kinds.grown WHERE bucket = 5;

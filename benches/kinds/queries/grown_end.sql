@@ -1,0 +1,1 @@
+SELECT count(*) FROM kinds.grown WHERE id > 85000;

@@ -1,0 +1,1 @@
+SELECT name FROM kinds.person WHERE code = 'C4711';

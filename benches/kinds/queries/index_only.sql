@@ -1,0 +1,1 @@
+SELECT country, city, zip FROM kinds.address WHERE country = 'country 3';

@@ -1,0 +1,1 @@
+SELECT id FROM kinds.person WHERE address << inet '10.7.0.0/16';

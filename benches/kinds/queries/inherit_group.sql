@@ -1,0 +1,1 @@
+SELECT note, count(*) FROM kinds.event GROUP BY note;

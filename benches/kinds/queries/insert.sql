@@ -1,0 +1,1 @@
+INSERT INTO kinds.hollow SELECT id, id FROM kinds.person WHERE status = 'lost';

@@ -1,0 +1,1 @@
+SELECT count(*) FROM kinds.person WHERE data ->> 'kind' = 'k3';

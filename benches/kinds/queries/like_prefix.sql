@@ -1,0 +1,1 @@
+SELECT id FROM kinds.person WHERE name LIKE 'fay 00%';

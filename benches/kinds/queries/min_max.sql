@@ -1,0 +1,1 @@
+SELECT min(at), max(at) FROM kinds.reading;

@@ -1,0 +1,1 @@
+SELECT * FROM kinds.person WHERE token = '00000000-0000-0000-0000-000000000001' OR id = 5;

@@ -1,0 +1,1 @@
+SELECT kind, avg(value) FROM kinds.reading GROUP BY kind;

@@ -1,0 +1,1 @@
+SELECT count(*) FROM kinds.person WHERE spot <@ box(point(10, 10), point(12, 12));

@@ -1,0 +1,1 @@
+SELECT id FROM kinds.address WHERE id > 119990;

@@ -1,0 +1,1 @@
+SELECT count(*) FROM kinds.person WHERE stay <@ daterange('2021-01-01', '2021-04-01');

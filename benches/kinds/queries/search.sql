@@ -1,0 +1,1 @@
+SELECT id FROM kinds.person WHERE words @@ to_tsquery('english', 'running & dog');

@@ -1,0 +1,1 @@
+SELECT body FROM kinds.wide WHERE id BETWEEN 100 AND 2000;

@@ -1,0 +1,1 @@
+SELECT * FROM kinds.wide ORDER BY extra, id;
