@@ -88,7 +88,8 @@ pub(super) async fn make_tablespaces(
 ) -> Result<(), TwinError> {
     let failed = TwinError::doing("make its tablespaces");
     let trials = cluster.make_folder("trials")?;
-    let make = format!("CREATE TABLESPACE {TRIALS} LOCATION {}", literal(&trials.to_string_lossy()));
+    let make =
+        format!("CREATE TABLESPACE {TRIALS} LOCATION {}", literal(&trials.to_string_lossy()));
     session.execute(&make, &[]).await.map_err(&failed)?;
     for (number, space) in blueprint.tablespaces.iter().enumerate() {
         let mut spaces = vec![space.name.as_str()];
@@ -112,7 +113,9 @@ pub(super) async fn make_tablespaces(
         for name in spaces.iter().filter(|_| !costs.is_empty()) {
             let set = format!("ALTER TABLESPACE {} SET ({costs})", ident(name));
             if let Err(error) = session.execute(&set, &[]).await {
-                notes.add(format!("the costs of tablespace {name} could not be taken over: {error}"));
+                notes.add(format!(
+                    "the costs of tablespace {name} could not be taken over: {error}"
+                ));
             }
         }
     }

@@ -70,10 +70,7 @@ struct Object {
     expressions: Vec<String>,
 }
 
-async fn write_one(
-    database: &Database,
-    statistics: &ExtendedStatistics,
-) -> Result<(), PgError> {
+async fn write_one(database: &Database, statistics: &ExtendedStatistics) -> Result<(), PgError> {
     let object = find(database, statistics).await?;
     let distinct = statistics.n_distinct.as_deref().map(ndistinct).transpose()?;
     let dependencies = statistics.dependencies.as_deref().map(dependencies).transpose()?;
@@ -107,7 +104,10 @@ async fn write_one(
             .execute(&insert, &[&object.oid, &distinct, &dependencies, &common, inherited])
             .await?;
     } else {
-        database.trusted.execute(&insert, &[&object.oid, &distinct, &dependencies, &common]).await?;
+        database
+            .trusted
+            .execute(&insert, &[&object.oid, &distinct, &dependencies, &common])
+            .await?;
     }
     problem.map_or(Ok(()), Err)
 }
@@ -206,7 +206,8 @@ async fn scratch(
     owner.execute(&format!("CREATE SCHEMA {SCRATCH}"), &[]).await?;
     let columns = object.columns.iter().map(|name| ident(name));
     let all = columns.chain(object.expressions.iter().map(|expression| format!("({expression})")));
-    let all: Vec<String> = all.enumerate().map(|(place, what)| format!("{what} AS c{place}")).collect();
+    let all: Vec<String> =
+        all.enumerate().map(|(place, what)| format!("{what} AS c{place}")).collect();
     let create = format!(
         "CREATE TABLE {SCRATCH}.combinations AS SELECT {} FROM {} WITH NO DATA",
         all.join(", "),
@@ -292,7 +293,8 @@ fn put_frequencies(
     let width = items.first().map_or(0, Vec::len);
     let size = 3 * width + 16;
     let start = blob.len().checked_sub(items.len() * size);
-    let start = start.ok_or_else(|| PgError::other("the server's list of combinations is too short"))?;
+    let start =
+        start.ok_or_else(|| PgError::other("the server's list of combinations is too short"))?;
     let known: BTreeMap<&[Option<String>], &CommonCombination> =
         common.iter().map(|one| (&*one.values, one)).collect();
     for (place, values) in items.iter().enumerate() {

@@ -83,7 +83,8 @@ impl Source {
             for column in &table.columns {
                 let led = |index: &rules::snapshot::Index| {
                     index.method == "btree"
-                        && index.keys.first().and_then(|key| key.column.as_ref()) == Some(&column.name)
+                        && index.keys.first().and_then(|key| key.column.as_ref())
+                            == Some(&column.name)
                 };
                 if !table.indexes.iter().any(led) {
                     continue;

@@ -120,7 +120,8 @@ fn shape(plan: &Plan, snapshot: &Snapshot) -> String {
 }
 
 async fn real(source: &Source, statement: &str) -> Plan {
-    let row = source.client.query_one(&format!("EXPLAIN (FORMAT JSON) {statement}"), &[]).await.unwrap();
+    let row =
+        source.client.query_one(&format!("EXPLAIN (FORMAT JSON) {statement}"), &[]).await.unwrap();
     let json: serde_json::Value = row.get(0);
     planparse::parse(&json.to_string()).unwrap().remove(0).plan
 }
@@ -133,7 +134,8 @@ async fn time(whatif: &mut TwinWhatIf<'_, '_>, statements: usize) {
         configuration: (0..9).filter(|candidate| *candidate != without).collect(),
         cache: Cache::Tiny,
     };
-    let pairs = (0..statements).flat_map(|statement| (0..9).map(move |without| (statement, without)));
+    let pairs =
+        (0..statements).flat_map(|statement| (0..9).map(move |without| (statement, without)));
     let questions: Vec<Question> = pairs.map(ask).collect();
     let (since, count) = (std::time::Instant::now(), questions.len());
     whatif.answer(questions, &mut |_| ()).await.unwrap();
@@ -180,7 +182,8 @@ async fn prices_are_those_of_real_indexes() {
                     let used = (mine.indexes_used(), price.plan.indexes_used());
                     eprintln!("{same} {ratio:.3} {:?} {used:?} {text}", question.configuration);
                     if !same || !(0.8..1.25).contains(&ratio) {
-                        let (mine, theirs) = (shape(mine, &snapshot), shape(&price.plan, &snapshot));
+                        let (mine, theirs) =
+                            (shape(mine, &snapshot), shape(&price.plan, &snapshot));
                         apart.push(format!("{text}\n{ratio}\n{mine}\n{theirs}"));
                     }
                 }
