@@ -13,7 +13,7 @@ use rules::statement::analyze;
 use rules::whatif::{Cache, Configuration, Question};
 
 use crate::fidelity::{ROWS, SCHEMA, STATEMENTS};
-use crate::harness::{Source, versions};
+use crate::harness::{Source, say, versions};
 
 /// Adds statements to a snapshot and analyzes them.
 fn workload(snapshot: &mut Snapshot, texts: &[&str]) -> Vec<Analyzed> {
@@ -139,7 +139,7 @@ async fn time(whatif: &mut TwinWhatIf<'_, '_>, statements: usize) {
     let questions: Vec<Question> = pairs.map(ask).collect();
     let (since, count) = (std::time::Instant::now(), questions.len());
     whatif.answer(questions, &mut |_| ()).await.unwrap();
-    eprintln!("{count} prices, {:?} each", since.elapsed() / u32::try_from(count).unwrap());
+    say(&format!("{count} prices, {:?} each", since.elapsed() / u32::try_from(count).unwrap()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,8 +180,8 @@ async fn prices_are_those_of_real_indexes() {
                     let ratio = price.total_cost() / mine.total_cost();
                     let same = shape(mine, &snapshot) == shape(&price.plan, &snapshot);
                     let used = (mine.indexes_used(), price.plan.indexes_used());
-                    eprintln!("{same} {ratio:.3} {:?} {used:?} {text}", question.configuration);
-                    if !same || !(0.8..1.25).contains(&ratio) {
+                    say(&format!("{same} {ratio:.3} {:?} {used:?} {text}", question.configuration));
+                    if !same || !(0.94..1.06).contains(&ratio) {
                         let (mine, theirs) =
                             (shape(mine, &snapshot), shape(&price.plan, &snapshot));
                         apart.push(format!("{text}\n{ratio}\n{mine}\n{theirs}"));
