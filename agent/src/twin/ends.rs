@@ -141,7 +141,7 @@ async fn fill_one(
         }
     }
     if let Some(error) = refused {
-        notes.add(format!(
+        notes.add(&format!(
             "the ends of {}'s columns could not be put into the twin, which takes them from the statistics instead: {error}",
             table.qualified()
         ));
