@@ -5,7 +5,7 @@ use super::container;
 use super::scalar;
 use super::visit::{Site, Visitor, value};
 use super::{ColumnKey, Facts};
-use crate::snapshot::{Snapshot, Statement};
+use crate::snapshot::{Example, Snapshot, Statement};
 use crate::statement::{
     Analysis, Comparison, Literal, Parameter, ParameterRole, Repaired, Target, analyze,
     fingerprint, json_path, literals, mask, repair, rewritten,
@@ -62,8 +62,8 @@ pub(super) fn visit(
     });
     let mut examples = Vec::new();
     for example in &statement.examples {
-        match redacted(example, visitor) {
-            Some(replaced) => examples.push(replaced),
+        match redacted(&example.text, visitor) {
+            Some(text) => examples.push(Example { text, ..*example }),
             None => visitor.forgotten(),
         }
     }
