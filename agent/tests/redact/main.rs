@@ -6,7 +6,7 @@
 
 use std::io::Write;
 
-use agent::blueprint::draw;
+use agent::blueprint::{DrawOptions, draw};
 use agent::cluster::{Binaries, Cluster, ClusterOptions};
 use agent::conninfo::ConnInfo;
 use agent::postgres::{Meter, Purpose, Session};
@@ -160,7 +160,7 @@ async fn snapshots(cluster: &Cluster) -> (Snapshot, Snapshot) {
     let workload = WorkloadFile { name: "app.sql".to_owned(), text: STATEMENTS.join(";\n") };
     let options = SampleOptions { workload: Some(vec![workload]), ..SampleOptions::default() };
     let mut whole = sample(&session, &options).await.unwrap();
-    whole.blueprint = Some(Box::new(draw(&session).await.unwrap()));
+    whole.blueprint = Some(Box::new(draw(&session, &info, &DrawOptions::default()).await.unwrap()));
     let mut redacted = whole.clone();
     redact(&session, &mut redacted).await.unwrap();
     session.close().await;
