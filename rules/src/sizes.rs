@@ -313,7 +313,7 @@ mod tests {
             ("100.00", 5.0),
         ];
         for (text, bytes) in sizes {
-            assert!((numeric_bytes(text) - bytes).abs() < f64::EPSILON, "{text}");
+            assert!((numeric_bytes(text) - bytes).abs() < 1e-9, "{text}");
         }
     }
 
