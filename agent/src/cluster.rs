@@ -415,7 +415,7 @@ impl Cluster {
     async fn template(&self) -> Result<Option<PathBuf>, ClusterError> {
         let mut hasher = DefaultHasher::new();
         let uid = self.account.map(|account| account.uid);
-        (&self.binaries.bin, uid, self.options.no_checksums).hash(&mut hasher);
+        (&self.binaries.bin, uid, self.drops_checksums()).hash(&mut hasher);
         let Binaries { version_num, .. } = self.binaries;
         let owner = self.folder.owner;
         let name = format!("pgwright-initdb-{version_num}-{owner}-{:016x}", hasher.finish());
@@ -437,10 +437,15 @@ impl Cluster {
         Ok(Some(kept))
     }
 
+    /// Whether `initdb` has to be told to leave checksums away; before 18 it does so by itself.
+    fn drops_checksums(&self) -> bool {
+        self.options.no_checksums && self.binaries.major >= 18
+    }
+
     async fn initdb(&self, data: &Path) -> Result<(), ClusterError> {
         let mut initdb = self.command("initdb");
         initdb.args(["--no-sync", "--auth=trust", "--locale=C", "--encoding=UTF8"]);
-        if self.options.no_checksums && self.binaries.major >= 18 {
+        if self.drops_checksums() {
             initdb.arg("--no-data-checksums");
         }
         initdb.arg("--username").arg(SUPERUSER).arg("--pgdata").arg(data);

@@ -66,7 +66,7 @@ pub(super) async fn make_roles(
             if error.is_lost() {
                 return Err(failed(error));
             }
-            notes.add(format!(
+            notes.add(&format!(
                 "the setting {name} = {value} could not be given to the twin: {error}"
             ));
         }
@@ -88,7 +88,8 @@ pub(super) async fn make_tablespaces(
 ) -> Result<(), TwinError> {
     let failed = TwinError::doing("make its tablespaces");
     let trials = cluster.make_folder("trials")?;
-    let make = format!("CREATE TABLESPACE {TRIALS} LOCATION {}", literal(&trials.to_string_lossy()));
+    let make =
+        format!("CREATE TABLESPACE {TRIALS} LOCATION {}", literal(&trials.to_string_lossy()));
     session.execute(&make, &[]).await.map_err(&failed)?;
     for (number, space) in blueprint.tablespaces.iter().enumerate() {
         let mut spaces = vec![space.name.as_str()];
@@ -112,7 +113,9 @@ pub(super) async fn make_tablespaces(
         for name in spaces.iter().filter(|_| !costs.is_empty()) {
             let set = format!("ALTER TABLESPACE {} SET ({costs})", ident(name));
             if let Err(error) = session.execute(&set, &[]).await {
-                notes.add(format!("the costs of tablespace {name} could not be taken over: {error}"));
+                notes.add(&format!(
+                    "the costs of tablespace {name} could not be taken over: {error}"
+                ));
             }
         }
     }
@@ -138,7 +141,9 @@ pub(super) async fn make_database(
         );
         match session.execute(&sql, &[]).await {
             Ok(_) => {
-                note.into_iter().for_each(|note| notes.add(note));
+                if let Some(note) = note {
+                    notes.add(&note);
+                }
                 return Ok(());
             }
             Err(error) if error.is_lost() => return Err(failed(error)),
@@ -257,7 +262,7 @@ pub(super) async fn open_schema(session: &Session) -> Result<(), TwinError> {
 #[cfg(test)]
 mod tests {
     use super::wordings;
-    use rules::blueprint::{Blueprint, Locale};
+    use rules::blueprint::Locale;
 
     fn clauses(collate: &str, provider: char, own: Option<&str>, major: u32) -> Vec<String> {
         let locale = Locale {

@@ -44,7 +44,7 @@ pub(super) async fn write(
                 if error.is_lost() {
                     database.reopen_owner().await?;
                 }
-                notes.add(format!(
+                notes.add(&format!(
                     "extended statistics {} could not be taken over whole: {error}",
                     qualified(&statistics.schema, &statistics.name)
                 ));
@@ -70,10 +70,7 @@ struct Object {
     expressions: Vec<String>,
 }
 
-async fn write_one(
-    database: &Database,
-    statistics: &ExtendedStatistics,
-) -> Result<(), PgError> {
+async fn write_one(database: &Database, statistics: &ExtendedStatistics) -> Result<(), PgError> {
     let object = find(database, statistics).await?;
     let distinct = statistics.n_distinct.as_deref().map(ndistinct).transpose()?;
     let dependencies = statistics.dependencies.as_deref().map(dependencies).transpose()?;
@@ -99,7 +96,8 @@ async fn write_one(
          pg_catalog.decode($3, 'hex')::pg_catalog.pg_dependencies, pg_catalog.decode($4, 'hex')::pg_catalog.pg_mcv_list, \
          {of_expressions}{value})"
     );
-    let (distinct, dependencies) = (distinct.map(hex), dependencies.map(hex));
+    let (distinct, dependencies) =
+        (distinct.map(|bytes| hex(&bytes)), dependencies.map(|bytes| hex(&bytes)));
     if inherits {
         let inherited = &statistics.inherited;
         database
@@ -107,7 +105,10 @@ async fn write_one(
             .execute(&insert, &[&object.oid, &distinct, &dependencies, &common, inherited])
             .await?;
     } else {
-        database.trusted.execute(&insert, &[&object.oid, &distinct, &dependencies, &common]).await?;
+        database
+            .trusted
+            .execute(&insert, &[&object.oid, &distinct, &dependencies, &common])
+            .await?;
     }
     problem.map_or(Ok(()), Err)
 }
@@ -179,8 +180,9 @@ fn dependencies(text: &str) -> Result<Vec<u8>, PgError> {
     Ok(bytes)
 }
 
-fn hex(bytes: Vec<u8>) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
@@ -206,7 +208,8 @@ async fn scratch(
     owner.execute(&format!("CREATE SCHEMA {SCRATCH}"), &[]).await?;
     let columns = object.columns.iter().map(|name| ident(name));
     let all = columns.chain(object.expressions.iter().map(|expression| format!("({expression})")));
-    let all: Vec<String> = all.enumerate().map(|(place, what)| format!("{what} AS c{place}")).collect();
+    let all: Vec<String> =
+        all.enumerate().map(|(place, what)| format!("{what} AS c{place}")).collect();
     let create = format!(
         "CREATE TABLE {SCRATCH}.combinations AS SELECT {} FROM {} WITH NO DATA",
         all.join(", "),
@@ -279,7 +282,7 @@ async fn combinations(
         items.push(row.try_get(0)?);
     }
     put_frequencies(&mut blob, &items, common)?;
-    Ok(hex(blob))
+    Ok(hex(&blob))
 }
 
 /// Each item at the blob's end is a flag per column that says whether it is NULL, frequency and base frequency, and a
@@ -292,7 +295,8 @@ fn put_frequencies(
     let width = items.first().map_or(0, Vec::len);
     let size = 3 * width + 16;
     let start = blob.len().checked_sub(items.len() * size);
-    let start = start.ok_or_else(|| PgError::other("the server's list of combinations is too short"))?;
+    let start =
+        start.ok_or_else(|| PgError::other("the server's list of combinations is too short"))?;
     let known: BTreeMap<&[Option<String>], &CommonCombination> =
         common.iter().map(|one| (&*one.values, one)).collect();
     for (place, values) in items.iter().enumerate() {
@@ -331,6 +335,6 @@ mod tests {
         assert_eq!(bytes[..4], 0xA352_BFA4_u32.to_ne_bytes());
         let bytes = dependencies(r#"{"1 => 2": 0.5}"#).unwrap();
         assert_eq!(bytes.len(), 12 + 8 + 2 + 4);
-        assert_eq!(unhex(&hex(bytes.clone())), Some(bytes));
+        assert_eq!(unhex(&hex(&bytes)), Some(bytes));
     }
 }

@@ -112,7 +112,7 @@ impl Twin {
         database::make_database(&admin, &database_name(0), &blueprint.locale, &mut notes).await?;
         tracing::debug!(ms = millis(since), "server started");
         let guard = Guard::start(&cluster, &meter, options).await?;
-        let missing = fill(&cluster, &meter, options, snapshot, &mut notes).await?;
+        let missing = Box::pin(fill(&cluster, &meter, options, snapshot, &mut notes)).await?;
         for worker in 1..options.workers.max(1) {
             let copy =
                 format!("CREATE DATABASE {} TEMPLATE {}", database_name(worker), database_name(0));
@@ -120,7 +120,7 @@ impl Twin {
         }
         guard.stop().await;
         admin.close().await;
-        let files = stretch(&mut cluster, snapshot, &meter, options, &mut notes).await?;
+        let files = Box::pin(stretch(&mut cluster, snapshot, &meter, options, &mut notes)).await?;
         let guard = Guard::start(&cluster, &meter, options).await?;
         let mut databases = Vec::new();
         for (number, files) in files.into_iter().enumerate() {
@@ -258,7 +258,7 @@ fn binaries(
     });
     match nearest.filter(|_| options.any_version) {
         Some(major) => {
-            notes.add(format!(
+            notes.add(&format!(
                 "the twin runs PostgreSQL {major} in place of {wanted}: its planner may choose otherwise than the source's"
             ));
             Ok(Binaries::find(Some(major))?)
@@ -281,6 +281,9 @@ fn cluster_options(binaries: &Binaries, options: &TwinOptions) -> ClusterOptions
         ("synchronous_commit", "off"),
         ("temp_file_limit", "262144"),
         ("wal_level", "minimal"),
+        // What a transaction leaves unlogged is else read into the cache to be logged at its end when it is small
+        // (`smgrDoPendingSyncs`, storage.c), and the cache would hide what is written into files from outside.
+        ("wal_skip_threshold", "0"),
     ];
     if binaries.major >= 18 {
         settings.push(("io_method", "sync"));

@@ -5,7 +5,7 @@
 pub(super) struct Notes(Vec<String>);
 
 impl Notes {
-    pub(super) fn add(&mut self, note: String) {
+    pub(super) fn add(&mut self, note: &str) {
         let note = note.replace('\n', " ");
         if !self.0.contains(&note) {
             self.0.push(note);

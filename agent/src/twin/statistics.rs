@@ -25,7 +25,7 @@ pub(super) async fn write(
             Err(error) if error.is_lost() => return Err(failed(error)),
             Err(error) => match batch {
                 [] => {}
-                [one] => notes.add(format!(
+                [one] => notes.add(&format!(
                     "statistics of {}.{}.{} could not be taken over: {error}",
                     one.schema, one.relation, one.column
                 )),
@@ -40,7 +40,7 @@ pub(super) async fn write(
                   FROM twin_types AS t WHERE NOT t.readable";
     let row = session.query_one(unread, &[]).await.map_err(&failed)?;
     if let Ok(Some(types)) = row.try_get::<_, Option<String>>(0) {
-        notes.add(format!(
+        notes.add(&format!(
             "reading values of {types} would run code of the schema; statistics of such columns came without their values"
         ));
     }

@@ -67,7 +67,7 @@ pub(super) fn stretch_all(
         let place = (&*file.schema, &*file.name);
         let Some(shape) = shapes.get(&place) else { continue };
         if let Err(error) = describe(file, shape, snapshot, indexes.get(&place).copied()) {
-            notes.add(format!(
+            notes.add(&format!(
                 "index {}.{} does not look like the source's in the twin: {error}",
                 file.schema, file.name
             ));

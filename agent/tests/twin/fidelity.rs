@@ -90,7 +90,7 @@ async fn plans_and_costs_are_the_sources() {
 }
 
 const CORRELATED: &str = "
-CREATE TABLE public.car (id int, make text, model text COLLATE \"C\", year smallint, gone int, price numeric(10, 2), sold date);
+CREATE TABLE public.car (id int, make text, model text COLLATE \"C\", year smallint, price numeric(10, 2), sold date, gone int);
 ALTER TABLE public.car DROP COLUMN gone;
 CREATE STATISTICS public.car_all (ndistinct, dependencies, mcv) ON make, model, price FROM public.car;
 CREATE STATISTICS public.car_when ON (price / 10), (date_trunc('month', sold)), year FROM public.car;

@@ -18,6 +18,11 @@ pub(crate) fn skip(reason: &str) {
     writeln!(std::io::stderr().lock(), "SKIPPED: {reason}").unwrap();
 }
 
+/// Says what a test measured.
+pub(crate) fn say(what: &str) {
+    writeln!(std::io::stderr().lock(), "{what}").unwrap();
+}
+
 /// One installation of each major version of these that is on this machine.
 pub(crate) fn versions(wanted: &[u32]) -> Vec<Binaries> {
     let mut found = Binaries::find_all();
@@ -83,7 +88,8 @@ impl Source {
             for column in &table.columns {
                 let led = |index: &rules::snapshot::Index| {
                     index.method == "btree"
-                        && index.keys.first().and_then(|key| key.column.as_ref()) == Some(&column.name)
+                        && index.keys.first().and_then(|key| key.column.as_ref())
+                            == Some(&column.name)
                 };
                 if !table.indexes.iter().any(led) {
                     continue;

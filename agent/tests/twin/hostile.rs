@@ -57,7 +57,9 @@ async fn a_hostile_function_costs_its_own_statement_only() {
     blueprint.definitions.push(define("CREATE INDEX stuck ON public.t (public.stays(a))"));
     // A snapshot from a file can say anything.
     blueprint.definitions.push(define("COPY public.t FROM PROGRAM 'true'"));
-    blueprint.definitions.push(define("CREATE INDEX folded ON public.t ((a + public.reads_as_owner(1)))"));
+    blueprint
+        .definitions
+        .push(define("CREATE INDEX folded ON public.t ((a + public.reads_as_owner(1)))"));
     let options = TwinOptions { patience: Duration::from_secs(1), ..TwinOptions::default() };
     let twin = Twin::build(&snapshot, &options).await.unwrap();
     let missing: Vec<&str> = twin.missing().iter().map(|missing| missing.name.as_str()).collect();
@@ -66,7 +68,17 @@ async fn a_hostile_function_costs_its_own_statement_only() {
     assert!(twin.notes().iter().any(|note| note.contains("public.t")), "{:?}", twin.notes());
     let mut explainer = twin.explainer(0).await.unwrap();
     let names = [
-        "sleeps", "stays", "spins", "reads", "reads_as_owner", "runs", "connects", "becomes", "rises", "grows", "writes",
+        "sleeps",
+        "stays",
+        "spins",
+        "reads",
+        "reads_as_owner",
+        "runs",
+        "connects",
+        "becomes",
+        "rises",
+        "grows",
+        "writes",
     ];
     let path = ["public".to_owned()];
     for (id, name) in names.iter().enumerate() {
@@ -78,11 +90,15 @@ async fn a_hostile_function_costs_its_own_statement_only() {
             Ok(_) => explainer.plan(text, &[]).await.unwrap().map(|plan| plan.shape()),
             Err(reason) => Err(reason),
         };
-        eprintln!("{name}: {refused:?} {:?}", since.elapsed());
         assert!(refused.is_err(), "{name}: {refused:?}");
         assert!(since.elapsed() < Duration::from_secs(15), "{name}: {:?}", since.elapsed());
         let again = Instant::now();
-        let plain = Text { id: 100, label: "plain", text: "SELECT * FROM public.t WHERE a = 1", search_path: &path };
+        let plain = Text {
+            id: 100,
+            label: "plain",
+            text: "SELECT * FROM public.t WHERE a = 1",
+            search_path: &path,
+        };
         explainer.prepare(plain).await.unwrap().unwrap();
         explainer.plan(plain, &[]).await.unwrap().unwrap();
         assert!(again.elapsed() < Duration::from_secs(2), "after {name}");
