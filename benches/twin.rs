@@ -122,7 +122,12 @@ fn has_sql(path: &Path) -> bool {
 /// A server of our own with the tables and rows of `schema.sql`.
 async fn private_source(folder: &Path) -> Result<Cluster> {
     let binaries = Binaries::find(None)?;
-    let options = ClusterOptions { keep_template: true, ..ClusterOptions::default() };
+    let options = ClusterOptions {
+        // Statistics are to stay what they were when the snapshot was taken.
+        settings: vec![("autovacuum".to_owned(), "off".to_owned())],
+        keep_template: true,
+        ..ClusterOptions::default()
+    };
     let cluster = Cluster::start(&binaries, options).await?;
     let info = ConnInfo::resolve(Some(&cluster.conninfo("postgres")), &|_| None)?;
     let session = patient(&info, &Meter::new()).await?;

@@ -2,7 +2,7 @@
 -- server lacks (pg_trgm) are passed over.
 CREATE INDEX tpch_single ON lineitem (l_shipdate);
 CREATE INDEX tpch_composite ON lineitem (l_partkey, l_suppkey);
-CREATE INDEX tpch_covering ON orders (o_orderdate) INCLUDE (o_totalprice, o_custkey);
+CREATE INDEX tpch_covering ON orders (o_orderdate) INCLUDE (o_custkey, o_shippriority);
 CREATE INDEX tpch_partial ON orders (o_orderkey) WHERE o_orderstatus = 'F';
 CREATE INDEX tpch_expression ON customer ("substring"((c_phone)::text, 1, 2), c_acctbal);
 CREATE INDEX tpch_brin ON lineitem USING brin (l_receiptdate);

@@ -14,6 +14,9 @@ pub const COST_TOLERANCE: f64 = 0.01;
 /// Differences that are told of one statement; the rest follows from them, mostly.
 const TOLD_MAX: usize = 4;
 
+/// What EXPLAIN, which prints costs to a hundredth, shows no more.
+const PRINTED: f64 = 0.005;
+
 /// EXPLAIN prints costs to a hundredth; sums of such figures are off by more.
 const ROUNDING: f64 = 0.05;
 
@@ -33,7 +36,7 @@ pub struct Comparison {
 impl Comparison {
     /// The twin's cost in terms of the source's; 1 is the same.
     pub fn ratio(&self) -> f64 {
-        if (self.source_cost - self.twin_cost).abs() <= ROUNDING {
+        if (self.source_cost - self.twin_cost).abs() < PRINTED {
             return 1.0;
         }
         self.twin_cost / self.source_cost
@@ -106,7 +109,7 @@ fn moved(figures: Change<Figures>) -> Option<String> {
     let Change { old, new } = figures;
     let mut told = Vec::new();
     if let (Some(old), Some(new)) = (old.estimated_rows, new.estimated_rows)
-        && (old - new).abs() > ROUNDING
+        && (old - new).abs() > f64::EPSILON
     {
         told.push(format!("{old} rows, on the twin {new}"));
     }

@@ -225,9 +225,11 @@ impl Running {
         panic!("still running a minute after SIG{signal}");
     }
 
+    /// Folders of servers; what `initdb` made is kept for the next planner twin.
     fn left(&self) -> Vec<String> {
         let names = std::fs::read_dir(self.temporary.path()).unwrap();
-        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !name.starts_with("pgwright-initdb-")).collect()
     }
 }
 

@@ -17,7 +17,7 @@ fn wrong_options_are_named_with_what_is_expected() {
         (&["optimize", "--min-confidence", "NaN"], &["'NaN'", "from 0.5 to 1.0"]),
         (&["optimize", "--limit", "0"], &["'0'", "at least 1"]),
         (&["optimize", "--min-mean-ms=-1"], &["'-1'", "milliseconds"]),
-        (&["optimize", "--what-if", "magic"], &["'magic'", "auto, hypopg, none"]),
+        (&["optimize", "--what-if", "magic"], &["'magic'", "auto, hypopg, twin, none"]),
         (&["optimize", "--format", "xml"], &["'xml'", "human, json, sql"]),
         (&["optimize", "-q", "-v"], &["cannot be used with"]),
         (&["rollback"], &["required", "--since", "--all"]),

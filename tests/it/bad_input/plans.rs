@@ -27,14 +27,26 @@ fn what_is_no_plan_is_told_by_kind_with_what_to_give() {
         ("[]", &["begins with `[]`", any]),
         ("{}", &["an empty object", "`Plan`", json]),
         (r#"{"rows": 1}"#, &["`rows`", "`Plan`", json]),
-        (r#"[{"Plan": {}}]"#, &["found no plan", any]),
+        (r#"[{"Plan": {}}]"#, &["without a `Node Type`", any]),
         (r#"[{"Plan": 7}]"#, &["`Plan`", json]),
-        (&PLAN[..120], &["line 2", "the end of the text", json]),
-        ("<explain xmlns=\"http://www.postgresql.org/2009/explain\">", &["begins with", any]),
+        (&PLAN[..20], &["`Node Type`", any]),
+        (
+            "<explain xmlns=\"http://www.postgresql.org/2009/explain\">",
+            &["in XML that cannot be read", any],
+        ),
         ("\u{1b}]0;owned\u{7} \0 \u{fffd}", &["begins with", any]),
     ] {
         fails_with(&explain(input), USAGE, &[&["`-` gives no plan"][..], words].concat());
     }
+}
+
+#[test]
+fn of_a_plan_that_was_cut_off_what_is_there_is_shown_with_a_note() {
+    let output = explain(&PLAN[..120]);
+    assert_eq!(output.status, Some(0), "{}", output.stderr);
+    assert!(output.stdout.contains("Seq Scan on orders"), "{}", output.stdout);
+    let said = format!("{}{}", output.stdout, output.stderr);
+    assert!(said.contains("line 2"), "{said}");
 }
 
 #[test]
