@@ -48,11 +48,15 @@ async fn main() -> Result<()> {
         [] => {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/kinds");
             let cluster = private_source(&folder).await?;
-            let measured = measure(&Source::new(&cluster.conninfo("postgres"), &folder)?).await;
+            let source = Source::new(&cluster.conninfo("postgres"), &folder)?;
+            let measured = Box::pin(measure(&source)).await;
             cluster.stop().await;
             measured
         }
-        [connection, folder] => measure(&Source::new(connection, Path::new(folder))?).await,
+        [connection, folder] => {
+            let source = Source::new(connection, Path::new(folder))?;
+            Box::pin(measure(&source)).await
+        }
         _ => anyhow::bail!("usage: cargo bench --bench twin [-- CONNECTION FOLDER]"),
     }
 }

@@ -64,7 +64,10 @@ pub(crate) fn read(path: &Path) -> Result<Snapshot, Failure> {
     let json = unpacked(bytes).map_err(|error| {
         wrong(&error).hint("the file was cut off or changed on its way; copy it again")
     })?;
-    let version = serde_json::from_slice::<Version>(&json).ok().and_then(|v| v.pgwright_snapshot);
+    // A list would do for a struct as well.
+    let object = json.trim_ascii_start().starts_with(b"{");
+    let version = serde_json::from_slice::<Version>(&json).ok().filter(|_| object);
+    let version = version.and_then(|version| version.pgwright_snapshot);
     match version {
         Some(FORMAT) => {}
         Some(other) => {

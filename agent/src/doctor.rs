@@ -3,6 +3,7 @@
 use rules::quote::{ident, qualified};
 use serde::Deserialize;
 
+use crate::cluster::Binaries;
 use crate::journal::{Which, attention, list as list_rows};
 use crate::postgres::{NEWEST_MAJOR, ServerVersion, Session};
 use crate::sampler::remedy::{self, MANAGED, PGSS};
@@ -346,19 +347,33 @@ fn statistics(facts: &Facts) -> Check {
 
 fn hypopg(facts: &Facts) -> Check {
     const ASPECT: &str = "HypoPG";
-    let effect = "without it nothing can be priced, and nothing reaches --apply's confidence";
     let create = remedy::create_extension("hypopg");
-    match (&facts.hypopg_version, &facts.hypopg_available) {
-        (Some(version), _) => ok(ASPECT, format!("version {version}")),
-        (None, Some(_)) => {
-            warn(ASPECT, format!("not installed in {}; {effect}", facts.database), vec![create])
-        }
-        (None, None) => {
-            let major = facts.version_num / 10_000;
-            let how = package("install its package", &format!("postgresql-{major}-hypopg"));
-            warn(ASPECT, format!("not on this server; {effect}"), vec![how, create])
-        }
+    let major = facts.version_num / 10_000;
+    if let Some(version) = &facts.hypopg_version {
+        return ok(ASPECT, format!("version {version}"));
     }
+    let missing = match &facts.hypopg_available {
+        Some(_) => format!("not installed in {}", facts.database),
+        None => "not on this server".to_owned(),
+    };
+    if let Ok(found) = Binaries::find(Some(major)) {
+        let with = found.bin.display();
+        let what = format!(
+            "{missing}; a planner twin prices instead, by the PostgreSQL {major} in {with}"
+        );
+        return ok(ASPECT, what);
+    }
+    let effect = format!(
+        "and no PostgreSQL {major} on this machine for a planner twin: nothing can be priced, and nothing reaches --apply's \
+         confidence"
+    );
+    let how = package("install its package on the server", &format!("postgresql-{major}-hypopg"));
+    let here = package("or the server's here", &format!("postgresql-{major}"));
+    let steps = match &facts.hypopg_available {
+        Some(_) => vec![create, here],
+        None => vec![how, create, here],
+    };
+    warn(ASPECT, format!("{missing}, {effect}"), steps)
 }
 
 fn package(what: &str, name: &str) -> String {

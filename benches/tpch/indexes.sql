@@ -3,7 +3,7 @@
 CREATE INDEX tpch_single ON lineitem (l_shipdate);
 CREATE INDEX tpch_composite ON lineitem (l_partkey, l_suppkey);
 CREATE INDEX tpch_covering ON orders (o_orderdate) INCLUDE (o_totalprice, o_custkey);
-CREATE INDEX tpch_partial ON lineitem (l_orderkey) INCLUDE (l_suppkey) WHERE l_receiptdate > l_commitdate;
+CREATE INDEX tpch_partial ON orders (o_orderkey) WHERE o_orderstatus = 'F';
 CREATE INDEX tpch_expression ON customer ("substring"((c_phone)::text, 1, 2), c_acctbal);
 CREATE INDEX tpch_brin ON lineitem USING brin (l_receiptdate);
 CREATE INDEX tpch_hash ON customer USING hash (c_name);

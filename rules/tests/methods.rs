@@ -74,6 +74,7 @@ fn table(real: &Real) -> Table {
         columns: real.columns.clone(),
         indexes: Vec::new(),
         constraints: Vec::new(),
+        combinations: Vec::new(),
         counters: TableCounters::default(),
     }
 }

@@ -18,4 +18,5 @@ mod explain;
 mod partitions;
 mod peers;
 mod selftest;
+mod snapshot;
 mod trace;

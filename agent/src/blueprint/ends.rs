@@ -15,9 +15,16 @@ use crate::sampler::Query;
 const COLUMNS: Query = Query { about: "the indexed columns", sql: include_str!("sql/ends.sql") };
 
 /// Only an index in order can answer, and at once, unless rows at its end are dead.
+macro_rules! in_order {
+    () => {
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off; \
+         SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off"
+    };
+}
+/// The same without leaving a trace in `pg_stat_all_indexes`; only a superuser may.
+const UNCOUNTED: &str = concat!(in_order!(), "; SET LOCAL track_counts = off");
 const PATIENCE: Patience = Patience {
-    settings: "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off; \
-        SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off",
+    settings: in_order!(),
     each: Duration::from_millis(300),
     all: Duration::from_secs(10),
 };
@@ -28,6 +35,8 @@ struct Indexed {
     table: String,
     column: String,
     readable: bool,
+    uncounted: bool,
+    used: bool,
 }
 
 /// The ends of all columns that lead a B-tree, as far as the role may read them and they are found in time.
@@ -36,13 +45,16 @@ pub(super) async fn read(
     notes: &mut Vec<String>,
 ) -> Result<Vec<EndPoints>, BlueprintError> {
     let columns: Vec<Indexed> = read::all(session, &COLUMNS).await?;
-    let readable: Vec<&Indexed> = columns.iter().filter(|column| column.readable).collect();
-    let mut ends = batch::ask(session, PATIENCE, &readable, select, take).await?;
+    let open = |column: &&Indexed| column.readable && (column.uncounted || column.used);
+    let readable: Vec<&Indexed> = columns.iter().filter(open).collect();
+    let uncounted = columns.iter().any(|column| column.uncounted);
+    let patience = if uncounted { Patience { settings: UNCOUNTED, ..PATIENCE } } else { PATIENCE };
+    let mut ends = batch::ask(session, patience, &readable, select, take).await?;
     let missing = columns.len() - ends.len();
     if missing > 0 {
         notes.push(format!(
-            "the ends of {missing} of {} indexed columns could not be read (no privilege, row security, a lock, or too \
-             slow): conditions near them are estimated from the histogram alone",
+            "the ends of {missing} of {} indexed columns could not be read (no privilege, row security, a lock, too slow, \
+             or an index that nobody uses and our look would count as a use): conditions near them are estimated from the histogram alone",
             columns.len()
         ));
     }

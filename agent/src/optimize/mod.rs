@@ -194,7 +194,8 @@ pub async fn propose(
     match source {
         Source::File(mut snapshot) => {
             restrict(&mut snapshot, &options.sample);
-            let thought = with_twin(&mut snapshot, None, meter, options, progress).await?;
+            let thought =
+                Box::pin(with_twin(&mut snapshot, None, meter, options, progress)).await?;
             freeze(*snapshot, thought, &BTreeMap::new(), options)
         }
         Source::Server(info) => {
@@ -203,7 +204,8 @@ pub async fn propose(
             let mut snapshot = sample(&session, &options.sample).await?;
             let failed = failed_before(&session, &mut snapshot).await;
             session.close().await;
-            let mut thought = of_server(info, &mut snapshot, meter, options, progress).await?;
+            let mut thought =
+                Box::pin(of_server(info, &mut snapshot, meter, options, progress)).await?;
             thought.planned_on_server = meter.statements(Purpose::Explain);
             freeze(snapshot, thought, &failed, options)
         }
@@ -224,7 +226,9 @@ async fn of_server(
     let hypopg = snapshot.extension("hypopg").map(|extension| extension.schema.clone());
     match options.what_if {
         WhatIfChoice::None => on_server(info, snapshot, None, meter, options, progress).await,
-        WhatIfChoice::Twin => with_twin(snapshot, Some(info), meter, options, progress).await,
+        WhatIfChoice::Twin => {
+            Box::pin(with_twin(snapshot, Some(info), meter, options, progress)).await
+        }
         WhatIfChoice::HypoPg if hypopg.is_none() => {
             Err(OptimizeError::NoHypoPg { database: snapshot.server.database.clone() })
         }
@@ -240,7 +244,7 @@ async fn of_server(
                 }
                 thought = Some(first);
             }
-            match with_twin(snapshot, Some(info), meter, options, progress).await {
+            match Box::pin(with_twin(snapshot, Some(info), meter, options, progress)).await {
                 Ok(thought) => Ok(thought),
                 Err(error) if error.is_of_the_twin() => {
                     let wanted = if few {

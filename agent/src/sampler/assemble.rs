@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rules::snapshot::{Column, ColumnStats, Combinations, Constraint, Index, Table, TableCounters, TableKind};
+use rules::snapshot::{
+    Column, ColumnStats, Combinations, Constraint, Index, Table, TableCounters, TableKind,
+};
 use serde::Deserialize;
 
 /// Which table a row belongs to.

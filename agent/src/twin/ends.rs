@@ -93,7 +93,8 @@ impl<'b> Ends<'b> {
     /// The lowest and the highest value as SQL; `None` where neither is known.
     fn of_column(&self, table: &Table, column: &Column, estimates: bool) -> Option<[String; 2]> {
         let key = [&*table.schema, &*table.name, &*column.name];
-        if let Some(ends) = self.looked_up.get(&key) {
+        // Of a column without values, as of an empty table, nothing is put in: a row more would be a block more.
+        if let Some(ends) = self.looked_up.get(&key).filter(|ends| ends[0].is_some()) {
             return Some(ends.map(|end| end.map_or_else(|| "NULL".to_owned(), literal)));
         }
         let lists = self.estimated.get(&key).filter(|lists| !lists.is_empty())?;

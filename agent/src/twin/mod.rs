@@ -281,6 +281,9 @@ fn cluster_options(binaries: &Binaries, options: &TwinOptions) -> ClusterOptions
         ("synchronous_commit", "off"),
         ("temp_file_limit", "262144"),
         ("wal_level", "minimal"),
+        // What a transaction leaves unlogged is else read into the cache to be logged at its end when it is small
+        // (`smgrDoPendingSyncs`, storage.c), and the cache would hide what is written into files from outside.
+        ("wal_skip_threshold", "0"),
     ];
     if binaries.major >= 18 {
         settings.push(("io_method", "sync"));

@@ -7,6 +7,7 @@ use rules::blueprint::{Blueprint, DefinitionKind};
 
 use crate::catalogs::{assert_alike, describe};
 use crate::harness::{Database, database, definition, server, skip, start};
+use crate::statistics::compare_heights;
 
 /// Draws, builds on an empty database, compares the catalogs, draws again.
 pub(crate) async fn round_trip(source: &Database<'_>) -> Blueprint {
@@ -52,7 +53,9 @@ async fn every_version_found_makes_it_again() {
             db.run(include_str!("rich18.sql")).await;
         }
         round_trip(&db).await;
-        drop(db);
+        let trees = Database::create(&cluster).await;
+        compare_heights(&trees).await;
+        drop((db, trees));
         cluster.stop().await;
     }
 }

@@ -110,8 +110,10 @@ struct Read {
 #[derive(Default)]
 struct Settings {
     path: Option<Vec<String>>,
-    /// The path outside of the transaction, while one is open that set its own.
-    outer: Option<Option<Vec<String>>>,
+    /// Whether the open transaction set a path of its own.
+    own: bool,
+    /// The path outside of that transaction.
+    outer: Option<Vec<String>>,
     in_transaction: bool,
     /// Other settings, each once.
     others: BTreeSet<String>,
@@ -122,22 +124,21 @@ impl Settings {
         match setting(text) {
             Some(Setting::SearchPath { local: true, .. }) if !self.in_transaction => {}
             Some(Setting::SearchPath { schemas, local }) => {
-                if local {
-                    self.outer.get_or_insert_with(|| self.path.clone());
-                } else {
-                    self.outer = None;
+                if local && !self.own {
+                    self.outer = self.path.take();
                 }
+                self.own = local;
                 self.path = schemas.map(known);
             }
             Some(Setting::Other(name)) => {
                 self.others.insert(name);
             }
-            Some(Setting::ResetAll) => (self.path, self.outer) = (None, None),
+            Some(Setting::ResetAll) => (self.path, self.own) = (None, false),
             Some(Setting::Begin) => self.in_transaction = true,
             Some(Setting::End) => {
                 self.in_transaction = false;
-                if let Some(outer) = self.outer.take() {
-                    self.path = outer;
+                if std::mem::take(&mut self.own) {
+                    self.path = self.outer.take();
                 }
             }
             None => {}

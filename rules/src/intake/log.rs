@@ -249,13 +249,12 @@ fn call(entry: &Entry) -> Option<Call> {
         let values = parameters.map(values).unwrap_or_default();
         return Some(Call { text: plan.query_text?, values, explained: true });
     }
-    let text = match told.strip_prefix("statement: ") {
-        Some(text) => text,
-        None => {
-            let rest = told.strip_prefix("execute ")?;
-            // A part of a cursor's rows is no call of its own.
-            rest.split_once(": ").filter(|(name, _)| !name.starts_with("fetch from "))?.1
-        }
+    let text = if let Some(text) = told.strip_prefix("statement: ") {
+        text
+    } else {
+        let rest = told.strip_prefix("execute ")?;
+        // A part of a cursor's rows is no call of its own.
+        rest.split_once(": ").filter(|(name, _)| !name.starts_with("fetch from "))?.1
     };
     let detail = entry.detail.as_str();
     let parameters = detail.get(..12).filter(|start| start.eq_ignore_ascii_case("parameters: "));

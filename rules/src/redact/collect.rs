@@ -78,6 +78,8 @@ pub(super) struct Collected {
     pub(super) uuids: BTreeSet<String>,
     pub(super) bytes: BTreeSet<String>,
     pub(super) networks: BTreeSet<String>,
+    /// Words of the statistics.
+    pub(super) lexemes: BTreeSet<String>,
     /// Constants of the schema.
     pub(super) pinned: BTreeSet<String>,
     keys: BTreeMap<Option<ColumnKey>, Keys>,
@@ -169,6 +171,7 @@ impl Visitor for Collected {
                 texts.insert(text.trim_end_matches(' ').to_owned());
             }
             Class::Lexemes => {
+                self.lexemes.insert(text.to_owned());
                 self.texts.entry(words()).or_default().insert(text.to_owned());
             }
             Class::Uuid => {

@@ -12,23 +12,18 @@ pub(super) struct Ranked {
 impl Ranked {
     /// UUIDs, spread over all there are.
     pub(super) fn uuids(values: &BTreeSet<String>, pinned: &BTreeSet<String>) -> Self {
-        Self::new(
-            values,
-            pinned,
-            |value| uuid(value),
-            |rank, count| {
-                let number = (u128::MAX / (count as u128 + 1)).saturating_mul(rank as u128 + 1);
-                let hex = format!("{number:032x}");
-                format!(
-                    "{}-{}-{}-{}-{}",
-                    &hex[..8],
-                    &hex[8..12],
-                    &hex[12..16],
-                    &hex[16..20],
-                    &hex[20..]
-                )
-            },
-        )
+        Self::new(values, pinned, uuid, |rank, count| {
+            let number = (u128::MAX / (count as u128 + 1)).saturating_mul(rank as u128 + 1);
+            let hex = format!("{number:032x}");
+            format!(
+                "{}-{}-{}-{}-{}",
+                &hex[..8],
+                &hex[8..12],
+                &hex[12..16],
+                &hex[16..20],
+                &hex[20..]
+            )
+        })
     }
 
     /// Bytes, in their hexadecimal form; four of each.

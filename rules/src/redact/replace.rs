@@ -30,6 +30,7 @@ pub(super) struct Replacer {
     uuids: Ranked,
     bytes: Ranked,
     networks: Ranked,
+    lexemes: BTreeSet<String>,
     pinned: BTreeSet<String>,
     structure: BTreeSet<String>,
     left_out: BTreeSet<String>,
@@ -40,7 +41,7 @@ impl Replacer {
     /// Makes the replacements. `places` are those of each sorting's texts in the server's order.
     pub(super) fn new(collected: Collected, sortings: &[Sorting], places: &[Vec<u32>]) -> Self {
         let structure = collected.structure();
-        let Collected { texts, patterns, numbers, times, pinned, .. } = collected;
+        let Collected { texts, patterns, numbers, times, pinned, lexemes, .. } = collected;
         let mut made: BTreeMap<Sorting, Texts> = BTreeMap::new();
         for (index, sorting) in sortings.iter().enumerate() {
             let Some(all) = texts.get(sorting) else { continue };
@@ -63,6 +64,7 @@ impl Replacer {
             uuids: Ranked::uuids(&collected.uuids, &pinned),
             bytes: Ranked::bytes(&collected.bytes, &pinned),
             networks: Ranked::networks(&collected.networks, &pinned),
+            lexemes,
             pinned,
             structure,
             left_out: BTreeSet::new(),
@@ -142,15 +144,18 @@ impl Replacer {
         sortings.iter().enumerate().map(of).collect()
     }
 
+    /// The replacement of a word in a search, which is stemmed when it is run: that of the word of the statistics that
+    /// is its longest beginning.
     fn word(&self, texts: &Texts, word: &str) -> Option<String> {
         let lower = word.to_lowercase();
-        // A search is stemmed, and its words are not those of the statistics: the longest beginning will be.
-        let stem = texts
-            .originals()
+        let ending = |known: &str| lower.len().saturating_sub(known.len());
+        let stem = self
+            .lexemes
+            .iter()
+            .filter(|known| lower.starts_with(known.as_str()))
             .filter(|known| {
-                known.len() >= STEM_MIN && lower.len() - lower.len().min(known.len()) <= ENDING_MAX
+                ending(known) == 0 || known.len() >= STEM_MIN && ending(known) <= ENDING_MAX
             })
-            .filter(|known| lower.starts_with(known) && **known != lower)
             .max_by_key(|known| known.len());
         texts.replacement(stem.unwrap_or(&lower))
     }
@@ -172,6 +177,7 @@ impl Visitor for Replacer {
                 let column = site.column.and_then(|column| self.time_columns.get(column));
                 let (point, form) = scalar::time(text)?;
                 let point = self.times.replacement(point, column.filter(|_| site.literal))?;
+                let form = if point.part > 0 { form.with_clock() } else { form };
                 scalar::time_text(point, &form)
             }
             Class::Text(sorting) => self.texts.get(sorting)?.replacement(text),

@@ -68,6 +68,11 @@ pub(super) struct Written {
 }
 
 impl Written {
+    /// The same with a clock: a date between two points in time seldom becomes a date.
+    pub(super) fn with_clock(self) -> Self {
+        Self { separator: self.separator.or(Some(' ')), ..self }
+    }
+
     /// Whether it is a date alone.
     pub(super) fn is_date(&self) -> bool {
         self.separator.is_none()

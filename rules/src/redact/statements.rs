@@ -63,7 +63,7 @@ pub(super) fn visit(
     let mut examples = Vec::new();
     for example in &statement.examples {
         match redacted(&example.text, visitor) {
-            Some(text) => examples.push(Example { text, times: example.times }),
+            Some(text) => examples.push(Example { text, ..*example }),
             None => visitor.forgotten(),
         }
     }
@@ -72,7 +72,7 @@ pub(super) fn visit(
 
 /// A text with what is known of its literals.
 struct Text<'t> {
-    text: &'t str,
+    source: &'t str,
     literals: Vec<Literal>,
     repaired: Repaired,
     analysis: Option<Analysis>,
@@ -90,14 +90,14 @@ impl<'t> Text<'t> {
         let (normalized, literals) = literals(text)?;
         let repaired = repair(&normalized);
         let analysis = analyze(&repaired.text, snapshot, search_path).ok();
-        Some(Self { text, literals, repaired, analysis, snapshot, facts })
+        Some(Self { source: text, literals, repaired, analysis, snapshot, facts })
     }
 
     /// The text with other literals. One that cannot be replaced becomes a parameter.
     fn replaced(&self, visitor: &mut dyn Visitor) -> Option<String> {
         let mut pieces = Vec::new();
         for literal in &self.literals {
-            let source = self.text.get(literal.start..literal.end)?;
+            let source = self.source.get(literal.start..literal.end)?;
             let word = literal.value.is_none() && !source.contains('\'') && !source.contains('$');
             let span = literal.value.as_ref().is_some_and(|value| is_span(value, false));
             if word || literal.interval && span {
@@ -116,7 +116,7 @@ impl<'t> Text<'t> {
             };
             pieces.push((literal.start, literal.end, piece));
         }
-        rewritten(self.text, &pieces)
+        rewritten(self.source, &pieces)
     }
 
     fn literal(&self, literal: &Literal, text: &str, visitor: &mut dyn Visitor) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use super::class::{Class, of_named};
 use super::container;
+use super::line::Point;
 use super::scalar;
 use super::visit::{Site, Visitor, value, values};
 use super::{ColumnKey, Facts};
@@ -115,16 +116,13 @@ fn extended(blueprint: &mut Blueprint, facts: &Facts, visitor: &mut dyn Visitor)
         };
         let replaced: Option<Vec<_>> =
             object.common.iter().map(|common| combination(&common.values)).collect();
-        match replaced {
-            Some(replaced) => {
-                for (common, values) in object.common.iter_mut().zip(replaced) {
-                    common.values = values;
-                }
+        if let Some(replaced) = replaced {
+            for (common, values) in object.common.iter_mut().zip(replaced) {
+                common.values = values;
             }
-            None => {
-                object.common.clear();
-                visitor.left_out(named(&key));
-            }
+        } else {
+            object.common.clear();
+            visitor.left_out(named(&key));
         }
         let first = classes.len().saturating_sub(object.expressions.len());
         for (place, expression) in object.expressions.iter_mut().enumerate() {
@@ -195,7 +193,7 @@ fn range_lengths(bounds: &str) -> Option<String> {
     for range in container::elements(bounds)?.into_iter().flatten() {
         let mut ends: Vec<f64> = Vec::new();
         let _ = container::range(&range, &mut |bound| {
-            let of_number = scalar::number(bound).map(|point| point.units());
+            let of_number = scalar::number(bound).map(Point::units);
             let seconds = |bound: &str| {
                 let (point, form) = scalar::time(bound)?;
                 Some(point.units() * if form.is_date() { 1.0 } else { 86_400.0 })

@@ -75,11 +75,15 @@ async fn hypopg_that_was_asked_for_and_is_not_there_is_told() {
         &words,
     )
     .await;
-    // Left to itself it says what is missing, and creates no index that nobody priced.
+    // Where nobody prices it says what is missing, and creates no index.
     let before = db.value(STATE).await;
-    let said = told(&succeeds(&["optimize", "--apply", "-d", &on]));
+    let said = told(&succeeds(&["optimize", "--apply", "--what-if", "none", "-d", &on]));
     assert!(said.contains("install HypoPG (CREATE EXTENSION hypopg)"), "{said}");
     assert_eq!(db.value(STATE).await, before);
+    // Left to itself it asks a planner twin.
+    let said = told(&succeeds(&["optimize", "-d", &on]));
+    assert!(said.contains("priced by a planner twin"), "{said}");
+    assert!(said.contains("CREATE INDEX CONCURRENTLY"), "{said}");
 }
 
 #[tokio::test]

@@ -12,7 +12,15 @@ SELECT DISTINCT ON (c.oid, a.attnum)
             WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid()
               AND l.relation IS NOT NULL AND l.database = (
                 SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
-        ) AS readable
+        ) AS readable,
+    -- Our look counts as a use of the index. A superuser can have it not counted; for others an index that nobody
+    -- uses must not look used.
+    pg_catalog.current_setting('is_superuser') = 'on' AS uncounted,
+    EXISTS (
+        SELECT FROM pg_catalog.pg_index AS oi
+        JOIN pg_catalog.pg_stat_all_indexes AS os ON os.indexrelid = oi.indexrelid
+        WHERE oi.indrelid = c.oid AND oi.indkey[0] = a.attnum AND os.idx_scan > 0
+    ) AS used
 FROM pg_catalog.pg_index AS i
 JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i'
 JOIN pg_catalog.pg_am AS m ON m.oid = x.relam AND m.amname = 'btree'
