@@ -146,7 +146,7 @@ pub(crate) struct OptimizeArgs {
     ///
     /// A private PostgreSQL with the schema, the statistics and the sizes of the file, and none of the rows,
     /// is started from the PostgreSQL programs of this machine, plans the statements, and is removed again.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["apply", "database", "workload", "log", "limit", "min_calls", "min_mean_ms"])]
+    #[arg(long, value_name = "FILE", env = "PGWRIGHT_SNAPSHOT", hide_env_values = true, conflicts_with_all = ["apply", "workload", "log", "limit", "min_calls", "min_mean_ms"])]
     pub(crate) snapshot: Option<PathBuf>,
     /// Which statements to look at.
     #[command(flatten)]
@@ -544,8 +544,9 @@ mod tests {
         let command = command();
         let optimize = command.find_subcommand("optimize").unwrap();
         for arg in optimize.get_arguments().chain(command.get_arguments()) {
-            let Some(long) = arg.get_long().filter(|long| !matches!(*long, "help" | "version"))
-            else {
+            // PGWRIGHT_LOG is the trace.
+            let none = |long: &&str| matches!(*long, "help" | "version" | "log");
+            let Some(long) = arg.get_long().filter(|long| !none(long)) else {
                 continue;
             };
             let name = format!("PGWRIGHT_{}", long.to_ascii_uppercase().replace('-', "_"));
