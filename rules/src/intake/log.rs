@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::tidy_examples;
 use crate::snapshot::{Example, Intake, Statement};
-use crate::statement::{Class, classify, with_literals};
+use crate::statement::{Class, MARKER, classify, with_literals};
 
 /// A server's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,9 @@ pub fn add_calls(
             if entry.dbname.as_deref().is_some_and(|name| name != database) {
                 return;
             }
-            let Some(call) = call(&entry) else { return };
+            let Some(call) = call(&entry).filter(|call| !call.text.contains(MARKER)) else {
+                return;
+            };
             calls += 1;
             let full = ids.len() >= TEXTS_MAX;
             let at = match ids.get(&call.text) {
