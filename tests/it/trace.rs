@@ -18,7 +18,8 @@ async fn a_trace_tells_of_sampling_planning_and_pricing_and_of_no_value() {
         SELECT * FROM people WHERE id = 'zanzibar';";
     std::fs::write(file.path(), statements).unwrap();
     let on = format!("{} password=c4nary", db.conninfo());
-    let args = ["optimize", "-d", &on, "--workload", file.path().to_str().unwrap()];
+    let args =
+        ["optimize", "-d", &on, "--what-if", "hypopg", "--workload", file.path().to_str().unwrap()];
     for (more, variables, plans) in [
         (&["-vv"][..], &[][..], false),
         (&["-vvv"], &[], true),
@@ -30,9 +31,9 @@ async fn a_trace_tells_of_sampling_planning_and_pricing_and_of_no_value() {
         for part in [
             "sample: agent::sampler: read about=\"the indexes\" rows=",
             "plan: agent::explain: prepared statement=",
-            "agent::optimize: planned as things are statement=",
+            "agent::optimize::think: planned as things are statement=",
             "refused statement=",
-            "price: agent::hypopg: hypothetical indexes made indexes=",
+            "price: agent::whatif::hypopg: hypothetical indexes made indexes=",
             " ms=",
         ] {
             assert!(trace.contains(part), "{part} is not in: {trace}");

@@ -87,7 +87,7 @@ fn notes(snapshot: &Snapshot, thought: &Thought) -> Vec<String> {
     }
     if thought.stood_in > 0 {
         notes.push(format!(
-            "{} may not write to some tables, so for {} of the INSERT, UPDATE and DELETE statements the SELECT of the \
+            "{} may not write to some tables, so for {} of the statements that write or lock rows the SELECT of the \
              same rows was planned, which the server finds in the same way; no grant is needed for that",
             snapshot.server.role,
             thought.stood_in

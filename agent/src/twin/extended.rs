@@ -85,7 +85,8 @@ async fn write_one(database: &Database, statistics: &ExtendedStatistics) -> Resu
     }
     let inherits = database.trusted.version().major() >= 15;
     let (column, value) = if inherits { (", stxdinherit", ", $5::bool") } else { ("", "") };
-    let remove = if inherits { "AND stxdinherit = $2" } else { "AND $2::pg_catalog.bool IS NOT NULL" };
+    let remove =
+        if inherits { "AND stxdinherit = $2" } else { "AND $2::pg_catalog.bool IS NOT NULL" };
     let remove = format!("DELETE FROM pg_catalog.pg_statistic_ext_data WHERE stxoid = $1 {remove}");
     database.trusted.execute(&remove, &[&object.oid, &statistics.inherited]).await?;
     // The rows of the scratch table's expressions are still there, where it has some.

@@ -7,7 +7,7 @@ use super::scalar;
 use super::visit::{Site, Visitor, value, values};
 use super::{ColumnKey, Facts};
 use crate::blueprint::{Blueprint, Distribution};
-use crate::snapshot::{ColumnStats, Snapshot};
+use crate::snapshot::{ColumnStats, Snapshot, Table};
 
 /// Statistics of the snapshot's columns.
 pub(super) fn tables(snapshot: &mut Snapshot, facts: &Facts, visitor: &mut dyn Visitor) {
@@ -19,7 +19,39 @@ pub(super) fn tables(snapshot: &mut Snapshot, facts: &Facts, visitor: &mut dyn V
                 column_stats(stats, class.as_ref(), &key, visitor);
             }
         }
+        combinations(table, facts, visitor);
     }
+}
+
+/// The values that occur together; a combination of which one cannot be replaced is left out.
+fn combinations(table: &mut Table, facts: &Facts, visitor: &mut dyn Visitor) {
+    let mut all = std::mem::take(&mut table.combinations);
+    for combination in &mut all {
+        let keys: Vec<ColumnKey> = combination
+            .columns
+            .iter()
+            .map(|column| (table.schema.clone(), table.name.clone(), column.clone()))
+            .collect();
+        let class = |name: &String| Class::of_column(table.column(name)?, facts);
+        let classes: Vec<Option<Class>> = combination.columns.iter().map(class).collect();
+        let mut row = |values: &[Option<String>]| -> Option<Vec<Option<String>>> {
+            (values.len() == classes.len()).then_some(())?;
+            let one = |((text, class), key): ((&Option<String>, &Option<Class>), &ColumnKey)| {
+                let site = Site { column: Some(key), literal: false };
+                match text {
+                    None => Some(None),
+                    Some(text) => value(visitor, class.as_ref()?, site, text).map(Some),
+                }
+            };
+            values.iter().zip(&classes).zip(&keys).map(one).collect()
+        };
+        combination.rows = combination
+            .rows
+            .iter()
+            .filter_map(|(values, share)| Some((row(values)?, *share)))
+            .collect();
+    }
+    table.combinations = all;
 }
 
 fn column_stats(

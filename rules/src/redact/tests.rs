@@ -7,7 +7,7 @@ use crate::blueprint::{
     Blueprint, ColumnStatistics, CommonCombination, Definition, DefinitionKind, Distribution,
     EndPoints, ExtendedStatistics, RoleSettings,
 };
-use crate::snapshot::{ColumnStats, Snapshot};
+use crate::snapshot::{ColumnStats, Combinations, Snapshot};
 use crate::statement::{analyze, fingerprint};
 use crate::testing;
 
@@ -341,6 +341,28 @@ fn equal_values_stay_equal_across_columns_statements_and_the_blueprint() {
         "{}",
         made.statements[1].text
     );
+}
+
+#[test]
+fn values_that_occur_together_are_replaced_as_in_their_columns() {
+    let mut shop = shop();
+    let table = testing::table_mut(&mut shop, "customers");
+    let row = |city: Option<&str>, born: &str| {
+        (vec![city.map(str::to_owned), Some(born.to_owned())], 0.1)
+    };
+    table.combinations = vec![Combinations {
+        columns: vec!["city".to_owned(), "born".to_owned()],
+        rows: vec![row(Some("Oslo"), "1985-07-14"), row(None, "1970-05-06")],
+    }];
+    let after = redacted(&shop, facts());
+    let table = after.tables.iter().find(|table| table.name == "customers").unwrap();
+    let rows = &table.combinations[0].rows;
+    assert_eq!(rows.len(), 2);
+    let common = &stats_of(&after, "customers", "city").common_values;
+    assert_eq!(rows[0].0[0].as_ref(), Some(&common[0]));
+    assert_eq!(rows[1].0[0], None);
+    assert_ne!(common[0], "Oslo");
+    assert!(!serde_json::to_string(&table.combinations).unwrap().contains("Oslo"));
 }
 
 #[test]
