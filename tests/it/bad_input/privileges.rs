@@ -116,7 +116,7 @@ async fn with_the_documented_grants_writes_are_planned_too_and_nothing_is_asked_
     assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!(found, indexes(&owner));
     let notes = reader["run"]["notes"].to_string();
-    assert!(notes.contains("for 3 of the INSERT, UPDATE and DELETE"), "{notes}");
+    assert!(notes.contains("for 3 of the statements that write or lock rows"), "{notes}");
 
     // Doctor finds nothing wrong with a dry run; what --apply lacks is told as that.
     for (more, code) in [(&[][..], 0), (&["--apply"], CONNECTION)] {
