@@ -119,7 +119,7 @@ pub(crate) static STATEMENTS: &[Statement] = &[
         times: 1,
         burst: 1,
         expected: Expected::Advice(
-            "GIN with jsonb_path_ops serves @>; HypoPG cannot price it, so a person decides",
+            "GIN with jsonb_path_ops serves @>; what the log's inserts would pay is for a person to weigh",
         ),
         sql: |draws, _| {
             format!(
