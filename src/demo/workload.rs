@@ -119,7 +119,7 @@ pub(crate) static STATEMENTS: &[Statement] = &[
         times: 1,
         burst: 1,
         expected: Expected::Advice(
-            "GIN with jsonb_path_ops serves @>; what the log's inserts would pay is for a person to weigh",
+            "GIN with jsonb_path_ops serves @>, where a planner twin prices it and the inserts bear it",
         ),
         sql: |draws, _| {
             format!(
