@@ -205,7 +205,7 @@ fn nothing_remains(whole: &Snapshot, redacted: &Snapshot) {
         "mailbox",
         "cruz",
         "vanish",
-        "172.20",
+        "'172.20",
         "> 13600",
         "c4ca4238",
         "1960-05-05",
