@@ -17,8 +17,8 @@ use rules::statement::{is_single_plannable, stand_ins};
 
 use crate::conninfo::ConnInfo;
 use crate::foreign_code::{Guard, PlanningRole, planning_role};
-use crate::sampler::SampleError;
 use crate::postgres::{Limits, Meter, PgError, Prepared, Purpose, RawJson, Row, Session, Type};
+use crate::sampler::SampleError;
 
 /// SQLSTATE `indeterminate_datatype`: the server could not tell a parameter's type.
 const INDETERMINATE: &str = "42P18";
