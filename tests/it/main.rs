@@ -17,6 +17,8 @@ mod demo_data;
 mod explain;
 mod partitions;
 mod peers;
+mod security;
 mod selftest;
 mod snapshot;
 mod trace;
+mod unattended;
