@@ -76,13 +76,13 @@ fn traps(mark: &Path) -> String {
             $$ BEGIN PERFORM app.leave(); RETURN true; END $$;
         CREATE OPERATOR app.=== (FUNCTION = app.equal, LEFTARG = int, RIGHTARG = int, RESTRICT = eqsel);
         CREATE TABLE app.filled (a int, b int DEFAULT app.imm(7));
-        CREATE FUNCTION app.of(app.t) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+        CREATE FUNCTION public.hidden(app.t) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
             $$ BEGIN PERFORM app.leave(); RETURN 1; END $$;
         CREATE TYPE app.kind AS ENUM ('x');
         CREATE FUNCTION app.number(app.kind) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
             $$ BEGIN PERFORM app.leave(); RETURN 1; END $$;
         CREATE CAST (app.kind AS int) WITH FUNCTION app.number(app.kind) AS IMPLICIT;
-        CREATE TABLE app.skewed (n bigint);
+        CREATE TABLE app.skewed (n int);
         INSERT INTO app.skewed SELECT 1 FROM generate_series(1, 1000);
         ANALYZE app.t; ANALYZE app.plain; ANALYZE app.skewed"
     )
@@ -94,9 +94,9 @@ const ATTACKS: &[&str] = &[
     "SELECT * FROM app.t WHERE a = app.stab(5)",
     "SELECT * FROM app.v",
     "SELECT a FROM app.over",
-    "SELECT * FROM app.t WHERE a OPERATOR(app.===) 5",
+    "SELECT * FROM app.skewed WHERE n OPERATOR(app.===) 5",
     "INSERT INTO app.filled (a) VALUES (1)",
-    "SELECT (ROW(1, 'x')::app.t).of FROM app.t",
+    "SELECT (ROW(1, 'x')::app.t).hidden FROM app.t",
     "SELECT * FROM app.t WHERE a = 'x'::app.kind",
 ];
 
@@ -110,19 +110,21 @@ async fn no_code_of_users_runs_in_the_name_of_a_superuser() {
         assert!(mark.taken(), "a plain EXPLAIN falls into the trap: {attack}");
     }
     let harmless = "SELECT * FROM app.plain WHERE b = 'x'";
+    // The report shows statements without their literals.
+    let shown = "SELECT * FROM app.plain WHERE b = $1";
     let workload = format!("{};\n{harmless};", ATTACKS.join(";\n"));
     let seen = planned(&db.conninfo(), &workload, &[]);
     assert_eq!(seen.len(), ATTACKS.len() + 1, "{seen:?}");
     for (text, refused) in &seen {
         match refused {
-            None => assert_eq!(text, harmless),
+            None => assert_eq!(text, shown),
             Some(why) => assert!(
                 why.contains("code of a user's") && why.contains("--explain-as"),
                 "{text}: {why}"
             ),
         }
     }
-    assert!(seen.iter().any(|(text, refused)| text == harmless && refused.is_none()), "{seen:?}");
+    assert!(seen.iter().any(|(text, refused)| text == shown && refused.is_none()), "{seen:?}");
     assert!(!mark.taken(), "a program was started");
     let told = ends(&["doctor", "-d", &db.conninfo()], 0).stdout;
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -156,11 +158,12 @@ async fn a_login_of_its_own_plans_what_a_superuser_must_not() {
     let superuser = planned(&on, useful, &[]);
     assert!(superuser[0].1.as_ref().unwrap().contains("view app.first"), "{superuser:?}");
     let seen = planned(&on, &workload, &["--explain-as", &planner]);
-    assert!(seen.iter().any(|(text, refused)| text == useful && refused.is_none()), "{seen:?}");
+    let shown = "SELECT * FROM app.first WHERE b = $1";
+    assert!(seen.iter().any(|(text, refused)| text == shown && refused.is_none()), "{seen:?}");
     assert!(!mark.taken(), "an ordinary role starts no program");
     // What cannot be done under that login is told with the server's words.
-    let why = seen.iter().find_map(|(text, why)| (*text == ATTACKS[0]).then_some(why)).unwrap();
-    assert!(why.as_ref().unwrap().contains("permission denied"), "{why:?}");
+    let why = seen.iter().find_map(|(text, why)| text.contains("app.imm").then_some(why)).unwrap();
+    assert!(why.as_ref().unwrap().contains("42501"), "{why:?}");
     let told = ends(&["doctor", "-d", &on, "--explain-as", &planner], 0).stdout;
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(told.contains(&format!("{planner} asks for plans and may change nothing")), "{told}");
@@ -218,7 +221,7 @@ async fn what_planning_does_to_its_session_reaches_no_other_statement_and_no_cha
         let found = seen.iter().find(|(text, _)| text.contains(word));
         found.unwrap_or_else(|| panic!("{word} in {seen:?}")).1.clone()
     };
-    assert_eq!(why("b = 5"), None, "planned beside all of these");
+    assert_eq!(why("SELECT b"), None, "planned beside all of these");
     assert!(why("quit").unwrap().contains("ended the session"), "{seen:?}");
     assert!(why("stay").unwrap().contains("did not stop at its time limit"), "{seen:?}");
     assert_eq!(db.value("SELECT count(*) FROM app.t").await, "1000", "nothing was written");
