@@ -295,6 +295,11 @@ mod tests {
             updated_at: time("2026-03-01T08:00:05Z"),
             applied_at: Some(time("2026-03-01T08:00:04Z")),
             reverted_at: None,
+            verdict: None,
+            verdict_detail: None,
+            blocked_until: None,
+            timeline: Some(1),
+            server_address: None,
         }
     }
 

@@ -17,6 +17,7 @@ mod demo_data;
 mod explain;
 mod partitions;
 mod peers;
+mod proxied;
 mod selftest;
 mod snapshot;
 mod trace;

@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_table_allows_exactly_these_states() {
-        let schema = include_str!("schema.sql");
+        let schema = include_str!("schema/log.sql");
         for state in State::ALL {
             assert!(schema.contains(&format!("'{state}'")), "{state}");
         }
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn only_one_action_is_at_work_on_a_table_and_the_pending_ones_are_in_nobodys_way() {
-        let schema = include_str!("schema.sql");
+        let schema = include_str!("schema/log.sql");
         let (_, rest) = schema.split_once("one_per_table").unwrap();
         let (condition, _) = rest.split_once(';').unwrap();
         for state in State::ALL {
