@@ -32,7 +32,8 @@ impl Counts {
         })
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    /// Adds what another entry of the statement, or another window, counted.
+    pub fn add(&mut self, other: &Self) {
         self.calls += other.calls;
         self.ms += other.ms;
         self.square_ms += other.square_ms;
