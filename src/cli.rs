@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::values::{ByteSize, Gate, Milliseconds, Since, Whole};
+use crate::values::{ByteSize, Gate, Milliseconds, Since, Wait, Whole};
 
 /// Make a PostgreSQL server faster, provably and undoably
 ///
@@ -47,6 +47,41 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     pub(crate) database: Option<String>,
+    /// Ask the server for plans as another role
+    ///
+    /// The name of a role, to log in as on the same server, or a whole connection as for --database. Planning runs
+    /// functions of users with the rights of whoever asks for the plan, so a login that owns nothing is safest;
+    /// `pgwright doctor --grants` prints one. A role's password comes from the password file.
+    #[arg(
+        long,
+        global = true,
+        value_name = "ROLE|URL",
+        env = "PGWRIGHT_EXPLAIN_AS",
+        hide_env_values = true
+    )]
+    pub(crate) explain_as: Option<String>,
+    /// Wait this long for another run of pgwright in the same database to end [default: 10s]
+    ///
+    /// Only one run at a time changes a database. When the time is over, this one ends with 5 and has changed nothing.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        env = "PGWRIGHT_LOCK_WAIT",
+        hide_env_values = true
+    )]
+    pub(crate) lock_wait: Option<Wait>,
+    /// Append what happens to this file, one JSON object a line
+    ///
+    /// The lines name actions, tables and results, and hold no values, statements or passwords.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "PGWRIGHT_LOG_FILE",
+        hide_env_values = true
+    )]
+    pub(crate) log_file: Option<PathBuf>,
     /// Read the configuration from this file
     ///
     /// Without it, ./pgwright.toml and ~/.config/pgwright/config.toml are read where present, the first
@@ -66,6 +101,8 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count, env = "PGWRIGHT_VERBOSE", hide_env_values = true)]
     pub(crate) verbose: u8,
     /// Say nothing unless something was found, done or went wrong
+    ///
+    /// What `optimize --apply` did is then one line.
     #[arg(short, long, global = true, env = "PGWRIGHT_QUIET", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new(), conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     /// Colour the output
@@ -131,6 +168,22 @@ pub(crate) enum Command {
     /// Starts a server of its own from the PostgreSQL binaries of this machine, loads a schema with rows and a
     /// workload, shows the dry run, applies it, and measures the same statements before and after.
     Demo(DemoArgs),
+}
+
+impl Command {
+    /// Its name on the command line.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Optimize(_) => "optimize",
+            Self::Log(_) => "log",
+            Self::Rollback(_) => "rollback",
+            Self::Explain(_) => "explain",
+            Self::Snapshot(_) => "snapshot",
+            Self::Rules(_) => "rules",
+            Self::Doctor(_) => "doctor",
+            Self::Demo(_) => "demo",
+        }
+    }
 }
 
 /// Options of `optimize`.
@@ -357,6 +410,15 @@ pub(crate) struct DoctorArgs {
     /// plans or costs differ, and in what. A difference is a finding and no failure: the exit code stays 0.
     #[arg(long, conflicts_with = "apply")]
     pub(crate) twin: bool,
+    /// Print instead the roles and grants that pgwright needs here, as a script for psql
+    ///
+    /// Two logins: one that reads, keeps the journal and applies, and one that only asks for plans. The script holds
+    /// everything that a dry run needs, and then what --apply needs in addition, and no more.
+    #[arg(long, conflicts_with_all = ["apply", "twin"])]
+    pub(crate) grants: bool,
+    /// With --grants, call the first login this, and the other one this with _explain [default: pgwright]
+    #[arg(long, value_name = "NAME", requires = "grants")]
+    pub(crate) role: Option<String>,
     /// With --twin, take the statements from this file, or from the .sql files of this folder
     #[arg(long, value_name = "FILE|DIR", requires = "twin")]
     pub(crate) workload: Option<PathBuf>,
@@ -412,7 +474,8 @@ Examples:
   pgwright optimize -d postgres://app@db.example.com/shop   show what would help
   pgwright optimize --apply                                 carry out what is above the gate
   pgwright optimize --format sql --output indexes.sql       write it down for a review
-  pgwright optimize --workload queries/ --what-if hypopg    take the statements from files";
+  pgwright optimize --workload queries/ --what-if hypopg    take the statements from files
+  pgwright optimize --apply --quiet --lock-wait 10min       from cron";
 
 const SNAPSHOT_EXAMPLES: &str = "\
 Examples:

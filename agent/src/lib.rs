@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod conninfo;
 pub mod doctor;
 pub mod explain;
+mod foreign_code;
 pub mod journal;
 pub mod optimize;
 pub mod postgres;

@@ -12,6 +12,7 @@ pub mod change_plan;
 pub mod context;
 pub mod evidence;
 pub mod fidelity;
+pub mod foreign_code;
 pub mod generic;
 mod guess;
 pub mod held_back;

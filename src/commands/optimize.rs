@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Applied, Document, Ending, Outcome, Traffic};
 use crate::progress::Progress;
+use crate::run_log::Entry;
 use crate::snapshot;
 use crate::values::Gate;
 use crate::workload;
@@ -36,7 +37,7 @@ pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
         // Better known now than after the work.
         output::check(path)?;
     }
-    let options = options(settings)?;
+    let mut options = options(settings)?;
     if let Some(path) = &settings.snapshot {
         let snapshot = Box::new(snapshot::read(path)?);
         let source = Source::File(snapshot);
@@ -45,8 +46,11 @@ pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     }
     let info = call.conninfo()?;
+    options.explain_as = call.explain_as()?;
     let source = Source::Server(&info);
     let mut proposal = interruptible(Box::pin(propose(call, source, &options))).await?;
+    let (actions, due) = (proposal.plan.actions.len(), proposal.plan.due().count());
+    call.log.write(&Entry::Proposed { actions, due });
     let applied = if settings.apply {
         Some(Box::pin(apply(call, &info, &options, &mut proposal)).await?)
     } else {
@@ -78,6 +82,7 @@ pub(super) fn options(settings: &config::Optimize) -> Result<Options, Failure> {
             WhatIf::None => WhatIfChoice::None,
         },
         twin: TwinOptions { any_version: settings.twin_any_version, ..TwinOptions::default() },
+        explain_as: None,
     })
 }
 
@@ -125,6 +130,7 @@ pub(super) fn failure(error: &OptimizeError) -> Failure {
         },
         OptimizeError::Twin(_) | OptimizeError::Blueprint(_) => Exit::Connection,
         OptimizeError::Faulty(_) => Exit::Internal,
+        OptimizeError::Elsewhere { .. } => Exit::Usage,
     };
     let failure = Failure::of(exit, error);
     match error {
@@ -171,9 +177,13 @@ pub(super) async fn carry_out(
     run: Uuid,
     stop: Option<watch::Receiver<bool>>,
 ) -> Result<Applied, Failure> {
-    let options = ApplyOptions { stop, ..ApplyOptions::default() };
+    let runner_wait = call.settings.lock_wait;
+    let options = ApplyOptions { stop, runner_wait, ..ApplyOptions::default() };
     let progress = Progress::new(call.progress);
-    let mut show = |event| progress.applying(&event);
+    let mut show = |event| {
+        call.log.applying(&event);
+        progress.applying(&event);
+    };
     let outcomes = applier::apply(info, &call.meter, plan, run, &options, &mut show)
         .await
         .map_err(|error| applying(&error))?;
@@ -239,6 +249,13 @@ fn report(call: &Call, proposal: &Proposal, applied: Option<&Applied>) -> Result
     });
     if call.quiet && nothing && settings.format == ReportFormat::Human {
         return Ok(());
+    }
+    if let Some(applied) = applied
+        && call.quiet
+        && settings.format == ReportFormat::Human
+        && settings.output.is_none()
+    {
+        return output::deliver(&applied.summary(&proposal.snapshot.server.database), None);
     }
     let document = Document {
         report: &proposal.report,

@@ -45,6 +45,7 @@ pub use immutable::{index_type, unfit_for_index};
 pub use literals::{Constant, Literal, constants, literals, rewritten};
 pub use mask::mask;
 pub use parse::fingerprint;
+pub(crate) use parse::syntax_tree;
 pub use path::{JsonPath, PathStep, json_path};
 pub use repair::{Repaired, repair};
 pub use setting::{Setting, setting};

@@ -120,7 +120,8 @@ impl Proxy {
             let listener = TcpListener::from_std(listener).unwrap();
             while let Ok((client, _)) = listener.accept().await {
                 let round = lock(&shared).round;
-                let link = Link { counted, round, name: String::new(), state: Arc::clone(&shared) };
+                let state = Arc::clone(&shared);
+                let link = Link { counted, round, name: String::new(), state };
                 // Ends when either side closes its connection.
                 tokio::spawn(link.serve(client, socket.clone()));
             }
@@ -137,7 +138,7 @@ impl Proxy {
     pub(crate) fn arm(&self, fault: Option<Fault>) {
         let mut state = lock(&self.state);
         let (round, silent) = (state.round + 1, state.silent);
-        *state = State { round, silent, fault, ..State::default() };
+        *state = State { fault, round, silent, ..State::default() };
     }
 
     /// The counted messages since it was armed.
