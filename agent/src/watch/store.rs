@@ -41,7 +41,18 @@ pub(super) async fn save(
     }
     let [calls, ms, square_ms, blocks, wal_bytes, updated, hot, live, evicted] = &rows.values;
     let params: [&dyn Param; 12] = [
-        &reading.at, &rows.subjects, &rows.ids, calls, ms, square_ms, blocks, wal_bytes, updated, hot, live, evicted,
+        &reading.at,
+        &rows.subjects,
+        &rows.ids,
+        calls,
+        ms,
+        square_ms,
+        blocks,
+        wal_bytes,
+        updated,
+        hot,
+        live,
+        evicted,
     ];
     let sql = r#"INSERT INTO pgwright."Observations" ("readAt", "subject", "subjectId", "calls", "ms", "squareMs", "blocks",
                "walBytes", "updated", "hotUpdated", "live", "evicted")

@@ -117,6 +117,8 @@ pub struct Concern {
 pub struct Case<'a> {
     /// All windows, in the order of time.
     pub windows: &'a [Window],
+    /// What happened since the last of them: too little to judge by, enough to see harm that cannot wait.
+    pub latest: Option<&'a Window>,
     /// Windows that had to be discarded.
     pub discarded: usize,
     /// The counters just before the action, if they were read: everything's life until then.

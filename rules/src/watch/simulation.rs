@@ -109,6 +109,7 @@ impl World {
         let concern = |n: u32| (id(n), Concern { meant: n < 2, writes: false });
         let case = Case {
             windows: if self.baseline { &windows } else { after },
+            latest: None,
             discarded: 0,
             lifetime: Some(&lifetime),
             begun: applied,

@@ -19,7 +19,8 @@ pub(super) fn tripped(
     halves: &Halves<'_>,
     limits: &Limits,
 ) -> Option<(Verdict, String)> {
-    let last = halves.after.last()?;
+    let latest = case.latest.filter(|window| window.begins >= case.applied);
+    let last = latest.or(halves.after.last().copied())?;
     ten_times_slower(case, halves, limits, last).or_else(|| hot_lost(case, halves))
 }
 
@@ -86,7 +87,10 @@ pub(super) fn hot(case: &Case<'_>, halves: &Halves<'_>) -> Option<(f64, f64)> {
     let life =
         || case.lifetime?.tables.get(&case.table).filter(|table| table.updated >= UPDATES_LEAST);
     let before = before.or_else(|| life().map(|table| table.hot_updated / table.updated))?;
-    Some((before, share(&mut halves.after.iter().rev())?))
+    let latest = case.latest.filter(|window| window.begins >= case.applied);
+    let after: Vec<&Window> =
+        latest.into_iter().chain(halves.after.iter().rev().copied()).collect();
+    Some((before, share(&mut after.iter())?))
 }
 
 fn hot_lost(case: &Case<'_>, halves: &Halves<'_>) -> Option<(Verdict, String)> {
