@@ -36,6 +36,7 @@ pub mod statement;
 #[doc(hidden)]
 pub mod testing;
 pub mod unpriced;
+pub mod watch;
 pub mod whatif;
 pub mod workload;
 pub mod write_cost;

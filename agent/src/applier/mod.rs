@@ -7,6 +7,7 @@
 mod analyze;
 mod catalog;
 mod check;
+mod conclude;
 mod create_index;
 mod drop_index;
 mod recover;
@@ -25,6 +26,7 @@ use crate::conninfo::ConnInfo;
 use crate::journal::{self, Entry, JournalError, State};
 use crate::postgres::{Meter, PgError};
 
+pub(crate) use conclude::conclude;
 pub(crate) use recover::recover;
 pub(crate) use runner::Runner;
 pub(crate) use undo::{settled_by_hand, undo};

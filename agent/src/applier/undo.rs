@@ -14,7 +14,7 @@ use super::create_index::{Settled, Wanted, build, drop_patiently, settle};
 use super::runner::Runner;
 use super::send::{Failure, Order, send_patiently};
 use super::{ApplyError, Effect, Left};
-use crate::journal::{Change, Entry, INDEX_PREFIX, State, comes_again};
+use crate::journal::{self, Change, Entry, INDEX_PREFIX, State, comes_again};
 
 /// Takes an action back that is in place, or goes on with doing so.
 pub(crate) async fn undo(runner: &Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
@@ -77,8 +77,7 @@ pub(crate) async fn settled_by_hand(
     if settled {
         runner.step(entry.id, State::Conflict, State::Reverting, &Change::default()).await?;
         let note = Some("a person took it back by hand");
-        let change = Change { note, ..Change::default() };
-        runner.step(entry.id, State::Reverting, State::Reverted, &change).await?;
+        complete(runner, entry, &Change { note, ..Change::default() }).await?;
     }
     Ok(settled)
 }
@@ -103,7 +102,13 @@ async fn complete(
     entry: &Entry,
     change: &Change<'_>,
 ) -> Result<Effect, ApplyError> {
-    runner.step(entry.id, State::Reverting, State::Reverted, change).await?;
+    let by_hand = journal::block_days(&runner.session, &entry.action_key).await?;
+    let mut change = change.clone();
+    // Whatever was not taken back by a verdict of ours was taken back by a person, who had a reason.
+    if entry.verdict.is_none() {
+        (change.verdict, change.blocked_days) = (Some(journal::BY_HAND), Some(by_hand));
+    }
+    runner.step(entry.id, State::Reverting, State::Reverted, &change).await?;
     Ok(Effect::Reverted { note: change.note.map(str::to_owned) })
 }
 
