@@ -310,11 +310,15 @@ async fn whoever_sits_on_the_lock_is_named_and_waited_for_as_long_as_told() {
     squatter.simple_query(lock).await.unwrap();
     let on = db.conninfo();
     let since = Instant::now();
-    let output = ends(&["optimize", "--apply", "-d", &on, "--lock-wait", "2s", "--what-if", "none"], 5);
+    let output =
+        ends(&["optimize", "--apply", "-d", &on, "--lock-wait", "2s", "--what-if", "none"], 5);
     let waited = since.elapsed();
     assert!(waited >= Duration::from_secs(2), "{waited:?}");
     let told = output.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(told.contains("another run of pgwright is at work") && told.contains("user postgres"), "{told}");
+    assert!(
+        told.contains("another run of pgwright is at work") && told.contains("user postgres"),
+        "{told}"
+    );
     let end = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(2)).await;
         drop(squatter);

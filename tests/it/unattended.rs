@@ -59,15 +59,27 @@ async fn a_run_with_nothing_to_do_says_nothing_and_one_with_something_one_line()
     let (on, workload) = (db.conninfo(), file.path().to_str().unwrap().to_owned());
     let log_file = log.path().to_str().unwrap();
     let args = [
-        "optimize", "--apply", "--quiet", "--what-if", "hypopg", "-d", &on, "--workload",
-        &workload, "--log-file", log_file,
+        "optimize",
+        "--apply",
+        "--quiet",
+        "--what-if",
+        "hypopg",
+        "-d",
+        &on,
+        "--workload",
+        &workload,
+        "--log-file",
+        log_file,
     ];
     let first = cli(&args);
     assert_eq!((first.status, first.stderr.as_str()), (Some(0), ""), "{first:?}");
     let line = format!("pgwright in {}: 1 done (create index pgw_", db.name());
     assert!(first.stdout.starts_with(&line) && first.stdout.lines().count() == 1, "{first:?}");
     let second = cli(&args);
-    assert_eq!((second.status, second.stdout, second.stderr), (Some(0), String::new(), String::new()));
+    assert_eq!(
+        (second.status, second.stdout, second.stderr),
+        (Some(0), String::new(), String::new())
+    );
     // What is refused is told in one line too, with its exit code.
     db.sql("DROP SCHEMA pgwright CASCADE").await;
     let lost = cli(&args);
@@ -96,8 +108,7 @@ async fn a_run_with_nothing_to_do_says_nothing_and_one_with_something_one_line()
     assert_eq!((dead.status, &last["exit"], &last["level"]), (Some(3), &3.into(), &"error".into()));
 }
 
-const BUILDING: &str =
-    "SELECT count(*) FROM pg_stat_progress_create_index WHERE datname = current_database() AND phase LIKE 'building index%'";
+const BUILDING: &str = "SELECT count(*) FROM pg_stat_progress_create_index WHERE datname = current_database() AND phase LIKE 'building index%'";
 
 #[tokio::test]
 async fn a_signal_ends_a_run_and_leaves_nothing_half_made() {
@@ -108,7 +119,14 @@ async fn a_signal_ends_a_run_and_leaves_nothing_half_made() {
     db.sql(&format!("ALTER DATABASE {} SET maintenance_work_mem = '1MB'", db.name())).await;
     for signal in ["INT", "TERM", "HUP"] {
         let child = start(&[
-            "optimize", "--apply", "--what-if", "hypopg", "-d", &on, "--workload", &workload,
+            "optimize",
+            "--apply",
+            "--what-if",
+            "hypopg",
+            "-d",
+            &on,
+            "--workload",
+            &workload,
         ]);
         let since = Instant::now();
         while db.value(BUILDING).await == "0" {
@@ -150,8 +168,17 @@ async fn of_ten_runs_at_once_one_does_the_work() {
             let wait = ["0s", "500ms", "5s", "1min"][(n % 4) as usize];
             let wait = if wait == "500ms" { "1s" } else { wait };
             children.push(start(&[
-                "optimize", "--apply", "--quiet", "--what-if", "hypopg", "-d", &on, "--workload",
-                &workload, "--lock-wait", wait,
+                "optimize",
+                "--apply",
+                "--quiet",
+                "--what-if",
+                "hypopg",
+                "-d",
+                &on,
+                "--workload",
+                &workload,
+                "--lock-wait",
+                wait,
             ]));
         }
         let mut done = 0;
@@ -171,8 +198,9 @@ async fn of_ten_runs_at_once_one_does_the_work() {
             }
         }
         assert_eq!(done, 1, "round {round}");
-        let indexes =
-            format!("SELECT count(*) || ' ' || bool_and(indisvalid) FROM pg_index WHERE indrelid = '{table}'::regclass");
+        let indexes = format!(
+            "SELECT count(*) || ' ' || bool_and(indisvalid) FROM pg_index WHERE indrelid = '{table}'::regclass"
+        );
         assert_eq!(db.value(&indexes).await, "1 true", "round {round}");
         let rows = format!(
             "SELECT string_agg(state, ' ') FROM pgwright.\"OptimizationLog\" WHERE \"tableName\" = '{table}'"
@@ -220,7 +248,11 @@ fn the_examples_call_the_program_as_it_is() {
             let own = cli(&[call[0].as_str(), "--help"]);
             assert_eq!(own.status, Some(0), "{example}: {call:?}");
             for option in call.iter().filter(|word| word.starts_with("--")) {
-                assert!(own.stdout.contains(&format!("{option} ")) || own.stdout.contains(&format!("{option}\n")), "{example}: {option}");
+                assert!(
+                    own.stdout.contains(&format!("{option} "))
+                        || own.stdout.contains(&format!("{option}\n")),
+                    "{example}: {option}"
+                );
             }
         }
         let variables = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
