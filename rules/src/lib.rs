@@ -12,6 +12,7 @@ pub mod change_plan;
 pub mod context;
 pub mod evidence;
 pub mod fidelity;
+pub mod foreign_code;
 pub mod generic;
 mod guess;
 pub mod held_back;
@@ -36,6 +37,7 @@ pub mod statement;
 #[doc(hidden)]
 pub mod testing;
 pub mod unpriced;
+pub mod watch;
 pub mod whatif;
 pub mod workload;
 pub mod write_cost;

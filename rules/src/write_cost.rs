@@ -35,7 +35,7 @@ const WALL_FACTOR: f64 = 1.25;
 
 /// Microseconds of a single-row INSERT beside its execution, which `pg_stat_statements` does not count: parsing,
 /// planning and the round trip over a local socket (67 µs a statement in all, measured on PostgreSQL 15).
-const STATEMENT_US: f64 = 45.0;
+pub(crate) const STATEMENT_US: f64 = 45.0;
 
 /// Microseconds that a commit waits for the fastest disks there are (NVMe with power-loss protection); most take
 /// several times as long (`pg_test_fsync`).

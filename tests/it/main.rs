@@ -18,6 +18,8 @@ mod explain;
 mod partitions;
 mod peers;
 mod proxied;
+mod security;
 mod selftest;
 mod snapshot;
 mod trace;
+mod unattended;

@@ -14,7 +14,7 @@ use super::runner::Runner;
 use super::send::{rest, send};
 use super::subject::{Outset, Ready, Subject, View};
 use super::{ApplyError, Effect, Left, ORPHAN_PATIENCE, catalog};
-use crate::journal::{Change, Entry, NewEntry, State};
+use crate::journal::{self, Change, Entry, NewEntry, State};
 
 /// More steps than any action takes; the protocol ends long before, which its tests show.
 const STEPS: u32 = 10_000;
@@ -36,6 +36,8 @@ pub(super) struct Drive<'a, 'r> {
     orphan: Option<(i32, Instant)>,
     /// The index, when it was last seen.
     index: Option<Box<IndexState>>,
+    /// Whether it is taken back by a verdict of ours, and not by a person.
+    judged: bool,
     /// What a person should know, as the row has it.
     note: Option<String>,
     /// How long the last statement that succeeded took.
@@ -70,6 +72,7 @@ impl<'a, 'r> Drive<'a, 'r> {
         let case = Case::new(kind, wish, Some(entry.state));
         let mut drive = Self::new(runner, subject, case, entry.action_key.clone());
         drive.row = Some(entry.id);
+        drive.judged = entry.verdict.is_some();
         drive.facts.contradiction = foreign.or(contradiction);
         if wish == Wish::Finish {
             drive.orphan = Some((entry.backend_pid, Instant::now()));
@@ -89,6 +92,7 @@ impl<'a, 'r> Drive<'a, 'r> {
             ready: None,
             orphan: None,
             index: None,
+            judged: false,
             note: None,
             seconds: 0.0,
             unwritten: 0,
@@ -202,6 +206,13 @@ impl<'a, 'r> Drive<'a, 'r> {
         let index =
             self.index.as_ref().filter(|_| matches!(to, State::Observing | State::Reverted));
         let made = index.filter(|_| to == State::Observing);
+        // What was not taken back by a verdict of ours was taken back by a person, who had a reason.
+        let by_hand = to == State::Reverted && !self.judged;
+        let blocked_days = if by_hand {
+            Some(journal::block_days(&self.runner.session, &self.key).await?)
+        } else {
+            None
+        };
         let change = Change {
             index_oid: index.map(|index| index.oid),
             definition: made.map(|index| index.definition.as_str()),
@@ -211,6 +222,8 @@ impl<'a, 'r> Drive<'a, 'r> {
                 .or(note.as_deref().filter(|_| waits)),
             note: note.as_deref().filter(|_| !waits),
             attempts: self.unwritten.cast_signed(),
+            verdict: by_hand.then_some(journal::BY_HAND),
+            blocked_days,
             ..Change::default()
         };
         self.runner.step(id, from, to, &change).await?;

@@ -7,6 +7,7 @@
 mod analyze;
 mod catalog;
 mod check;
+mod conclude;
 mod create_index;
 mod drive;
 mod drop_index;
@@ -26,6 +27,7 @@ use crate::conninfo::ConnInfo;
 use crate::journal::{self, Entry, JournalError, State};
 use crate::postgres::{Meter, PgError};
 
+pub(crate) use conclude::conclude;
 use drive::Drive;
 pub(crate) use recover::{recover, take_back};
 pub(crate) use runner::Runner;

@@ -9,9 +9,9 @@ use crate::postgres::Session;
 
 /// How long a failure that would come again keeps its action from being tried; twice as long after every
 /// further one. Source: Azure SQL Database waits as long before it recommends a reverted index again.
-const BACK_OFF_DAYS: i32 = 90;
+pub(super) const BACK_OFF_DAYS: i32 = 90;
 /// After how many failures the time no longer grows.
-const MOST_DOUBLINGS: i32 = 4;
+pub(super) const MOST_DOUBLINGS: i32 = 4;
 
 /// Returns what failed here before and would fail again: key of the action -> why, in words for a report.
 pub(crate) async fn failures(session: &Session) -> Result<BTreeMap<String, String>, JournalError> {

@@ -6,6 +6,7 @@
 //! rendered anew from the structured columns.
 
 mod attention;
+mod blocks;
 mod control;
 mod entry;
 mod failures;
@@ -16,6 +17,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub use attention::{Attention, attention};
+pub use blocks::{BY_HAND, unblock};
+pub(crate) use blocks::{block_days, blocks};
 pub use control::pause;
 pub use entry::Entry;
 pub(crate) use failures::failures;

@@ -9,9 +9,10 @@ use crate::postgres::{PgError, Session};
 pub const FORMAT: i32 = 2;
 
 /// The tables, each in a file of its own: name, and what makes it, its indexes and its comments.
-const TABLES: [(&str, &str); 2] = [
+const TABLES: [(&str, &str); 3] = [
     ("OptimizationLog", include_str!("schema/log.sql")),
     ("Control", include_str!("schema/control.sql")),
+    ("Observations", include_str!("schema/observations.sql")),
 ];
 /// What people look at them through.
 const VIEWS: &str = include_str!("schema/views.sql");
