@@ -21,3 +21,4 @@ mod proxied;
 mod selftest;
 mod snapshot;
 mod trace;
+mod verify;
