@@ -22,5 +22,6 @@ mod security;
 mod selftest;
 mod snapshot;
 mod trace;
+mod twin_faults;
 mod unattended;
 mod verify;
