@@ -144,7 +144,7 @@ impl OptimizeError {
     }
 }
 
-/// Takes a snapshot with all that a planner twin needs.
+/// Takes a snapshot with all that a planner twin needs, drawn as `how` says.
 ///
 /// # Errors
 /// When the server cannot be reached, holds nothing to sample, or refuses a query.
@@ -152,10 +152,11 @@ pub async fn snapshot(
     info: &ConnInfo,
     meter: &Arc<Meter>,
     options: &SampleOptions,
+    how: &DrawOptions,
 ) -> Result<Snapshot, OptimizeError> {
     let session = connect(info, Purpose::Sample, meter).await?;
     let mut snapshot = sample(&session, options).await?;
-    snapshot.blueprint = Some(Box::new(draw(&session, info, &DrawOptions::default()).await?));
+    snapshot.blueprint = Some(Box::new(draw(&session, info, how).await?));
     session.close().await;
     Ok(snapshot)
 }

@@ -42,6 +42,14 @@ impl Planner<'_> {
         }
     }
 
+    /// Major version of a planner that is not the server's own.
+    fn version(&self) -> Option<u32> {
+        match self {
+            Self::Bare(_) | Self::Hypopg(..) => None,
+            Self::Twin(_, twin) => Some(twin.cluster().binaries().major),
+        }
+    }
+
     /// What plans statements as things are.
     fn explainer(&mut self) -> &mut Explainer {
         match self {
@@ -82,6 +90,8 @@ pub(super) async fn think(
     progress: &mut dyn FnMut(Event),
 ) -> Result<Thought, OptimizeError> {
     let answerer = planner.answerer();
+    let other_version =
+        planner.version().filter(|major| *major != snapshot.server.version_num / 10_000);
     let (mut workload, unanalyzed) = analyze(snapshot);
     let planned = plan_all(planner.explainer(), snapshot, &mut workload, progress).await?;
     let cx = Context { snapshot, workload: &workload };
@@ -106,6 +116,7 @@ pub(super) async fn think(
         selection: &selection,
         selector: &selector,
         answerer,
+        other_version,
     };
     let (actions, more) = assemble::actions(&assembly);
     let mut refused = [findings.refusals, selection.refusals.clone(), more].concat();
