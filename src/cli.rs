@@ -230,9 +230,22 @@ pub(crate) struct SnapshotArgs {
     /// table leaves the server. What precision that costs is said in the file and in every report made from it.
     #[arg(long)]
     pub(crate) redact: bool,
+    /// Where the definitions of the schema come from
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t)]
+    pub(crate) schema_from: SchemaFrom,
     /// Write the snapshot to this file
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
+}
+
+/// Who writes the definitions of a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaFrom {
+    /// The server's catalogs: as any role, with no lock held and no program needed
+    #[default]
+    Catalogs,
+    /// pg_dump of the server's major version; the catalogs where there is none or it fails
+    PgDump,
 }
 
 /// Who prices what does not exist.
