@@ -17,7 +17,9 @@ use rules::quote::literal;
 use rules::statement::{is_single_plannable, stand_ins};
 
 use crate::conninfo::ConnInfo;
+use crate::foreign_code::{Guard, PlanningRole, planning_role};
 use crate::postgres::{Limits, Meter, PgError, Prepared, Purpose, RawJson, Row, Session, Type};
+use crate::sampler::SampleError;
 
 /// SQLSTATE `indeterminate_datatype`: the server could not tell a parameter's type.
 const INDETERMINATE: &str = "42P18";
@@ -31,12 +33,17 @@ const DENIED: &str = "42501";
 /// SQLSTATE `query_canceled`: planning took longer than it may.
 const CANCELED: &str = "57014";
 
+/// SQLSTATE `admin_shutdown`: somebody ended the session, which can be a function that planning ran.
+const ENDED: &str = "57P01";
+
 /// Where a new session comes from when a statement ended the one before.
 #[derive(Debug)]
 struct Home {
     info: ConnInfo,
     meter: Arc<Meter>,
     limits: Limits,
+    /// Whether the server is one of ours, where whatever ended a session was the statement.
+    ours: bool,
     /// Statements that are not tried again, with the reason.
     deadly: BTreeMap<usize, String>,
 }
@@ -56,6 +63,10 @@ pub struct Explainer {
     /// What the open transaction plans under.
     entered: Option<Under>,
     home: Option<Home>,
+    /// What this role must not plan.
+    guard: Option<Guard>,
+    /// Statements that the guard refused.
+    withheld: BTreeSet<usize>,
 }
 
 /// What a transaction plans under.
@@ -97,6 +108,8 @@ impl Explainer {
             valueless: BTreeSet::new(),
             entered: None,
             home: None,
+            guard: None,
+            withheld: BTreeSet::new(),
         }
     }
 
@@ -107,15 +120,55 @@ impl Explainer {
         meter: &Arc<Meter>,
         limits: Limits,
     ) -> Result<Self, PgError> {
+        Self::open(info, meter, limits, true).await
+    }
+
+    async fn open(
+        info: ConnInfo,
+        meter: &Arc<Meter>,
+        limits: Limits,
+        ours: bool,
+    ) -> Result<Self, PgError> {
         let session = Session::connect_with(&info, Purpose::Explain, meter, &limits).await?;
         let meter = Arc::clone(meter);
-        let home = Home { info, meter, limits, deadly: BTreeMap::new() };
+        let home = Home { info, meter, limits, ours, deadly: BTreeMap::new() };
         Ok(Self { home: Some(home), ..Self::new(session) })
+    }
+
+    /// Opens a session with a server of others', and says who plans on it. Where that role may do too much,
+    /// statements that could reach code of users are refused. A statement that ends the session, or does not stop
+    /// at its time limit, is not tried again; the others go on in a new session.
+    pub(crate) async fn on_server(
+        info: &ConnInfo,
+        meter: &Arc<Meter>,
+    ) -> Result<Result<(Self, PlanningRole), SampleError>, PgError> {
+        let limits = Limits::of(Purpose::Explain);
+        let mut explainer = Self::open(info.clone(), meter, limits, false).await?;
+        // Reading the catalog may take longer than planning.
+        explainer.session.set_statement_timeout(Limits::of(Purpose::Sample).statement).await?;
+        let role = match planning_role(&explainer.session).await {
+            Ok(role) => role,
+            Err(error) => return Ok(Err(error)),
+        };
+        match Guard::of(&explainer.session, &role).await {
+            Ok(guard) => explainer.guard = guard,
+            Err(error) => return Ok(Err(error)),
+        }
+        explainer.session.set_statement_timeout(limits.statement).await?;
+        Ok(Ok((explainer, role)))
+    }
+
+    /// How many statements were refused because they could reach code of users.
+    pub(crate) fn withheld(&self) -> usize {
+        self.withheld.len()
     }
 
     /// After a lost session: a new one where there can be one, and why the statement is refused from now on.
     async fn revive(&mut self, text: Text<'_>, lost: PgError) -> Result<String, PgError> {
         let Some(home) = &mut self.home else { return Err(lost) };
+        if !home.ours && !matches!(lost.sqlstate(), Some(CANCELED | ENDED)) {
+            return Err(lost);
+        }
         let opened = Session::connect_with(&home.info, Purpose::Explain, &home.meter, &home.limits);
         self.session = opened.await?;
         self.prepared.clear();
@@ -159,6 +212,10 @@ impl Explainer {
         let since = Instant::now();
         if let Err(reason) = is_single_plannable(text.text) {
             return Ok(Err(reason.to_string()));
+        }
+        if let Some(reason) = self.guard.as_ref().and_then(|guard| guard.refuses(text.text)) {
+            self.withheld.insert(text.id);
+            return Ok(Err(reason));
         }
         let prepared = match self.parse(text, text.text).await? {
             Ok(prepared) => prepared,

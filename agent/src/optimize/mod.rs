@@ -56,6 +56,8 @@ pub struct Options {
     pub what_if: WhatIfChoice,
     /// How a planner twin is built.
     pub twin: TwinOptions,
+    /// The login that asks the server for plans, where it is another one than the one that samples and applies.
+    pub explain_as: Option<ConnInfo>,
 }
 
 /// How far a run is.
@@ -125,6 +127,16 @@ pub enum OptimizeError {
     NoHypoPg {
         /// The database.
         database: String,
+    },
+    /// `--explain-as` leads elsewhere.
+    #[error(
+        "the login for plans leads to another database ({there}) than the connection ({here}); plans have to come from the same one"
+    )]
+    Elsewhere {
+        /// The connection's database.
+        here: String,
+        /// That of the login for plans.
+        there: String,
     },
     /// The definitions of the database could not be read.
     #[error("cannot read what a planner twin is built from")]
@@ -240,7 +252,7 @@ async fn of_server(
             if few {
                 let hypopg = hypopg.clone();
                 let first = on_server(info, snapshot, hypopg, meter, options, progress).await?;
-                if !first.beyond {
+                if !first.beyond && first.withheld == 0 {
                     return Ok(first);
                 }
                 thought = Some(first);
@@ -248,7 +260,10 @@ async fn of_server(
             match Box::pin(with_twin(snapshot, Some(info), meter, options, progress)).await {
                 Ok(thought) => Ok(thought),
                 Err(error) if error.is_of_the_twin() => {
-                    let wanted = if few {
+                    let withheld = thought.as_ref().is_some_and(|of| of.withheld > 0);
+                    let wanted = if withheld {
+                        "for the statements that reach code of users"
+                    } else if few {
                         "for the indexes that HypoPG cannot price"
                     } else {
                         "to price without load on the server"
@@ -276,7 +291,8 @@ async fn on_server(
     options: &Options,
     progress: &mut dyn FnMut(Event),
 ) -> Result<Thought, OptimizeError> {
-    let mut explainer = Explainer::new(connect(info, Purpose::Explain, meter).await?);
+    let login = options.explain_as.as_ref().unwrap_or(info);
+    let mut explainer = explainer(login, snapshot, meter).await?;
     let planner = match hypopg {
         Some(schema) => Planner::Hypopg(&mut explainer, schema),
         None => Planner::Bare(&mut explainer),
@@ -284,6 +300,24 @@ async fn on_server(
     let thought = think(snapshot, planner, options, progress).await?;
     explainer.close().await;
     Ok(thought)
+}
+
+/// A session that plans the statements of a snapshot on their own server.
+async fn explainer(
+    login: &ConnInfo,
+    snapshot: &Snapshot,
+    meter: &Arc<Meter>,
+) -> Result<Explainer, OptimizeError> {
+    let failed = |source| OptimizeError::Postgres { action: "cannot connect to plan", source };
+    let (explainer, role) = Explainer::on_server(login, meter).await.map_err(failed)??;
+    let server = &snapshot.server;
+    let other = |(here, there): (&String, &String)| here != there;
+    let cluster = server.system_identifier.as_ref().zip(role.system_identifier.as_ref());
+    if server.database != role.database || cluster.is_some_and(other) {
+        let (here, there) = (server.database.clone(), login.display());
+        return Err(OptimizeError::Elsewhere { here, there });
+    }
+    Ok(explainer)
 }
 
 /// Has a planner twin plan and price, built from what the snapshot holds or the server tells.
@@ -331,12 +365,19 @@ fn version(binaries: &Binaries) -> String {
 
 /// Freezes what thinking came to, and says what there is to say of it.
 fn freeze(
-    snapshot: Snapshot,
+    mut snapshot: Snapshot,
     mut thought: Thought,
     failed: &BTreeMap<String, String>,
     options: &Options,
 ) -> Result<Proposal, OptimizeError> {
     hold_back(&mut thought.actions, failed);
+    if thought.withheld > 0 {
+        let count = thought.withheld;
+        snapshot.intake.notes.push(format!(
+            "{count} of the statements were not planned: they reach code of users, which planning would run with \
+             the rights of a role that may do too much; `pgwright doctor` says more"
+        ));
+    }
     let made_from = report::fingerprint(&snapshot);
     let actions = std::mem::take(&mut thought.actions);
     let plan = assemble::freeze(made_from, options.min_confidence, actions);
@@ -356,12 +397,17 @@ fn freeze(
     Ok(Proposal { snapshot, plan, report })
 }
 
-/// What the journal says failed before and would fail again. Where it cannot be read the dry run goes on and
+/// What the journal says failed before and would fail again, or was taken back and is blocked. Where it cannot be read the dry run goes on and
 /// says so; `--apply` has to read it anyway.
 async fn failed_before(session: &Session, snapshot: &mut Snapshot) -> BTreeMap<String, String> {
-    journal::failures(session).await.unwrap_or_else(|error| {
+    let known = async {
+        let mut reasons = journal::failures(session).await?;
+        reasons.extend(journal::blocks(session).await?);
+        Ok(reasons)
+    };
+    known.await.unwrap_or_else(|error: journal::JournalError| {
         let why = error.source().map_or(String::new(), |source| format!(": {source}"));
-        snapshot.intake.notes.push(format!("earlier failures are not known: {error}{why}"));
+        snapshot.intake.notes.push(format!("earlier failures and verdicts are not known: {error}{why}"));
         BTreeMap::new()
     })
 }

@@ -74,6 +74,8 @@ pub(super) struct Thought {
     pub(super) statements: Vec<StatementReport>,
     /// How many writes a SELECT of the same rows stood in for.
     pub(super) stood_in: usize,
+    /// How many statements this role must not plan.
+    pub(super) withheld: usize,
     /// Whether there were indexes that this planner cannot price.
     pub(super) beyond: bool,
     /// What is to be said of the twin, where one answered.
@@ -94,6 +96,7 @@ pub(super) async fn think(
         planner.version().filter(|major| *major != snapshot.server.version_num / 10_000);
     let (mut workload, unanalyzed) = analyze(snapshot);
     let planned = plan_all(planner.explainer(), snapshot, &mut workload, progress).await?;
+    let withheld = planner.explainer().withheld();
     let cx = Context { snapshot, workload: &workload };
     let findings = rules::propose(&cx);
     let candidates = findings.candidates;
@@ -134,6 +137,7 @@ pub(super) async fn think(
         refused,
         statements: statements(snapshot, &workload, &selection, &reasons, &planned.stood_in),
         stood_in: planned.stood_in.len(),
+        withheld,
         beyond: candidates.iter().any(beyond),
         twin: None,
         planned_on_server: 0,

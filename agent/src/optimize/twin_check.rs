@@ -9,11 +9,11 @@ use rules::fidelity::{Comparison, compare};
 use rules::snapshot::Snapshot;
 
 use super::think::{analyze, plan_all};
-use super::{Event, OptimizeError, connect};
+use super::{Event, OptimizeError};
 use crate::blueprint::DrawOptions;
 use crate::conninfo::ConnInfo;
 use crate::explain::{Explainer, Text};
-use crate::postgres::{Meter, Purpose};
+use crate::postgres::Meter;
 use crate::sampler::SampleOptions;
 use crate::twin::{Missing, Twin, TwinOptions};
 
@@ -50,12 +50,14 @@ pub struct PlannedWorkload {
     pub refused: Vec<(usize, String)>,
 }
 
-/// Builds a twin of a database and compares its plans with the server's; changes nothing.
+/// Builds a twin of a database and compares its plans with the server's, which `explain_as` asks for where that is
+/// another login; changes nothing.
 ///
 /// # Errors
 /// When the server cannot be sampled or the twin cannot be built.
 pub async fn check_twin(
     info: &ConnInfo,
+    explain_as: Option<&ConnInfo>,
     meter: &Arc<Meter>,
     sample: &SampleOptions,
     options: &TwinOptions,
@@ -63,7 +65,7 @@ pub async fn check_twin(
 ) -> Result<TwinCheck, OptimizeError> {
     progress(Event::Sampling);
     let snapshot = super::snapshot(info, meter, sample, &DrawOptions::default()).await?;
-    let mut source = Explainer::new(connect(info, Purpose::Explain, meter).await?);
+    let mut source = super::explainer(explain_as.unwrap_or(info), &snapshot, meter).await?;
     let planned = plan_workload(&mut source, &snapshot, progress).await?;
     source.close().await;
     progress(Event::Twin);

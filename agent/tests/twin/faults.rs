@@ -28,6 +28,7 @@ fn price_by_twin() -> Options {
         storage_budget: None,
         what_if: WhatIfChoice::Twin,
         twin: TwinOptions::default(),
+        explain_as: None,
     }
 }
 

@@ -39,6 +39,7 @@ fn options(what_if: WhatIfChoice) -> Options {
         storage_budget: None,
         what_if,
         twin: TwinOptions::default(),
+        explain_as: None,
     }
 }
 
@@ -69,7 +70,9 @@ async fn a_statement_is_planned_under_its_roles_settings() {
 
         let sample = SampleOptions::default();
         let checked =
-            check_twin(&info, &meter, &sample, &TwinOptions::default(), &mut |_| {}).await.unwrap();
+            check_twin(&info, None, &meter, &sample, &TwinOptions::default(), &mut |_| {})
+                .await
+                .unwrap();
         let settings = |text: &str| -> BTreeMap<String, String> {
             let of = |statement: &&rules::snapshot::Statement| statement.text.starts_with(text);
             checked.snapshot.statements.iter().find(of).unwrap().settings.clone()
