@@ -309,13 +309,16 @@ async fn explainer(
     meter: &Arc<Meter>,
 ) -> Result<Explainer, OptimizeError> {
     let failed = |source| OptimizeError::Postgres { action: "cannot connect to plan", source };
-    let (explainer, role) = Explainer::on_server(login, meter).await.map_err(failed)??;
+    let (mut explainer, role) = Explainer::on_server(login, meter).await.map_err(failed)??;
     let server = &snapshot.server;
     let other = |(here, there): (&String, &String)| here != there;
     let cluster = server.system_identifier.as_ref().zip(role.system_identifier.as_ref());
     if server.database != role.database || cluster.is_some_and(other) {
         let (here, there) = (server.database.clone(), login.display());
         return Err(OptimizeError::Elsewhere { here, there });
+    }
+    if server.role != role.role {
+        explainer.adopt(&snapshot.settings).await.map_err(failed)?;
     }
     Ok(explainer)
 }
@@ -407,7 +410,10 @@ async fn failed_before(session: &Session, snapshot: &mut Snapshot) -> BTreeMap<S
     };
     known.await.unwrap_or_else(|error: journal::JournalError| {
         let why = error.source().map_or(String::new(), |source| format!(": {source}"));
-        snapshot.intake.notes.push(format!("earlier failures and verdicts are not known: {error}{why}"));
+        snapshot
+            .intake
+            .notes
+            .push(format!("earlier failures and verdicts are not known: {error}{why}"));
         BTreeMap::new()
     })
 }

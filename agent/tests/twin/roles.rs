@@ -26,6 +26,7 @@ ALTER ROLE scanner SET statement_timeout = '1min';
 ALTER DATABASE app SET cpu_tuple_cost = 0.02;
 ALTER ROLE postgres SET seq_page_cost = 3;
 ALTER ROLE plain SET effective_cache_size = '1GB';
+ALTER ROLE plain SET cpu_tuple_cost = 0.5;
 ALTER ROLE plain SET plan_cache_mode = 'force_generic_plan'
 ";
 
@@ -94,9 +95,12 @@ async fn a_statement_is_planned_under_its_roles_settings() {
 
         let bare = options(WhatIfChoice::None);
         let live = propose(From::Server(&info), &meter, &bare, &mut |_| {}).await.unwrap();
+        let asked = ConnInfo::resolve(Some(&format!("{conninfo} user=plain")), &|_| None).unwrap();
+        let other = Options { explain_as: Some(asked), ..bare };
+        let other = propose(From::Server(&info), &meter, &other, &mut |_| {}).await.unwrap();
         let file = From::File(Box::new(checked.snapshot.clone()));
         let filed = propose(file, &meter, &options(WhatIfChoice::Twin), &mut |_| {}).await.unwrap();
-        for report in [&live.report, &filed.report] {
+        for report in [&live.report, &other.report, &filed.report] {
             let (by_scanner, by_plain) =
                 (cost(report, "SELECT * FROM public.visit"), cost(report, "SELECT id"));
             assert!((by_scanner / scanned - 1.0).abs() < 0.01, "{by_scanner} {scanned}");
