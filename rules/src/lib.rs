@@ -21,6 +21,7 @@ pub mod index;
 pub mod intake;
 pub mod judge;
 pub mod partitions;
+pub mod protocol;
 pub mod quote;
 pub mod reach;
 pub mod redact;
@@ -37,6 +38,7 @@ pub mod statement;
 #[doc(hidden)]
 pub mod testing;
 pub mod unpriced;
+pub mod watch;
 pub mod whatif;
 pub mod workload;
 pub mod write_cost;
