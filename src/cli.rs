@@ -147,6 +147,14 @@ pub(crate) enum Command {
     /// carried out without blocking writers. Exactly one of ID, --run, --since and --all says what to undo.
     #[command(after_long_help = ROLLBACK_EXAMPLES)]
     Rollback(RollbackArgs),
+    /// Judge what was applied by what the server counted, and keep it or take it back
+    ///
+    /// Made for cron, every 15 minutes. Reads the counters and writes them down, a window at a time. Statements on the
+    /// tables of watched actions are compared with how they were before, and with statements that have nothing to do
+    /// with it, so that a load on everything counts for nothing. What made a statement slower, ended HOT updates, or
+    /// is used by nobody is taken back and not tried again for 90 days; the rest is kept. docs/verify.md tells how.
+    #[command(after_long_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
     /// Say why a plan is slow, or what changed between two
     ///
     /// Reads what EXPLAIN printed, with or without ANALYZE and BUFFERS, one plan or several, and shows the tree with
@@ -177,6 +185,7 @@ impl Command {
             Self::Optimize(_) => "optimize",
             Self::Log(_) => "log",
             Self::Rollback(_) => "rollback",
+            Self::Verify(_) => "verify",
             Self::Explain(_) => "explain",
             Self::Snapshot(_) => "snapshot",
             Self::Rules(_) => "rules",
@@ -204,6 +213,12 @@ pub(crate) struct OptimizeArgs {
     /// Which statements to look at.
     #[command(flatten)]
     pub(crate) sample: SampleArgs,
+    /// With --apply, watch for this long what was applied, and take back what does not pay
+    ///
+    /// Does in between what `pgwright verify` does once. It can be stopped at any time without harm: a later
+    /// `pgwright verify` goes on from there.
+    #[arg(long, value_name = "DURATION", requires = "apply", env = "PGWRIGHT_WATCH", hide_env_values = true)]
+    pub(crate) watch: Option<Wait>,
     /// Set the gate of --apply, 0.5 to 1.0 [default: 0.90]
     #[arg(long, value_name = "P", env = "PGWRIGHT_MIN_CONFIDENCE", hide_env_values = true)]
     pub(crate) min_confidence: Option<Gate>,
@@ -332,6 +347,9 @@ pub(crate) struct LogArgs {
     /// Number of the action to show in full
     #[arg(value_name = "ID")]
     pub(crate) id: Option<i64>,
+    /// Let the action with this number be tried again, which was taken back and is blocked for that
+    #[arg(long, value_name = "ID", conflicts_with_all = ["id", "format"])]
+    pub(crate) unblock: Option<i64>,
     /// Print in this form
     #[arg(long, value_name = "FORM", value_enum, default_value_t)]
     pub(crate) format: Format,
@@ -353,6 +371,28 @@ pub(crate) struct RollbackArgs {
     /// Undo every action
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Report only: write nothing down, keep nothing, take nothing back
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Length of a window: how far apart counters are written down [default: 1h]
+    ///
+    /// In between, they are only looked at for harm that cannot wait.
+    #[arg(long, value_name = "DURATION", env = "PGWRIGHT_WINDOW", hide_env_values = true)]
+    pub(crate) window: Option<Wait>,
+    /// Watch at least this long before an action is kept or called unused [default: 3 days]
+    #[arg(long, value_name = "DURATION", env = "PGWRIGHT_AT_LEAST", hide_env_values = true)]
+    pub(crate) at_least: Option<Wait>,
+    /// Watch at most this long [default: 35 days]
+    #[arg(long, value_name = "DURATION", env = "PGWRIGHT_AT_MOST", hide_env_values = true)]
+    pub(crate) at_most: Option<Wait>,
+    /// Print in this form
+    #[arg(long, value_name = "FORM", value_enum, default_value_t)]
+    pub(crate) format: Format,
 }
 
 /// Options of `explain`.
@@ -488,6 +528,12 @@ Examples:
   pgwright rollback 12            undo action 12 of `pgwright log`
   pgwright rollback --since 2h    undo what was done in the last two hours
   pgwright rollback --all         undo everything";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  pgwright verify --quiet                every 15 minutes from cron; speaks when a verdict is given
+  pgwright verify --dry-run -v           what is being watched, with every figure
+  pgwright log --unblock 12              let action 12 be tried again, which was taken back";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:

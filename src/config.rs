@@ -116,6 +116,8 @@ pub(crate) struct Optimize {
     pub(crate) what_if: WhatIf,
     /// Whether a planner twin may be of another version.
     pub(crate) twin_any_version: bool,
+    /// How long to watch what was applied.
+    pub(crate) watch: Option<Duration>,
     /// Form of the report.
     pub(crate) format: ReportFormat,
     /// Where to write it.
@@ -173,6 +175,7 @@ fn merge(global: &Global, args: &OptimizeArgs, files: &[File]) -> Settings {
         optimize: Optimize {
             apply: args.apply,
             snapshot: args.snapshot.clone(),
+            watch: args.watch.map(|wait| wait.0),
             twin_any_version: args.twin_any_version,
             workload: first(sample.workload.as_ref(), files, |file| {
                 file.optimize.workload.as_ref()

@@ -20,6 +20,7 @@ pub mod index;
 pub mod intake;
 pub mod judge;
 pub mod partitions;
+pub mod protocol;
 pub mod quote;
 pub mod reach;
 pub mod redact;
@@ -36,6 +37,7 @@ pub mod statement;
 #[doc(hidden)]
 pub mod testing;
 pub mod unpriced;
+pub mod watch;
 pub mod whatif;
 pub mod workload;
 pub mod write_cost;

@@ -24,6 +24,7 @@ mod optimize;
 mod rollback;
 pub(crate) mod rules;
 mod snapshot;
+mod verify;
 
 /// What every command knows of its call.
 pub(crate) struct Call {
@@ -100,6 +101,7 @@ fn carry_out(cli: &Cli, call: &Call) -> Result<Exit, Failure> {
             Command::Optimize(_) => Box::pin(optimize::run(call)).await,
             Command::Log(args) => interruptible(Box::pin(log::run(call, args))).await,
             Command::Rollback(args) => Box::pin(rollback::run(call, args)).await,
+            Command::Verify(args) => Box::pin(verify::run(call, args)).await,
             Command::Explain(args) => explain::run(args),
             Command::Snapshot(args) => interruptible(Box::pin(snapshot::run(call, args))).await,
             Command::Rules(args) => rules::run(args),

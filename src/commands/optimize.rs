@@ -6,6 +6,7 @@ use agent::journal::JournalError;
 use agent::optimize::{self, OptimizeError, Options, Proposal, Source, WhatIfChoice};
 use agent::sampler::{SampleErrorKind, SampleOptions};
 use agent::twin::TwinOptions;
+use agent::watch as watched;
 use rules::change_plan::ChangePlan;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -57,7 +58,14 @@ pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
         None
     };
     report(call, &proposal, applied.as_ref())?;
-    Ok(applied.as_ref().map_or(Exit::Success, Applied::exit))
+    let exit = applied.as_ref().map_or(Exit::Success, Applied::exit);
+    match (settings.watch, applied) {
+        (Some(length), Some(_)) => {
+            let watched = super::verify::watch_for(call, &info, length).await?;
+            Ok(if exit == Exit::Success { watched } else { exit })
+        }
+        _ => Ok(exit),
+    }
 }
 
 /// Names the statements of the files, and everything else that the library needs to know.
@@ -184,9 +192,22 @@ pub(super) async fn carry_out(
         call.log.applying(&event);
         progress.applying(&event);
     };
-    let outcomes = applier::apply(info, &call.meter, plan, run, &options, &mut show)
-        .await
-        .map_err(|error| applying(&error))?;
+    // What the actions bring is measured against how things are now.
+    let before = match plan.due().next() {
+        Some(_) => Some(watched::before(info, &call.meter).await),
+        None => None,
+    };
+    let outcomes = applier::apply(info, &call.meter, plan, run, &options, &mut show).await;
+    let kept = match before {
+        Some(Ok(before)) => watched::after(info, &call.meter, &before).await,
+        Some(Err(error)) => Err(error),
+        None => Ok(()),
+    };
+    let outcomes = outcomes.map_err(|error| applying(&error))?;
+    if let Err(error) = kept {
+        let why = std::error::Error::source(&error).map_or(String::new(), |why| format!(": {why}"));
+        call.warn(&format!("`pgwright verify` will have less to compare with: {error}{why}"));
+    }
     Ok(Applied { run: run.to_string(), outcomes: outcomes.iter().map(Outcome::from).collect() })
 }
 

@@ -81,6 +81,13 @@ pub(crate) struct Outcome {
     pub(crate) bytes: Option<i64>,
 }
 
+impl Outcome {
+    /// Whether what was to be done is not done.
+    pub(crate) fn failed(&self) -> bool {
+        matches!(self.result, Ending::Failed | Ending::Refused)
+    }
+}
+
 /// How an action ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -23,3 +23,4 @@ mod selftest;
 mod snapshot;
 mod trace;
 mod unattended;
+mod verify;

@@ -396,12 +396,17 @@ fn freeze(
     Ok(Proposal { snapshot, plan, report })
 }
 
-/// What the journal says failed before and would fail again. Where it cannot be read the dry run goes on and
+/// What the journal says failed before and would fail again, or was taken back and is blocked. Where it cannot be read the dry run goes on and
 /// says so; `--apply` has to read it anyway.
 async fn failed_before(session: &Session, snapshot: &mut Snapshot) -> BTreeMap<String, String> {
-    journal::failures(session).await.unwrap_or_else(|error| {
+    let known = async {
+        let mut reasons = journal::failures(session).await?;
+        reasons.extend(journal::blocks(session).await?);
+        Ok(reasons)
+    };
+    known.await.unwrap_or_else(|error: journal::JournalError| {
         let why = error.source().map_or(String::new(), |source| format!(": {source}"));
-        snapshot.intake.notes.push(format!("earlier failures are not known: {error}{why}"));
+        snapshot.intake.notes.push(format!("earlier failures and verdicts are not known: {error}{why}"));
         BTreeMap::new()
     })
 }

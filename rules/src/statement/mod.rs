@@ -38,7 +38,7 @@ use std::collections::BTreeMap;
 pub use align::{Literals, align, with_literals};
 pub(crate) use analyzer::expression_over;
 pub use analyzer::{analyze, index_expression, is_single_plannable};
-pub use classify::{Class, MARKER, classify, classify_within};
+pub use classify::{Class, MARKER, Touched, classify, classify_within, touched};
 pub use dump::{Dump, definitions};
 pub(crate) use expression::{Call, Expr, Literal as ExprLiteral};
 pub use immutable::{index_type, unfit_for_index};

@@ -81,7 +81,7 @@ COMMENT ON COLUMN pgwright."OptimizationLog"."createdAt" IS 'When the row was wr
 COMMENT ON COLUMN pgwright."OptimizationLog"."updatedAt" IS 'When it last moved.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."appliedAt" IS 'When the action was found in place.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."revertedAt" IS 'When it was found taken back.';
-COMMENT ON COLUMN pgwright."OptimizationLog"."verdict" IS 'What watching it led to: kept, regressed, unused, writes_harmed, by_hand. NULL: not decided yet.';
+COMMENT ON COLUMN pgwright."OptimizationLog"."verdict" IS 'What watching it led to: kept, regressed, unused, writes_harmed, undecided (watched to the end), by_hand (a person took it back). NULL: not decided yet.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."verdictDetail" IS 'The figures behind the verdict.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."blockedUntil" IS 'The same action is not tried again before. UPDATE it to NULL to allow it at once.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."timeline" IS 'Timeline of the write-ahead log when the row was written: another one shows a failover in between.';
