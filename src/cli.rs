@@ -469,7 +469,7 @@ pub(crate) struct DoctorArgs {
     /// everything that a dry run needs, and then what --apply needs in addition, and no more.
     #[arg(long, conflicts_with_all = ["apply", "twin"])]
     pub(crate) grants: bool,
-    /// With --grants, call the first login this, and the other one this with _explain [default: pgwright]
+    /// With --grants, call the logins this, and this with _explain [default: pgwright]
     #[arg(long, value_name = "NAME", requires = "grants")]
     pub(crate) role: Option<String>,
     /// With --twin, take the statements from this file, or from the .sql files of this folder

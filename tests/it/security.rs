@@ -216,7 +216,7 @@ async fn what_planning_does_to_its_session_reaches_no_other_statement_and_no_cha
         SELECT b FROM app.t WHERE b = 5;";
     let since = Instant::now();
     let seen = planned(&db.conninfo(), workload, &["--explain-as", &planner]);
-    assert!(since.elapsed() < Duration::from_secs(60), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_mins(1), "{:?}", since.elapsed());
     let why = |word: &str| {
         let found = seen.iter().find(|(text, _)| text.contains(word));
         found.unwrap_or_else(|| panic!("{word} in {seen:?}")).1.clone()

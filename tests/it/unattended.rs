@@ -117,7 +117,11 @@ async fn a_signal_ends_a_run_and_leaves_nothing_half_made() {
     let (on, workload) = (db.conninfo(), file.path().to_str().unwrap().to_owned());
     // Slow enough to be met while it builds.
     db.sql(&format!("ALTER DATABASE {} SET maintenance_work_mem = '1MB'", db.name())).await;
-    for signal in ["INT", "TERM", "HUP"] {
+    // Whoever started the tests with nohup has that ignored in all of them.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().any(|line| line.starts_with("SigIgn:") && line.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']));
+    let signals = ["INT", "TERM", "HUP"].into_iter().filter(|one| *one != "HUP" || !ignored);
+    for signal in signals {
         let child = start(&[
             "optimize",
             "--apply",
