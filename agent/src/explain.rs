@@ -64,6 +64,8 @@ pub struct Explainer {
     /// What the open transaction plans under.
     entered: Option<Under>,
     home: Option<Home>,
+    /// Settings of the role that sampled, where this session's role has others.
+    common: BTreeMap<String, String>,
     /// What this role must not plan.
     guard: Option<Guard>,
     /// Statements that the guard refused.
