@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use planparse::{Operator, OperatorKind, Plan};
 use rules::bindings::ParameterType;
+use rules::quote::literal;
 use rules::statement::{is_single_plannable, stand_ins};
 
 use crate::conninfo::ConnInfo;
@@ -72,6 +73,7 @@ pub struct Explainer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Under {
     search_path: Vec<String>,
+    settings: BTreeMap<String, String>,
     /// Without parallel workers.
     serial: bool,
     /// Without looking at values.
@@ -89,6 +91,9 @@ pub struct Text<'a> {
     pub text: &'a str,
     /// The schemas in which its names resolve.
     pub search_path: &'a [String],
+    /// Planner settings that hold for it and not for the session, by name. Those that a server does not know, as
+    /// one of another version, are passed over.
+    pub settings: &'a BTreeMap<String, String>,
 }
 
 impl Explainer {
@@ -423,10 +428,11 @@ impl Explainer {
         }
     }
 
-    /// Opens the read-only transaction in which planning happens, under the statement's search path.
+    /// Opens the read-only transaction in which planning happens, under the statement's search path and settings.
     async fn enter(&mut self, text: Text<'_>, generic: bool) -> Result<(), PgError> {
         let search_path = text.search_path.to_vec();
-        let under = Under { search_path, serial: self.is_stood_in(text.id), generic };
+        let settings = text.settings.clone();
+        let under = Under { search_path, settings, serial: self.is_stood_in(text.id), generic };
         if self.entered.as_ref() == Some(&under) {
             return Ok(());
         }
@@ -436,7 +442,8 @@ impl Explainer {
         path.push("pg_temp".to_owned());
         let mode = if generic { "force_generic_plan" } else { "force_custom_plan" };
         let mut begin = format!(
-            "BEGIN READ ONLY; SET LOCAL search_path = {}; SET LOCAL plan_cache_mode = {mode}",
+            "BEGIN READ ONLY{}; SET LOCAL search_path = {}; SET LOCAL plan_cache_mode = {mode}",
+            set_known(&under.settings),
             path.join(", ")
         );
         if under.serial {
@@ -503,6 +510,21 @@ impl Explainer {
     pub async fn close(self) {
         self.session.close().await;
     }
+}
+
+/// A further statement that gives a transaction those of these settings that the server knows; nothing for none.
+fn set_known(settings: &BTreeMap<String, String>) -> String {
+    if settings.is_empty() {
+        return String::new();
+    }
+    let pair =
+        |(name, value): (&String, &String)| format!("({}, {})", literal(name), literal(value));
+    let pairs: Vec<String> = settings.iter().map(pair).collect();
+    format!(
+        "; SELECT pg_catalog.set_config(given.name, given.value, true) FROM (VALUES {}) AS given (name, value) \
+         WHERE pg_catalog.current_setting(given.name, true) IS NOT NULL",
+        pairs.join(", ")
+    )
 }
 
 /// The plan in an answer to EXPLAIN.

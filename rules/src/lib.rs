@@ -20,6 +20,7 @@ pub mod index;
 pub mod intake;
 pub mod judge;
 pub mod partitions;
+pub mod protocol;
 pub mod quote;
 pub mod reach;
 pub mod redact;

@@ -38,7 +38,7 @@ pub(crate) async fn run(call: &Call, args: &DoctorArgs) -> Result<Exit, Failure>
     let login = separate.clone().map_or_else(|| call.conninfo(), Ok)?;
     let planning = planning(&login, separate.is_some(), &call.meter).await;
     let planning = planning.map_err(|error| Failure::of(Exit::Connection, &error))?;
-    checks.push(planning.map_err(|error| Failure::of(Exit::Connection, &error))?);
+    checks.extend(planning.map_err(|error| Failure::of(Exit::Connection, &error))?);
     let bearable = if args.apply { State::Warn } else { State::Apply };
     let failed = checks.iter().any(|check| check.state > bearable);
     let text = match args.format {

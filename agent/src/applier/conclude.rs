@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::recover::take_back;
 use super::runner::Runner;
-use super::undo::undo;
 use super::{ApplyError, Effect};
 use crate::journal::{self, Change, Entry, State};
 
@@ -26,5 +26,5 @@ pub(crate) async fn conclude(
     runner.step(entry.id, State::Observing, State::Reverting, &change).await?;
     let begun =
         Entry { state: State::Reverting, verdict: Some(verdict.to_owned()), ..entry.clone() };
-    Ok(Some(undo(runner, &begun).await?))
+    Ok(Some(take_back(runner, &begun).await?))
 }

@@ -114,6 +114,11 @@ impl<'a> Runner<'a> {
         self.heed_stop()
     }
 
+    /// Waits a moment for something to end by itself.
+    pub(super) async fn glance(&self) -> Result<(), ApplyError> {
+        self.pause(LOCK_GLANCE).await
+    }
+
     /// Takes the lock that only one run can have. Never with a waiting call: a session that waits for an
     /// advisory lock holds a snapshot, and the other run's index build would deadlock with it.
     async fn take_lock(&self) -> Result<(), ApplyError> {

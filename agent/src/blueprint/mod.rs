@@ -7,6 +7,7 @@
 mod batch;
 mod catalog;
 mod ends;
+mod gin;
 mod heights;
 mod order;
 mod pg_dump;
@@ -114,6 +115,7 @@ async fn look(
     };
     let mut relations = statistics::relations(session).await?;
     heights::fill(session, &mut relations).await?;
+    gin::fill(session, &mut relations).await?;
     let locale = read::all::<Locale>(session, &LOCALE).await?.pop();
     Ok(Blueprint {
         locale: locale.ok_or(SampleError::Nothing { about: LOCALE.about })?,

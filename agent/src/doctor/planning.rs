@@ -1,14 +1,15 @@
 //! Whether the role that asks for plans is one in whose name code of users may run.
 
-use super::{Check, ok, warn};
+use super::{Check, FACTS, Facts, ok, readable, warn};
 use crate::conninfo::ConnInfo;
 use crate::foreign_code::{foreign_code, planning_role};
 use crate::postgres::{Limits, Meter, PgError, Purpose, Session};
-use crate::sampler::SampleError;
+use crate::sampler::{Reader, SampleError};
 
 use std::sync::Arc;
 
-/// Looks at the login that asks for plans, which is `separate` where it is not the one that applies.
+/// Looks at the login that asks for plans, which is `separate` where it is not the one that applies: then also
+/// whether it may read what it is to plan.
 ///
 /// # Errors
 /// The outer one when the login fails, the inner one when the server cannot be asked.
@@ -16,7 +17,7 @@ pub async fn planning(
     login: &ConnInfo,
     separate: bool,
     meter: &Arc<Meter>,
-) -> Result<Result<Check, SampleError>, PgError> {
+) -> Result<Result<Vec<Check>, SampleError>, PgError> {
     let limits = Limits::of(Purpose::Sample);
     let session = Session::connect_with(login, Purpose::Explain, meter, &limits).await?;
     let checked = look(&session, separate).await;
@@ -24,7 +25,16 @@ pub async fn planning(
     Ok(checked)
 }
 
-async fn look(session: &Session, separate: bool) -> Result<Check, SampleError> {
+async fn look(session: &Session, separate: bool) -> Result<Vec<Check>, SampleError> {
+    let mut checks = vec![who_plans(session, separate).await?];
+    if separate {
+        let facts: Facts = Reader { session }.one(&FACTS).await?;
+        checks.push(Check { aspect: "reading what is planned", ..readable(&facts) });
+    }
+    Ok(checks)
+}
+
+async fn who_plans(session: &Session, separate: bool) -> Result<Check, SampleError> {
     const ASPECT: &str = "planning statements";
     let role = planning_role(session).await?;
     let code = foreign_code(session).await?;

@@ -11,7 +11,6 @@ mod control;
 mod entry;
 mod failures;
 mod schema;
-mod state;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -22,10 +21,10 @@ pub use blocks::{BY_HAND, unblock};
 pub(crate) use blocks::{block_days, blocks};
 pub use control::pause;
 pub use entry::Entry;
-pub(crate) use failures::{comes_again, failures};
+pub(crate) use failures::failures;
+pub use rules::protocol::State;
 pub use schema::FORMAT;
 pub(crate) use schema::{ensure, exists};
-pub use state::State;
 
 use crate::postgres::{Param, PgError, Session};
 

@@ -144,6 +144,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::{Columns, FORMAT, TABLES, difference, expected};
+    use crate::journal::State;
 
     fn all() -> BTreeMap<String, Columns> {
         TABLES.iter().map(|(name, sql)| ((*name).to_owned(), expected(sql))).collect()
@@ -192,5 +193,24 @@ mod tests {
         let mut found = all();
         found.remove("Control");
         assert_eq!(difference(&found).unwrap(), "table \"Control\" is missing");
+    }
+
+    #[test]
+    fn the_table_allows_exactly_these_states() {
+        let schema = TABLES[0].1;
+        for state in State::ALL {
+            assert!(schema.contains(&format!("'{state}'")), "{state}");
+        }
+    }
+
+    #[test]
+    fn only_one_action_is_at_work_on_a_table_and_the_pending_ones_are_in_nobodys_way() {
+        let schema = TABLES[0].1;
+        let (_, rest) = schema.split_once("one_per_table").unwrap();
+        let (condition, _) = rest.split_once(';').unwrap();
+        for state in State::ALL {
+            let at_work = state.is_in_flight() && !state.is_pending();
+            assert_eq!(condition.contains(&format!("'{state}'")), at_work, "{state}");
+        }
     }
 }

@@ -213,8 +213,13 @@ pub(super) async fn plan_all(
         progress(Event::Planning { done: id, total });
         let statement = &snapshot.statements[analyzed.statement];
         let given = analyzed.text.clone();
-        let text =
-            Text { id, label: &statement.id, text: &given, search_path: &statement.search_path };
+        let text = Text {
+            id,
+            label: &statement.id,
+            text: &given,
+            search_path: &statement.search_path,
+            settings: &statement.settings,
+        };
         let types = match explainer.prepare(text).await.map_err(lost)? {
             Ok(types) => types,
             Err(reason) => {

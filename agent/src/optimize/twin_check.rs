@@ -131,6 +131,7 @@ pub async fn compare_plans(
             label: &statement.id,
             text: &analyzed.text,
             search_path: &statement.search_path,
+            settings: &statement.settings,
         };
         let prepared = twin.prepare(text).await.map_err(lost)?;
         for (binding, plan) in analyzed.bindings.iter().zip(&analyzed.plans) {

@@ -6,9 +6,9 @@
 //! the input of domains run code of the schema; constraints, which two such rows need not satisfy, are out of the way
 //! meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rules::blueprint::Blueprint;
+use rules::blueprint::{Blueprint, RelationShape};
 use rules::quote::{ident, literal, qualified};
 use rules::snapshot::{Column, Snapshot, Table, TableKind};
 
@@ -60,8 +60,14 @@ pub(super) async fn fill(
         database.trusted.execute(sql, &[]).await.map_err(&failed)?;
     }
     let ends = Ends::of(blueprint);
+    let stored = |shape: &&RelationShape| shape.pages > 0;
+    let stored: BTreeSet<(&str, &str)> =
+        blueprint.relations.iter().filter(stored).map(|s| (&*s.schema, &*s.name)).collect();
     for table in &snapshot.tables {
-        if matches!(table.kind, TableKind::Table | TableKind::MaterializedView) {
+        // A table without a block stays so, whatever old statistics say of it.
+        if matches!(table.kind, TableKind::Table | TableKind::MaterializedView)
+            && stored.contains(&(&*table.schema, &*table.name))
+        {
             fill_one(database, table, &ends, notes).await?;
         }
     }

@@ -191,7 +191,8 @@ async fn rows(
 ) -> Result<Option<f64>, TwinError> {
     let Some(predicate) = &definition.predicate else { return Ok(None) };
     let sql = format!("SELECT FROM {} WHERE ({predicate})", table.qualified());
-    let text = Text { id, label: "partial index", text: &sql, search_path: &[] };
+    let settings = &BTreeMap::new();
+    let text = Text { id, label: "partial index", text: &sql, search_path: &[], settings };
     let plan = explainer.plan(text, &[]).await.map_err(TwinError::doing("price"))?;
     Ok(plan.ok().map(|plan| plan.rows()))
 }

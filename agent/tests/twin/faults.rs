@@ -1,5 +1,6 @@
 //! What is left, and what is said, when something goes wrong.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -23,7 +24,13 @@ async fn a_killed_server_is_reported_and_nothing_stays() {
     assert!(folder.join("trials").is_dir());
     let mut explainer = twin.explainer(0).await.unwrap();
     let path = ["public".to_owned()];
-    let text = Text { id: 0, label: "t", text: "SELECT * FROM t WHERE a = 7", search_path: &path };
+    let text = Text {
+        id: 0,
+        label: "t",
+        text: "SELECT * FROM t WHERE a = 7",
+        search_path: &path,
+        settings: &BTreeMap::new(),
+    };
     explainer.prepare(text).await.unwrap().unwrap();
     explainer.plan(text, &[]).await.unwrap().unwrap();
     let pid = twin.cluster().pid().unwrap().to_string();

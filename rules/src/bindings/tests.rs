@@ -297,7 +297,7 @@ fn roles_have_their_own_values() {
     let text = "SELECT date_trunc($1, created_at), $2 FROM orders WHERE id = $3 LIMIT $4 OFFSET $5";
     assert_eq!(
         shown(text, &["text", "text", "int8", "int8", "int8"]),
-        ["typical: day a 50000 100 0"]
+        ["typical: day a 50000 100 100", "rare: day a 99991 100 2000"]
     );
     let mut statement = testing::statement("SELECT 1 FROM orders LIMIT $1");
     (statement.calls, statement.rows) = (10, Some(195));

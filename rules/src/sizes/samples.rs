@@ -105,7 +105,7 @@ impl Samples {
     }
 
     /// As many values as [`MADE_UP`], each standing for as many rows as any other.
-    fn spread(&self) -> Vec<&Value> {
+    pub(super) fn spread(&self) -> Vec<&Value> {
         let all: Vec<(&Value, f64)> = self.iter().collect();
         let total: f64 = all.iter().map(|(_, share)| share).sum();
         let (mut at, mut passed) = (0, all[0].1);
@@ -150,6 +150,21 @@ impl Samples {
             }
         }
         if weight > 0.0 { sum / weight } else { 0.0 }
+    }
+
+    /// Bytes of values as an index holds them, each for an equal share, in their order. Where equal keys are stored
+    /// once, those that are few and frequent hardly count.
+    pub(super) fn widths(&self, kind: Kind) -> Vec<f64> {
+        let bytes = |value: &Value| value.as_deref().map(|text| kind.bytes(text));
+        let mut widths: Vec<f64> = if kind.deduplicates() && self.rest.len() > 1 {
+            self.rest.iter().filter_map(bytes).collect()
+        } else if self.iter().next().is_some() {
+            self.spread().into_iter().filter_map(bytes).collect()
+        } else {
+            Vec::new()
+        };
+        widths.sort_by(f64::total_cmp);
+        widths
     }
 
     /// The sample that the rest is, in a table of so many rows.
@@ -238,6 +253,7 @@ pub(super) fn expression_shape(
     Some(ColumnShape {
         // Cut down to a whole number, as ANALYZE does and the model expects.
         width: if fixed > 0 { f64::from(fixed) } else { width.floor().max(1.0) },
+        widths: if fixed > 0 { Vec::new() } else { samples.widths(kind) },
         align: kind.align(),
         fixed: fixed > 0,
         null_fraction: samples.share(Option::is_none),
@@ -255,6 +271,7 @@ fn unsampled_shape(expr: &Expr, kind: Kind, table: &Table) -> Option<ColumnShape
     let stats = table.column(name)?.stats.as_ref()?;
     (kind.fixed_bytes() > 0).then(|| ColumnShape {
         width: f64::from(kind.fixed_bytes()),
+        widths: Vec::new(),
         align: kind.align(),
         fixed: true,
         null_fraction: stats.null_fraction,
