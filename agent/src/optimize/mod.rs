@@ -406,7 +406,10 @@ async fn failed_before(session: &Session, snapshot: &mut Snapshot) -> BTreeMap<S
     };
     known.await.unwrap_or_else(|error: journal::JournalError| {
         let why = error.source().map_or(String::new(), |source| format!(": {source}"));
-        snapshot.intake.notes.push(format!("earlier failures and verdicts are not known: {error}{why}"));
+        snapshot
+            .intake
+            .notes
+            .push(format!("earlier failures and verdicts are not known: {error}{why}"));
         BTreeMap::new()
     })
 }
