@@ -217,7 +217,13 @@ pub(crate) struct OptimizeArgs {
     ///
     /// Does in between what `pgwright verify` does once. It can be stopped at any time without harm: a later
     /// `pgwright verify` goes on from there.
-    #[arg(long, value_name = "DURATION", requires = "apply", env = "PGWRIGHT_WATCH", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        requires = "apply",
+        env = "PGWRIGHT_WATCH",
+        hide_env_values = true
+    )]
     pub(crate) watch: Option<Wait>,
     /// Set the gate of --apply, 0.5 to 1.0 [default: 0.90]
     #[arg(long, value_name = "P", env = "PGWRIGHT_MIN_CONFIDENCE", hide_env_values = true)]
