@@ -345,11 +345,7 @@ async fn with_twin(
     };
     let thought = think(snapshot, planner, options, progress).await;
     explainer.close().await;
-    let lost = |error| match error {
-        OptimizeError::Postgres { action, source } => TwinError::Postgres { action, source }.into(),
-        error => error,
-    };
-    let thought = thought.map_err(lost).map(|thought| Thought {
+    let thought = thought.map_err(|error| of_twin(&mut twin, error)).map(|thought| Thought {
         twin: Some(TwinReport {
             version: version(twin.cluster().binaries()),
             missing: twin.missing().iter().map(|m| format!("{}: {}", m.name, m.reason)).collect(),
@@ -359,6 +355,17 @@ async fn with_twin(
     });
     twin.stop().await;
     thought
+}
+
+/// What failed on a twin, with what its server shows of the cause.
+fn of_twin(twin: &mut Twin, error: OptimizeError) -> OptimizeError {
+    match error {
+        OptimizeError::Postgres { action, source } => {
+            twin.diagnosed(TwinError::Postgres { action, source }).into()
+        }
+        OptimizeError::Twin(error) => twin.diagnosed(error).into(),
+        error => error,
+    }
 }
 
 /// `15.18`.
