@@ -43,6 +43,14 @@ impl Planner<'_> {
         }
     }
 
+    /// Major version of a planner that is not the server's own.
+    fn version(&self) -> Option<u32> {
+        match self {
+            Self::Bare(_) | Self::Hypopg(..) => None,
+            Self::Twin(_, twin) => Some(twin.cluster().binaries().major),
+        }
+    }
+
     /// What plans statements as things are.
     fn explainer(&mut self) -> &mut Explainer {
         match self {
@@ -85,6 +93,8 @@ pub(super) async fn think(
     progress: &mut dyn FnMut(Event),
 ) -> Result<Thought, OptimizeError> {
     let answerer = planner.answerer();
+    let other_version =
+        planner.version().filter(|major| *major != snapshot.server.version_num / 10_000);
     let (mut workload, mut unanalyzed) = analyze(snapshot);
     if answerer == Answerer::Twin {
         workload.retain(|analyzed| {
@@ -118,6 +128,7 @@ pub(super) async fn think(
         selection: &selection,
         selector: &selector,
         answerer,
+        other_version,
     };
     let (actions, more) = assemble::actions(&assembly);
     let mut refused = [findings.refusals, selection.refusals.clone(), more].concat();

@@ -10,6 +10,7 @@ use rules::snapshot::Snapshot;
 
 use super::think::{analyze, plan_all};
 use super::{Event, OptimizeError, of_twin};
+use crate::blueprint::DrawOptions;
 use crate::conninfo::ConnInfo;
 use crate::explain::{Explainer, Text};
 use crate::postgres::Meter;
@@ -64,7 +65,7 @@ pub async fn check_twin(
     progress: &mut dyn FnMut(Event),
 ) -> Result<TwinCheck, OptimizeError> {
     progress(Event::Sampling);
-    let snapshot = super::snapshot(info, meter, sample).await?;
+    let snapshot = super::snapshot(info, meter, sample, &DrawOptions::default()).await?;
     let mut source = super::explainer(explain_as.unwrap_or(info), &snapshot, meter).await?;
     let planned = plan_workload(&mut source, &snapshot, progress).await?;
     source.close().await;

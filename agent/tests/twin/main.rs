@@ -6,4 +6,5 @@ mod fidelity;
 mod harness;
 mod hostile;
 mod locales;
+mod roles;
 mod whatif;
