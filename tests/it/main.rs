@@ -18,5 +18,6 @@ mod explain;
 mod partitions;
 mod peers;
 mod selftest;
+mod skew;
 mod snapshot;
 mod trace;
