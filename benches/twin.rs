@@ -223,7 +223,8 @@ async fn with_indexes(
     for (id, analyzed) in with.statements.iter_mut().enumerate() {
         let statement = analyzed.of(before);
         let (label, search_path) = (statement.id.as_str(), statement.search_path.as_slice());
-        let text = Text { id, label, text: &analyzed.text, search_path };
+        let text =
+            Text { id, label, text: &analyzed.text, search_path, settings: &statement.settings };
         let prepared = explainer.prepare(text).await?;
         for (binding, plan) in analyzed.bindings.iter().zip(&mut analyzed.plans) {
             *plan = match &prepared {

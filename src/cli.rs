@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::values::{ByteSize, Gate, Milliseconds, Since, Whole};
+use crate::values::{ByteSize, Gate, Milliseconds, Since, Wait, Whole};
 
 /// Make a PostgreSQL server faster, provably and undoably
 ///
@@ -47,6 +47,41 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     pub(crate) database: Option<String>,
+    /// Ask the server for plans as another role
+    ///
+    /// The name of a role, to log in as on the same server, or a whole connection as for --database. Planning runs
+    /// functions of users with the rights of whoever asks for the plan, so a login that owns nothing is safest;
+    /// `pgwright doctor --grants` prints one. A role's password comes from the password file.
+    #[arg(
+        long,
+        global = true,
+        value_name = "ROLE|URL",
+        env = "PGWRIGHT_EXPLAIN_AS",
+        hide_env_values = true
+    )]
+    pub(crate) explain_as: Option<String>,
+    /// Wait this long for another run of pgwright in the same database to end [default: 10s]
+    ///
+    /// Only one run at a time changes a database. When the time is over, this one ends with 5 and has changed nothing.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        env = "PGWRIGHT_LOCK_WAIT",
+        hide_env_values = true
+    )]
+    pub(crate) lock_wait: Option<Wait>,
+    /// Append what happens to this file, one JSON object a line
+    ///
+    /// The lines name actions, tables and results, and hold no values, statements or passwords.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "PGWRIGHT_LOG_FILE",
+        hide_env_values = true
+    )]
+    pub(crate) log_file: Option<PathBuf>,
     /// Read the configuration from this file
     ///
     /// Without it, ./pgwright.toml and ~/.config/pgwright/config.toml are read where present, the first
@@ -66,6 +101,8 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count, env = "PGWRIGHT_VERBOSE", hide_env_values = true)]
     pub(crate) verbose: u8,
     /// Say nothing unless something was found, done or went wrong
+    ///
+    /// What `optimize --apply` did is then one line.
     #[arg(short, long, global = true, env = "PGWRIGHT_QUIET", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new(), conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     /// Colour the output
@@ -110,6 +147,14 @@ pub(crate) enum Command {
     /// carried out without blocking writers. Exactly one of ID, --run, --since and --all says what to undo.
     #[command(after_long_help = ROLLBACK_EXAMPLES)]
     Rollback(RollbackArgs),
+    /// Judge what was applied by what the server counted, and keep it or take it back
+    ///
+    /// Made for cron, every 15 minutes. Reads the counters and writes them down, a window at a time. Statements on the
+    /// tables of watched actions are compared with how they were before, and with statements that have nothing to do
+    /// with it, so that a load on everything counts for nothing. What made a statement slower, ended HOT updates, or
+    /// is used by nobody is taken back and not tried again for 90 days; the rest is kept. docs/verify.md tells how.
+    #[command(after_long_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
     /// Say why a plan is slow, or what changed between two
     ///
     /// Reads what EXPLAIN printed, with or without ANALYZE and BUFFERS, one plan or several, and shows the tree with
@@ -133,6 +178,23 @@ pub(crate) enum Command {
     Demo(DemoArgs),
 }
 
+impl Command {
+    /// Its name on the command line.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Optimize(_) => "optimize",
+            Self::Log(_) => "log",
+            Self::Rollback(_) => "rollback",
+            Self::Verify(_) => "verify",
+            Self::Explain(_) => "explain",
+            Self::Snapshot(_) => "snapshot",
+            Self::Rules(_) => "rules",
+            Self::Doctor(_) => "doctor",
+            Self::Demo(_) => "demo",
+        }
+    }
+}
+
 /// Options of `optimize`.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct OptimizeArgs {
@@ -151,6 +213,18 @@ pub(crate) struct OptimizeArgs {
     /// Which statements to look at.
     #[command(flatten)]
     pub(crate) sample: SampleArgs,
+    /// With --apply, watch for this long what was applied, and take back what does not pay
+    ///
+    /// Does in between what `pgwright verify` does once. It can be stopped at any time without harm: a later
+    /// `pgwright verify` goes on from there.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        requires = "apply",
+        env = "PGWRIGHT_WATCH",
+        hide_env_values = true
+    )]
+    pub(crate) watch: Option<Wait>,
     /// Set the gate of --apply, 0.5 to 1.0 [default: 0.90]
     #[arg(long, value_name = "P", env = "PGWRIGHT_MIN_CONFIDENCE", hide_env_values = true)]
     pub(crate) min_confidence: Option<Gate>,
@@ -230,9 +304,22 @@ pub(crate) struct SnapshotArgs {
     /// table leaves the server. What precision that costs is said in the file and in every report made from it.
     #[arg(long)]
     pub(crate) redact: bool,
+    /// Where the definitions of the schema come from
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t)]
+    pub(crate) schema_from: SchemaFrom,
     /// Write the snapshot to this file
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
+}
+
+/// Who writes the definitions of a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaFrom {
+    /// The server's catalogs: as any role, with no lock held and no program needed
+    #[default]
+    Catalogs,
+    /// pg_dump of the server's major version; the catalogs where there is none or it fails
+    PgDump,
 }
 
 /// Who prices what does not exist.
@@ -279,6 +366,9 @@ pub(crate) struct LogArgs {
     /// Number of the action to show in full
     #[arg(value_name = "ID")]
     pub(crate) id: Option<i64>,
+    /// Let the action with this number be tried again, which was taken back and is blocked for that
+    #[arg(long, value_name = "ID", conflicts_with_all = ["id", "format"])]
+    pub(crate) unblock: Option<i64>,
     /// Print in this form
     #[arg(long, value_name = "FORM", value_enum, default_value_t)]
     pub(crate) format: Format,
@@ -300,6 +390,28 @@ pub(crate) struct RollbackArgs {
     /// Undo every action
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Report only: write nothing down, keep nothing, take nothing back
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Length of a window: how far apart counters are written down [default: 1h]
+    ///
+    /// In between, they are only looked at for harm that cannot wait.
+    #[arg(long, value_name = "DURATION", env = "PGWRIGHT_WINDOW", hide_env_values = true)]
+    pub(crate) window: Option<Wait>,
+    /// Watch at least this long before an action is kept or called unused [default: 3 days]
+    #[arg(long, value_name = "DURATION", env = "PGWRIGHT_AT_LEAST", hide_env_values = true)]
+    pub(crate) at_least: Option<Wait>,
+    /// Watch at most this long [default: 35 days]
+    #[arg(long, value_name = "DURATION", env = "PGWRIGHT_AT_MOST", hide_env_values = true)]
+    pub(crate) at_most: Option<Wait>,
+    /// Print in this form
+    #[arg(long, value_name = "FORM", value_enum, default_value_t)]
+    pub(crate) format: Format,
 }
 
 /// Options of `explain`.
@@ -357,6 +469,15 @@ pub(crate) struct DoctorArgs {
     /// plans or costs differ, and in what. A difference is a finding and no failure: the exit code stays 0.
     #[arg(long, conflicts_with = "apply")]
     pub(crate) twin: bool,
+    /// Print instead the roles and grants that pgwright needs here, as a script for psql
+    ///
+    /// Two logins: one that reads, keeps the journal and applies, and one that only asks for plans. The script holds
+    /// everything that a dry run needs, and then what --apply needs in addition, and no more.
+    #[arg(long, conflicts_with_all = ["apply", "twin"])]
+    pub(crate) grants: bool,
+    /// With --grants, call the logins this, and this with _explain [default: pgwright]
+    #[arg(long, value_name = "NAME", requires = "grants")]
+    pub(crate) role: Option<String>,
     /// With --twin, take the statements from this file, or from the .sql files of this folder
     #[arg(long, value_name = "FILE|DIR", requires = "twin")]
     pub(crate) workload: Option<PathBuf>,
@@ -412,7 +533,8 @@ Examples:
   pgwright optimize -d postgres://app@db.example.com/shop   show what would help
   pgwright optimize --apply                                 carry out what is above the gate
   pgwright optimize --format sql --output indexes.sql       write it down for a review
-  pgwright optimize --workload queries/ --what-if hypopg    take the statements from files";
+  pgwright optimize --workload queries/ --what-if hypopg    take the statements from files
+  pgwright optimize --apply --quiet --lock-wait 10min       from cron";
 
 const SNAPSHOT_EXAMPLES: &str = "\
 Examples:
@@ -425,6 +547,12 @@ Examples:
   pgwright rollback 12            undo action 12 of `pgwright log`
   pgwright rollback --since 2h    undo what was done in the last two hours
   pgwright rollback --all         undo everything";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  pgwright verify --quiet                every 15 minutes from cron; speaks when a verdict is given
+  pgwright verify --dry-run -v           what is being watched, with every figure
+  pgwright log --unblock 12              let action 12 be tried again, which was taken back";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:

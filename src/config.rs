@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
@@ -11,16 +12,23 @@ use crate::cli::{Color, Global, OptimizeArgs, ReportFormat, WhatIf};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::input;
-use crate::values::{ByteSize, Gate, Milliseconds, Whole};
+use crate::values::{ByteSize, Gate, Milliseconds, Wait, Whole};
 
 /// Far more than every key needs.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// A run that was killed holds its lock for some seconds.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 /// What one configuration file says.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 struct File {
     database: Option<String>,
+    explain_as: Option<String>,
+    lock_wait: Option<Wait>,
+    #[serde(rename = "log-file")]
+    log: Option<PathBuf>,
     color: Option<Color>,
     optimize: OptimizeFile,
 }
@@ -45,6 +53,9 @@ struct OptimizeFile {
 /// Every key of a file.
 const KEYS: &[&str] = &[
     "database",
+    "explain-as",
+    "lock-wait",
+    "log-file",
     "color",
     "optimize.workload",
     "optimize.min-confidence",
@@ -64,6 +75,12 @@ const KEYS: &[&str] = &[
 pub(crate) struct Settings {
     /// The connection as given, URI or key=value.
     pub(crate) database: Option<String>,
+    /// Who asks for plans: a role's name or a connection.
+    pub(crate) explain_as: Option<String>,
+    /// How long to wait for another run to end.
+    pub(crate) lock_wait: Duration,
+    /// Where to write down what happens.
+    pub(crate) log_file: Option<PathBuf>,
     /// When to colour.
     pub(crate) color: Color,
     /// For `optimize`.
@@ -99,6 +116,8 @@ pub(crate) struct Optimize {
     pub(crate) what_if: WhatIf,
     /// Whether a planner twin may be of another version.
     pub(crate) twin_any_version: bool,
+    /// How long to watch what was applied.
+    pub(crate) watch: Option<Duration>,
     /// Form of the report.
     pub(crate) format: ReportFormat,
     /// Where to write it.
@@ -147,10 +166,16 @@ fn merge(global: &Global, args: &OptimizeArgs, files: &[File]) -> Settings {
     let sample = &args.sample;
     Settings {
         database: first(global.database.as_ref(), files, |file| file.database.as_ref()),
+        explain_as: first(global.explain_as.as_ref(), files, |file| file.explain_as.as_ref())
+            .filter(|given| !given.is_empty()),
+        lock_wait: first(global.lock_wait.as_ref(), files, |file| file.lock_wait.as_ref())
+            .map_or(LOCK_WAIT, |wait| wait.0),
+        log_file: first(global.log_file.as_ref(), files, |file| file.log.as_ref()),
         color: first(global.color.as_ref(), files, |file| file.color.as_ref()).unwrap_or_default(),
         optimize: Optimize {
             apply: args.apply,
             snapshot: args.snapshot.clone(),
+            watch: args.watch.map(|wait| wait.0),
             twin_any_version: args.twin_any_version,
             workload: first(sample.workload.as_ref(), files, |file| {
                 file.optimize.workload.as_ref()
@@ -197,7 +222,8 @@ fn read(path: &Path) -> Result<File, Failure> {
     let mut file = parse(&text).map_err(|wrong| wrong.at(path, &text))?;
     // A relative path means a place beside the file that names it, from wherever pgwright is started.
     let folder = path.parent().unwrap_or(Path::new(""));
-    for own in [&mut file.optimize.workload, &mut file.optimize.output].into_iter().flatten() {
+    let paths = [&mut file.optimize.workload, &mut file.optimize.output, &mut file.log];
+    for own in paths.into_iter().flatten() {
         *own = folder.join(&own);
     }
     Ok(file)
@@ -335,6 +361,18 @@ mod tests {
         assert_eq!(settings.database, None);
         assert!((settings.optimize.min_confidence - 0.90).abs() < 1e-9);
         assert_eq!(settings.optimize.limit, 500);
+        assert_eq!((settings.lock_wait.as_secs(), settings.explain_as), (10, None));
+    }
+
+    #[test]
+    fn what_cron_needs_can_stand_in_a_file() {
+        let file = "explain-as = 'planner'\nlock-wait = '10min'\nlog-file = 'run.jsonl'";
+        let settings = layered("pgwright optimize --explain-as other", Some(file), None).unwrap();
+        assert_eq!(settings.explain_as.as_deref(), Some("other"));
+        assert_eq!(settings.lock_wait.as_secs(), 600);
+        assert!(settings.log_file.unwrap().is_absolute());
+        let error = layered("pgwright optimize", Some("lock-wait = 'soon'"), None).unwrap_err();
+        assert!(error.contains(":1: ") && error.contains("10min"), "{error}");
     }
 
     #[test]
@@ -407,6 +445,7 @@ mod tests {
                 "optimize.min-confidence" => "0.9",
                 "color" | "optimize.what-if" => "'auto'",
                 "optimize.format" => "'human'",
+                "lock-wait" => "'10min'",
                 "optimize.schema" | "optimize.exclude-table" => "['a']",
                 "optimize.limit"
                 | "optimize.min-calls"

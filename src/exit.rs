@@ -17,7 +17,7 @@ pub(crate) enum Exit {
     Refused = 5,
     /// A fault of pgwright itself.
     Internal = 70,
-    /// Stopped by Ctrl-C.
+    /// Stopped by Ctrl-C, SIGTERM or SIGHUP.
     Interrupted = 130,
 }
 
@@ -51,7 +51,7 @@ impl Exit {
                 "refused for safety: standby, another run at work, unsupported version, changed journal"
             }
             Self::Internal => "internal error, a fault of pgwright",
-            Self::Interrupted => "interrupted by Ctrl-C",
+            Self::Interrupted => "interrupted by Ctrl-C, SIGTERM or SIGHUP",
         }
     }
 }

@@ -61,6 +61,11 @@ impl Failure {
         self
     }
 
+    /// What could not be done, without causes.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Adds what to do about it.
     pub(crate) fn hint(mut self, hint: impl Display) -> Self {
         self.hints.push(hint.to_string());

@@ -11,6 +11,7 @@ mod output;
 mod progress;
 #[cfg(test)]
 mod reference;
+mod run_log;
 mod snapshot;
 mod text;
 mod trace;

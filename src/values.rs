@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
@@ -129,6 +130,21 @@ impl FromStr for Milliseconds {
     }
 }
 
+/// How long to wait, zero included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wait(pub(crate) Duration);
+
+impl FromStr for Wait {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        span(text)
+            .and_then(|span| span.to_std().ok())
+            .map(Self)
+            .ok_or_else(|| Unreadable("expected a duration such as 30s, 10min or 1h".to_owned()))
+    }
+}
+
 /// Reads the number of a run.
 pub(crate) fn run(text: &str) -> Result<Uuid, Unreadable> {
     text.trim().parse().map_err(|_| {
@@ -241,6 +257,12 @@ impl<'de, const LEAST: u32> Deserialize<'de> for Whole<LEAST> {
     }
 }
 
+impl<'de> Deserialize<'de> for Wait {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 impl<'de> Deserialize<'de> for Milliseconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NumberOrText(Self::new, "a number of milliseconds"))
@@ -251,7 +273,7 @@ impl<'de> Deserialize<'de> for Milliseconds {
 mod tests {
     use chrono::{DateTime, TimeDelta};
 
-    use super::{ByteSize, Gate, Milliseconds, Since, Whole};
+    use super::{ByteSize, Gate, Milliseconds, Since, Wait, Whole};
 
     #[test]
     fn sizes_are_read_as_postgresql_writes_them() {
@@ -295,6 +317,15 @@ mod tests {
         assert_eq!("0.5".parse(), Ok(Milliseconds(0.5)));
         for wrong in ["-1", "inf", "nan", "2s", ""] {
             assert!(wrong.parse::<Milliseconds>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_wait_has_a_unit() {
+        let seconds = |text: &str| text.parse::<Wait>().map(|wait| wait.0.as_secs()).ok();
+        assert_eq!((seconds("0s"), seconds("10min")), (Some(0), Some(600)));
+        for wrong in ["10", "-1s", "soon", ""] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
         }
     }
 

@@ -19,7 +19,7 @@ pub use parameters::Origin;
 
 use crate::redacted::Redacted;
 use account::Account;
-use parameters::{PARAMETERS, Settings, Standing};
+use parameters::{PARAMETERS, Settings, Standing, find};
 use passfile::PassFile;
 
 /// A complete description of how to reach one database.
@@ -190,13 +190,23 @@ impl ConnInfo {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConnInfoError> {
         let account = Account::look_up(env);
-        let mut settings = parse::parse(given.unwrap_or_default())?;
-        service::fill(&mut settings, env, account.home.as_deref())?;
-        for parameter in PARAMETERS {
-            let Some(variable) = parameter.env else { continue };
-            if let Some(value) = env(variable) {
-                settings.set_missing(parameter, value, &Origin::Environment(variable));
-            }
+        Self::build(&collect(given, env, &account)?, &account)
+    }
+
+    /// As [`ConnInfo::resolve`], with another role. A password that was given for the first role is not offered to
+    /// the server for this one: it comes from the password file.
+    pub fn resolve_as(
+        given: Option<&str>,
+        role: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConnInfoError> {
+        let account = Account::look_up(env);
+        let mut settings = collect(given, env, &account)?;
+        let database = settings.get("dbname").or(settings.get("user")).or(account.name.as_deref());
+        let own = [("dbname", database.unwrap_or_default()), ("user", role), ("password", "")];
+        let own = own.map(|(name, value)| (name, value.to_owned()));
+        for (parameter, value) in own.into_iter().filter_map(|(name, v)| Some((find(name)?, v))) {
+            settings.set(parameter, value, &Origin::Given);
         }
         Self::build(&settings, &account)
     }
@@ -309,6 +319,23 @@ impl ConnInfo {
     pub fn display(&self) -> String {
         self.to_string()
     }
+}
+
+/// Every setting, from whoever says it first.
+fn collect(
+    given: Option<&str>,
+    env: &dyn Fn(&str) -> Option<String>,
+    account: &Account,
+) -> Result<Settings, ConnInfoError> {
+    let mut settings = parse::parse(given.unwrap_or_default())?;
+    service::fill(&mut settings, env, account.home.as_deref())?;
+    for parameter in PARAMETERS {
+        let Some(variable) = parameter.env else { continue };
+        if let Some(value) = env(variable) {
+            settings.set_missing(parameter, value, &Origin::Environment(variable));
+        }
+    }
+    Ok(settings)
 }
 
 impl fmt::Display for ConnInfo {
@@ -426,6 +453,8 @@ mod tests {
         let env = [("HOME", home.path().to_str().unwrap())];
         let shown = |given: &str, database: &str| {
             let info = resolve(given, &env).unwrap().with_database(database);
+            let other = ConnInfo::resolve_as(Some(given), "w", &|_| None).unwrap();
+            assert_eq!((other.user(), other.password(&other.hosts()[0]).is_some()), ("w", false));
             assert!(!format!("{info:?} {info}").contains("canary"));
             info.password(&info.hosts()[0]).map(|p| p.reveal().clone())
         };

@@ -7,6 +7,8 @@
 //! EXPLAIN of a write needs the privilege to write. Where the role lacks it, the SELECT that looks for the same
 //! rows is planned in its place, without parallel workers, as a write is.
 
+mod settings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +18,9 @@ use rules::bindings::ParameterType;
 use rules::statement::{is_single_plannable, stand_ins};
 
 use crate::conninfo::ConnInfo;
+use crate::foreign_code::{Guard, PlanningRole, planning_role};
 use crate::postgres::{Limits, Meter, PgError, Prepared, Purpose, RawJson, Row, Session, Type};
+use crate::sampler::SampleError;
 
 /// SQLSTATE `indeterminate_datatype`: the server could not tell a parameter's type.
 const INDETERMINATE: &str = "42P18";
@@ -30,12 +34,17 @@ const DENIED: &str = "42501";
 /// SQLSTATE `query_canceled`: planning took longer than it may.
 const CANCELED: &str = "57014";
 
+/// SQLSTATE `admin_shutdown`: somebody ended the session, which can be a function that planning ran.
+const ENDED: &str = "57P01";
+
 /// Where a new session comes from when a statement ended the one before.
 #[derive(Debug)]
 struct Home {
     info: ConnInfo,
     meter: Arc<Meter>,
     limits: Limits,
+    /// Whether the server is one of ours, where whatever ended a session was the statement.
+    ours: bool,
     /// Statements that are not tried again, with the reason.
     deadly: BTreeMap<usize, String>,
 }
@@ -55,12 +64,19 @@ pub struct Explainer {
     /// What the open transaction plans under.
     entered: Option<Under>,
     home: Option<Home>,
+    /// Settings of the role that sampled, where this session's role has others.
+    common: BTreeMap<String, String>,
+    /// What this role must not plan.
+    guard: Option<Guard>,
+    /// Statements that the guard refused.
+    withheld: BTreeSet<usize>,
 }
 
 /// What a transaction plans under.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Under {
     search_path: Vec<String>,
+    settings: BTreeMap<String, String>,
     /// Without parallel workers.
     serial: bool,
     /// Without looking at values.
@@ -78,6 +94,9 @@ pub struct Text<'a> {
     pub text: &'a str,
     /// The schemas in which its names resolve.
     pub search_path: &'a [String],
+    /// Planner settings that hold for it and not for the session, by name. Those that a server does not know, as
+    /// one of another version, are passed over.
+    pub settings: &'a BTreeMap<String, String>,
 }
 
 impl Explainer {
@@ -92,6 +111,9 @@ impl Explainer {
             valueless: BTreeSet::new(),
             entered: None,
             home: None,
+            common: BTreeMap::new(),
+            guard: None,
+            withheld: BTreeSet::new(),
         }
     }
 
@@ -102,15 +124,55 @@ impl Explainer {
         meter: &Arc<Meter>,
         limits: Limits,
     ) -> Result<Self, PgError> {
+        Self::open(info, meter, limits, true).await
+    }
+
+    async fn open(
+        info: ConnInfo,
+        meter: &Arc<Meter>,
+        limits: Limits,
+        ours: bool,
+    ) -> Result<Self, PgError> {
         let session = Session::connect_with(&info, Purpose::Explain, meter, &limits).await?;
         let meter = Arc::clone(meter);
-        let home = Home { info, meter, limits, deadly: BTreeMap::new() };
+        let home = Home { info, meter, limits, ours, deadly: BTreeMap::new() };
         Ok(Self { home: Some(home), ..Self::new(session) })
+    }
+
+    /// Opens a session with a server of others', and says who plans on it. Where that role may do too much,
+    /// statements that could reach code of users are refused. A statement that ends the session, or does not stop
+    /// at its time limit, is not tried again; the others go on in a new session.
+    pub(crate) async fn on_server(
+        info: &ConnInfo,
+        meter: &Arc<Meter>,
+    ) -> Result<Result<(Self, PlanningRole), SampleError>, PgError> {
+        let limits = Limits::of(Purpose::Explain);
+        let mut explainer = Self::open(info.clone(), meter, limits, false).await?;
+        // Reading the catalog may take longer than planning.
+        explainer.session.set_statement_timeout(Limits::of(Purpose::Sample).statement).await?;
+        let role = match planning_role(&explainer.session).await {
+            Ok(role) => role,
+            Err(error) => return Ok(Err(error)),
+        };
+        match Guard::of(&explainer.session, &role).await {
+            Ok(guard) => explainer.guard = guard,
+            Err(error) => return Ok(Err(error)),
+        }
+        explainer.session.set_statement_timeout(limits.statement).await?;
+        Ok(Ok((explainer, role)))
+    }
+
+    /// How many statements were refused because they could reach code of users.
+    pub(crate) fn withheld(&self) -> usize {
+        self.withheld.len()
     }
 
     /// After a lost session: a new one where there can be one, and why the statement is refused from now on.
     async fn revive(&mut self, text: Text<'_>, lost: PgError) -> Result<String, PgError> {
         let Some(home) = &mut self.home else { return Err(lost) };
+        if !home.ours && !matches!(lost.sqlstate(), Some(CANCELED | ENDED)) {
+            return Err(lost);
+        }
         let opened = Session::connect_with(&home.info, Purpose::Explain, &home.meter, &home.limits);
         self.session = opened.await?;
         self.prepared.clear();
@@ -154,6 +216,10 @@ impl Explainer {
         let since = Instant::now();
         if let Err(reason) = is_single_plannable(text.text) {
             return Ok(Err(reason.to_string()));
+        }
+        if let Some(reason) = self.guard.as_ref().and_then(|guard| guard.refuses(text.text)) {
+            self.withheld.insert(text.id);
+            return Ok(Err(reason));
         }
         let prepared = match self.parse(text, text.text).await? {
             Ok(prepared) => prepared,
@@ -366,10 +432,12 @@ impl Explainer {
         }
     }
 
-    /// Opens the read-only transaction in which planning happens, under the statement's search path.
+    /// Opens the read-only transaction in which planning happens, under the statement's search path and settings.
     async fn enter(&mut self, text: Text<'_>, generic: bool) -> Result<(), PgError> {
         let search_path = text.search_path.to_vec();
-        let under = Under { search_path, serial: self.is_stood_in(text.id), generic };
+        let mut settings = self.common.clone();
+        settings.extend(text.settings.clone());
+        let under = Under { search_path, settings, serial: self.is_stood_in(text.id), generic };
         if self.entered.as_ref() == Some(&under) {
             return Ok(());
         }
@@ -379,7 +447,8 @@ impl Explainer {
         path.push("pg_temp".to_owned());
         let mode = if generic { "force_generic_plan" } else { "force_custom_plan" };
         let mut begin = format!(
-            "BEGIN READ ONLY; SET LOCAL search_path = {}; SET LOCAL plan_cache_mode = {mode}",
+            "BEGIN READ ONLY{}; SET LOCAL search_path = {}; SET LOCAL plan_cache_mode = {mode}",
+            settings::set_known(&under.settings),
             path.join(", ")
         );
         if under.serial {

@@ -24,6 +24,8 @@ pub use tokio_postgres::types::{FromSql, Json, Oid, ToSql};
 pub use values::RawJson;
 pub use version::{NEWEST_MAJOR, OLDEST_MAJOR, ServerVersion, UnsupportedVersion};
 
+use tokio::time::timeout;
+
 use crate::conninfo::ConnInfo;
 use link::Link;
 use marker::Marked;
@@ -50,6 +52,9 @@ pub struct Session {
     purpose: Purpose,
     meter: Arc<Meter>,
     cancel: CancelToken,
+    /// How long one statement is waited for at most. The server's own limit comes first, but a function that
+    /// planning runs can catch that one.
+    deadline: Option<Duration>,
 }
 
 /// What a session learns about its server when it begins.
@@ -253,7 +258,16 @@ impl Session {
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, PgError> {
         let running = self.meter.start(self.purpose);
-        let outcome = work.await;
+        let outcome = match self.deadline {
+            None => work.await,
+            Some(deadline) => {
+                let Ok(outcome) = timeout(deadline, work).await else {
+                    self.link.cut();
+                    return Err(PgError::beyond_limit());
+                };
+                outcome
+            }
+        };
         drop(running);
         match outcome {
             Ok(answer) => Ok(answer),

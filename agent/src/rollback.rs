@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::applier::{
-    ApplyError, ApplyOptions, Effect, Event, Outcome, Runner, recover, settled_by_hand, undo,
+    ApplyError, ApplyOptions, Effect, Event, Outcome, Runner, recover, take_back,
 };
 use crate::conninfo::ConnInfo;
 use crate::journal::{self, Entry, State, Which};
@@ -40,7 +40,7 @@ async fn rollback_all(runner: &mut Runner<'_>, which: Which) -> Result<Vec<Outco
         runner.heed_stop()?;
         entry.action_id().clone_into(&mut runner.action);
         // One action that cannot be undone does not keep the others from it.
-        let effect = take_back(runner, &entry).await.or_else(ApplyError::of_one_action)?;
+        let effect = take_one_back(runner, &entry).await.or_else(ApplyError::of_one_action)?;
         tracing::info!(row = entry.id, ?effect, "rollback of an action ended");
         let outcome = Outcome::of_entry(&entry, effect);
         runner.tell(Event::Finished(outcome.clone()));
@@ -49,29 +49,25 @@ async fn rollback_all(runner: &mut Runner<'_>, which: Which) -> Result<Vec<Outco
     Ok(outcomes)
 }
 
-async fn take_back(runner: &Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
+async fn take_one_back(runner: &Runner<'_>, entry: &Entry) -> Result<Effect, ApplyError> {
     let told =
         || entry.note.as_deref().or(entry.last_error.as_deref()).unwrap_or("no reason recorded");
     match entry.state {
         State::Reverted => Ok(Effect::AlreadyReverted),
         State::Aborted => Ok(Effect::NothingToUndo { why: "it never took effect".to_owned() }),
-        State::Conflict if settled_by_hand(runner, entry).await? => Ok(Effect::Reverted {
-            note: Some("a person had settled it; its row is closed now".to_owned()),
+        State::Conflict => Ok(match take_back(runner, entry).await? {
+            Effect::Refused { .. } => {
+                Effect::Refused { reason: format!("a person has to look at this one: {}", told()) }
+            }
+            settled => settled,
         }),
-        State::Conflict => {
-            Ok(Effect::Refused { reason: format!("a person has to look at this one: {}", told()) })
-        }
         State::Intent | State::Applying | State::Verifying | State::CleanupPending => {
             Ok(Effect::Refused {
                 reason: format!("it is unfinished ({}): {}", entry.state, told()),
             })
         }
-        _ if !entry.is_of(&runner.here) => Ok(Effect::Refused {
-            reason: "it was done in another server or database, of which this one is a copy"
-                .to_owned(),
-        }),
         State::Observing | State::Kept | State::Reverting | State::RevertPending => {
-            undo(runner, entry).await
+            take_back(runner, entry).await
         }
     }
 }

@@ -432,6 +432,9 @@ pub struct Statement {
     pub role: Option<String>,
     /// `search_path` under which its names resolve, as schema names.
     pub search_path: Vec<String>,
+    /// Planner settings of that role that are others than in [`Snapshot::settings`], by name, as text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
     /// Executions; 1 for statements from files.
     pub calls: u64,
     /// Total execution time in milliseconds; `None` when not measured (files).

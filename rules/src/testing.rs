@@ -81,6 +81,7 @@ pub fn statement(text: &str) -> Statement {
         text: text.to_owned(),
         role: None,
         search_path: vec!["public".to_owned()],
+        settings: BTreeMap::new(),
         calls: 1,
         total_ms: None,
         rows: None,

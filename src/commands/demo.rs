@@ -270,6 +270,7 @@ impl Demo<'_> {
             storage_budget: None,
             what_if: WhatIfChoice::Auto,
             twin: TwinOptions::default(),
+            explain_as: None,
         };
         let proposal = optimize::propose(self.call, Source::Server(info), &options).await?;
         seconds.dry_run = since.elapsed().as_secs_f64();

@@ -1,7 +1,7 @@
 //! `pgwright doctor`: what this server or role lacks, with the statements that mend it.
 
-use agent::doctor::{Check, State, examine};
-use agent::postgres::Purpose;
+use agent::doctor::{Check, Grants, State, Step, connection, examine, grants, planning};
+use agent::postgres::{Purpose, Session};
 use anstyle::AnsiColor;
 use serde::Serialize;
 
@@ -18,9 +18,30 @@ pub(crate) async fn run(call: &Call, args: &DoctorArgs) -> Result<Exit, Failure>
     if args.twin {
         return super::doctor_twin::run(call, args.format).await;
     }
-    let session = call.session(Purpose::Sample).await?;
-    let checks = examine(&session).await.map_err(|error| Failure::of(Exit::Connection, &error))?;
+    let info = call.conninfo()?;
+    let unreachable = |error| Failure::of(Exit::Connection, &error);
+    let session = Session::connect(&info, Purpose::Sample, &call.meter).await.map_err(unreachable)?;
+    if args.grants {
+        let role = args.role.as_deref().unwrap_or("pgwright");
+        let found = grants(&session, role, &format!("{role}_explain")).await;
+        session.close().await;
+        let found = found.map_err(|error| Failure::of(Exit::Connection, &error))?;
+        let text = match args.format {
+            Format::Human => script(&found),
+            Format::Json => json::pretty(&WireGrants::of(&found)),
+        };
+        output::deliver(&text, None)?;
+        return Ok(Exit::Success);
+    }
+    let mut checks =
+        examine(&session).await.map_err(|error| Failure::of(Exit::Connection, &error))?;
     session.close().await;
+    checks.push(connection(&info));
+    let separate = call.explain_as()?;
+    let login = separate.as_ref().unwrap_or(&info);
+    let planning = planning(login, separate.is_some(), &call.meter).await;
+    let planning = planning.map_err(unreachable)?;
+    checks.extend(planning.map_err(|error| Failure::of(Exit::Connection, &error))?);
     let bearable = if args.apply { State::Warn } else { State::Apply };
     let failed = checks.iter().any(|check| check.state > bearable);
     let text = match args.format {
@@ -54,6 +75,67 @@ impl<'a> From<&'a Check> for WireCheck<'a> {
         let Check { aspect, state, finding, remedy } = check;
         Self { aspect, state: word(*state), finding, remedy }
     }
+}
+
+#[derive(Serialize)]
+struct WireGrants<'a> {
+    format: u32,
+    database: &'a str,
+    role: &'a str,
+    explain_role: &'a str,
+    dry_run: Vec<WireStep<'a>>,
+    apply: Vec<WireStep<'a>>,
+}
+
+#[derive(Serialize)]
+struct WireStep<'a> {
+    sql: &'a str,
+    why: &'a str,
+}
+
+impl<'a> WireGrants<'a> {
+    fn of(grants: &'a Grants) -> Self {
+        let steps = |steps: &'a [Step]| {
+            steps.iter().map(|step| WireStep { sql: &step.sql, why: &step.why }).collect()
+        };
+        Self {
+            format: 1,
+            database: &grants.database,
+            role: &grants.role,
+            explain_role: &grants.planner,
+            dry_run: steps(&grants.dry_run),
+            apply: steps(&grants.apply),
+        }
+    }
+}
+
+/// The script: what it grants is all or nothing.
+fn script(grants: &Grants) -> String {
+    let name = text::line(&grants.database);
+    let mut out = format!(
+        "-- Roles and grants for pgwright in database {name}, PostgreSQL {}.\n\
+         -- To be run there by a superuser, or by whoever may grant all this: psql -d {name} -f FILE\n\
+         -- Passwords are set apart, with \\password in psql, and go to the password file of the system's user.\n\
+         -- Then: pgwright optimize -d 'dbname={name} user={}' --explain-as {}\n",
+        grants.major,
+        text::line(&grants.role),
+        text::line(&grants.planner),
+    );
+    let parts = [
+        ("What a dry run needs", &grants.dry_run),
+        ("What --apply needs in addition; leave it out for dry runs only", &grants.apply),
+    ];
+    for (title, steps) in parts {
+        out.push_str(&format!("\n-- {title}.\nBEGIN;\n"));
+        for Step { sql, why } in steps {
+            let why = text::line(why);
+            let blank = if sql.is_empty() { "" } else { " " };
+            // A name with a line's end or the like in it stays as it is: within quotes that is right.
+            out.push_str(&format!("{sql}{blank}-- {why}\n"));
+        }
+        out.push_str("COMMIT;\n");
+    }
+    out
 }
 
 fn word(state: State) -> &'static str {

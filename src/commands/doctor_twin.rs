@@ -24,7 +24,9 @@ pub(super) async fn run(call: &Call, format: Format) -> Result<Exit, Failure> {
     let progress = Progress::new(call.progress);
     let mut show = |event| super::optimize::show(&progress, event);
     let (sample, twin) = (&options.sample, TwinOptions::default());
-    let checking = optimize::check_twin(&info, &call.meter, sample, &twin, &mut show);
+    let explain_as = call.explain_as()?;
+    let checking =
+        optimize::check_twin(&info, explain_as.as_ref(), &call.meter, sample, &twin, &mut show);
     let check = Box::pin(checking).await.map_err(|error| super::optimize::failure(&error))?;
     let tally = Tally::of(&check.checked);
     let text = match format {

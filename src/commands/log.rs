@@ -21,6 +21,9 @@ use crate::text;
 
 /// Reads the journal and prints it.
 pub(crate) async fn run(call: &Call, args: &LogArgs) -> Result<Exit, Failure> {
+    if let Some(id) = args.unblock {
+        return unblock(call, id).await;
+    }
     let session = call.session(Purpose::Other).await?;
     let which = args.id.map_or(journal::Which::All, journal::Which::Id);
     let entries = journal::list(&session, which)
@@ -40,6 +43,27 @@ pub(crate) async fn run(call: &Call, args: &LogArgs) -> Result<Exit, Failure> {
         (Format::Human, entries) => list(entries),
     };
     output::deliver(&text, None)?;
+    Ok(Exit::Success)
+}
+
+/// Lifts the block of an action.
+async fn unblock(call: &Call, id: i64) -> Result<Exit, Failure> {
+    let session = call.session(Purpose::Other).await?;
+    let lifted = journal::unblock(&session, id)
+        .await
+        .map_err(|error| super::optimize::applying(&error.into()))?;
+    session.close().await;
+    let said = match lifted {
+        None => {
+            return Err(Failure::new(Exit::Usage, format!("the journal has no action {id}"))
+                .hint("`pgwright log` lists them"));
+        }
+        Some(0) => format!("Action {id} was not blocked.\n"),
+        Some(_) => format!("Action {id} may be tried again.\n"),
+    };
+    if !call.quiet {
+        output::deliver(&said, None)?;
+    }
     Ok(Exit::Success)
 }
 
@@ -76,6 +100,9 @@ struct WireEntry<'a> {
     updated_at: DateTime<Utc>,
     applied_at: Option<DateTime<Utc>>,
     reverted_at: Option<DateTime<Utc>>,
+    verdict: Option<&'a str>,
+    verdict_detail: Option<&'a Value>,
+    blocked_until: Option<DateTime<Utc>>,
     pgwright: &'a str,
 }
 
@@ -106,6 +133,9 @@ impl<'a> From<&'a Entry> for WireEntry<'a> {
             updated_at: entry.updated_at,
             applied_at: entry.applied_at,
             reverted_at: entry.reverted_at,
+            verdict: entry.verdict.as_deref(),
+            verdict_detail: entry.verdict_detail.as_ref(),
+            blocked_until: entry.blocked_until,
             pgwright: &entry.agent_version,
         }
     }
@@ -140,7 +170,7 @@ pub(super) fn list(entries: &[Entry]) -> String {
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
         .force_no_tty();
-    table.set_header(["id", "when (UTC)", "state", "kind", "table", "index", "sure"]);
+    table.set_header(["id", "when (UTC)", "state", "kind", "table", "index", "sure", "verdict"]);
     for entry in entries {
         table.add_row([
             entry.id.to_string(),
@@ -150,6 +180,7 @@ pub(super) fn list(entries: &[Entry]) -> String {
             text::line(&entry.table.qualified()),
             text::line(entry.index_name.as_deref().unwrap_or_default()),
             format!("{:.2}", entry.confidence),
+            verdict(entry),
         ]);
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
@@ -157,6 +188,13 @@ pub(super) fn list(entries: &[Entry]) -> String {
         "{}\n\n`pgwright log ID` shows one in full, `pgwright rollback ID` undoes it.\n",
         lines.join("\n")
     )
+}
+
+/// What watching it led to, and until when it is blocked.
+fn verdict(entry: &Entry) -> String {
+    let verdict = entry.verdict.as_deref().unwrap_or_default().replace('_', " ");
+    let blocked = entry.blocked_until.map(|until| until.format(", blocked until %Y-%m-%d"));
+    text::line(&format!("{verdict}{}", blocked.map_or(String::new(), |until| until.to_string())))
 }
 
 fn full(entry: &Entry, width: usize) -> String {
@@ -196,6 +234,15 @@ fn full(entry: &Entry, width: usize) -> String {
         if let Some(said) = said {
             page.labelled(label, &said);
         }
+    }
+    if let Some(verdict) = &entry.verdict {
+        let why = entry.verdict_detail.as_ref().and_then(|detail| detail["why"].as_str());
+        let why = why.map_or(String::new(), |why| format!(": {}", text::line(why)));
+        page.labelled("verdict", &format!("{}{why}", text::line(&verdict.replace('_', " "))));
+    }
+    if let Some(until) = entry.blocked_until {
+        let lift = format!("`pgwright log --unblock {}` allows it at once", entry.id);
+        page.labelled("blocked", &format!("until {}; {lift}", time(until)));
     }
     if let Some(attention) = attention(entry) {
         page.labelled("to do", &text::line(&attention.what));
@@ -295,6 +342,11 @@ mod tests {
             updated_at: time("2026-03-01T08:00:05Z"),
             applied_at: Some(time("2026-03-01T08:00:04Z")),
             reverted_at: None,
+            verdict: None,
+            verdict_detail: None,
+            blocked_until: None,
+            timeline: Some(1),
+            server_address: None,
         }
     }
 

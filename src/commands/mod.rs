@@ -12,6 +12,7 @@ use crate::cli::{Cli, Color, Command, OptimizeArgs, SampleArgs};
 use crate::config::{self, Settings};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::run_log::{Entry, RunLog};
 use crate::trace;
 
 mod demo;
@@ -23,6 +24,7 @@ mod optimize;
 mod rollback;
 pub(crate) mod rules;
 mod snapshot;
+mod verify;
 
 /// What every command knows of its call.
 pub(crate) struct Call {
@@ -36,17 +38,30 @@ pub(crate) struct Call {
     pub(crate) progress: bool,
     /// Counts what is sent to the server.
     pub(crate) meter: Arc<Meter>,
+    /// Writes down what happens, where that was asked for.
+    pub(crate) log: RunLog,
 }
 
 /// Carries out the command line and says how it ended.
 pub(crate) fn run(cli: &Cli) -> Exit {
-    match call(cli).and_then(|call| carry_out(cli, &call)) {
-        Ok(exit) => exit,
+    let call = match call(cli) {
+        Ok(call) => call,
         Err(failure) => {
             complain(&failure.render());
-            failure.exit
+            return failure.exit;
         }
-    }
+    };
+    let apply = call.settings.optimize.apply;
+    call.log.write(&Entry::Begin { version: env!("CARGO_PKG_VERSION"), apply });
+    let (exit, error) = match carry_out(cli, &call) {
+        Ok(exit) => (exit, None),
+        Err(failure) => {
+            complain(&failure.render());
+            (failure.exit, Some(failure))
+        }
+    };
+    call.log.end(exit, error.as_ref().map(Failure::message), &call.meter);
+    exit
 }
 
 fn call(cli: &Cli) -> Result<Call, Failure> {
@@ -71,7 +86,9 @@ fn call(cli: &Cli) -> Result<Call, Failure> {
     .write_global();
     let (verbose, quiet) = (cli.global.verbose, cli.global.quiet);
     let traced = trace::start(verbose);
-    Ok(Call { settings, verbose, quiet, progress: !quiet && !traced, meter: Meter::new() })
+    let log = RunLog::open(settings.log_file.as_deref(), cli.command.name())?;
+    let progress = !quiet && !traced;
+    Ok(Call { settings, verbose, quiet, progress, meter: Meter::new(), log })
 }
 
 fn carry_out(cli: &Cli, call: &Call) -> Result<Exit, Failure> {
@@ -84,6 +101,7 @@ fn carry_out(cli: &Cli, call: &Call) -> Result<Exit, Failure> {
             Command::Optimize(_) => Box::pin(optimize::run(call)).await,
             Command::Log(args) => interruptible(Box::pin(log::run(call, args))).await,
             Command::Rollback(args) => Box::pin(rollback::run(call, args)).await,
+            Command::Verify(args) => Box::pin(verify::run(call, args)).await,
             Command::Explain(args) => explain::run(args),
             Command::Snapshot(args) => interruptible(Box::pin(snapshot::run(call, args))).await,
             Command::Rules(args) => rules::run(args),
@@ -106,6 +124,19 @@ impl Call {
             self.warn(warning);
         }
         Ok(info)
+    }
+
+    /// How to log in to ask for plans, where that is to be another login: a role on the same server, or a
+    /// connection of its own.
+    pub(crate) fn explain_as(&self) -> Result<Option<ConnInfo>, Failure> {
+        let Some(given) = self.settings.explain_as.as_deref() else { return Ok(None) };
+        let env = |name: &str| std::env::var(name).ok();
+        let info = if given.contains('=') || given.contains("://") {
+            ConnInfo::resolve(Some(given), &env)
+        } else {
+            ConnInfo::resolve_as(self.settings.database.as_deref(), given, &env)
+        };
+        info.map(Some).map_err(|error| Failure::of(Exit::Usage, &error))
     }
 
     /// A session with the server that the user means.
@@ -142,17 +173,34 @@ pub(crate) async fn interrupt() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-            let _ = asked.await;
-            return;
+        let terminate = signal(SignalKind::terminate()).ok();
+        // The terminal is gone; but `nohup` asks for that to be ignored.
+        let hangup = if ignores_hangup() { None } else { signal(SignalKind::hangup()).ok() };
+        let either = |signal: Option<tokio::signal::unix::Signal>| async {
+            match signal {
+                Some(mut signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
         };
         tokio::select! {
             _ = asked => {}
-            _ = terminate.recv() => {}
+            _ = either(terminate) => {}
+            _ = either(hangup) => {}
         }
     }
     #[cfg(not(unix))]
     let _ = asked.await;
+}
+
+/// Whether the program was started so that it outlives its terminal. Where that cannot be known, it is: then the
+/// default applies, and what the end of the terminal left unfinished the next run finishes.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    // The lowest bit of the mask is signal 1, SIGHUP (proc(5), signal(7)).
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_none_or(|mask| mask & 1 == 1)
 }
 
 /// The failure of a command that was asked to stop.

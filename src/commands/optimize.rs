@@ -6,6 +6,7 @@ use agent::journal::JournalError;
 use agent::optimize::{self, OptimizeError, Options, Proposal, Source, WhatIfChoice};
 use agent::sampler::{SampleErrorKind, SampleOptions};
 use agent::twin::TwinOptions;
+use agent::watch as watched;
 use rules::change_plan::ChangePlan;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -17,6 +18,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Applied, Document, Ending, Outcome, Traffic};
 use crate::progress::Progress;
+use crate::run_log::Entry;
 use crate::snapshot;
 use crate::values::Gate;
 use crate::workload;
@@ -36,7 +38,7 @@ pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
         // Better known now than after the work.
         output::check(path)?;
     }
-    let options = options(settings)?;
+    let mut options = options(settings)?;
     if let Some(path) = &settings.snapshot {
         let snapshot = Box::new(snapshot::read(path)?);
         let source = Source::File(snapshot);
@@ -45,15 +47,25 @@ pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     }
     let info = call.conninfo()?;
+    options.explain_as = call.explain_as()?;
     let source = Source::Server(&info);
     let mut proposal = interruptible(Box::pin(propose(call, source, &options))).await?;
+    let (actions, due) = (proposal.plan.actions.len(), proposal.plan.due().count());
+    call.log.write(&Entry::Proposed { actions, due });
     let applied = if settings.apply {
         Some(Box::pin(apply(call, &info, &options, &mut proposal)).await?)
     } else {
         None
     };
     report(call, &proposal, applied.as_ref())?;
-    Ok(applied.as_ref().map_or(Exit::Success, Applied::exit))
+    let exit = applied.as_ref().map_or(Exit::Success, Applied::exit);
+    match (settings.watch, applied) {
+        (Some(length), Some(_)) => {
+            let watched = super::verify::watch_for(call, &info, length).await?;
+            Ok(if exit == Exit::Success { watched } else { exit })
+        }
+        _ => Ok(exit),
+    }
 }
 
 /// Names the statements of the files, and everything else that the library needs to know.
@@ -78,6 +90,7 @@ pub(super) fn options(settings: &config::Optimize) -> Result<Options, Failure> {
             WhatIf::None => WhatIfChoice::None,
         },
         twin: TwinOptions { any_version: settings.twin_any_version, ..TwinOptions::default() },
+        explain_as: None,
     })
 }
 
@@ -125,6 +138,7 @@ pub(super) fn failure(error: &OptimizeError) -> Failure {
         },
         OptimizeError::Twin(_) | OptimizeError::Blueprint(_) => Exit::Connection,
         OptimizeError::Faulty(_) => Exit::Internal,
+        OptimizeError::Elsewhere { .. } => Exit::Usage,
     };
     let failure = Failure::of(exit, error);
     match error {
@@ -171,12 +185,29 @@ pub(super) async fn carry_out(
     run: Uuid,
     stop: Option<watch::Receiver<bool>>,
 ) -> Result<Applied, Failure> {
-    let options = ApplyOptions { stop, ..ApplyOptions::default() };
+    let runner_wait = call.settings.lock_wait;
+    let options = ApplyOptions { stop, runner_wait, ..ApplyOptions::default() };
     let progress = Progress::new(call.progress);
-    let mut show = |event| progress.applying(&event);
-    let outcomes = applier::apply(info, &call.meter, plan, run, &options, &mut show)
-        .await
-        .map_err(|error| applying(&error))?;
+    let mut show = |event| {
+        call.log.applying(&event);
+        progress.applying(&event);
+    };
+    // What the actions bring is measured against how things are now.
+    let before = match plan.due().next() {
+        Some(_) => Some(watched::before(info, &call.meter).await),
+        None => None,
+    };
+    let outcomes = applier::apply(info, &call.meter, plan, run, &options, &mut show).await;
+    let kept = match before {
+        Some(Ok(before)) => watched::after(info, &call.meter, &before).await,
+        Some(Err(error)) => Err(error),
+        None => Ok(()),
+    };
+    let outcomes = outcomes.map_err(|error| applying(&error))?;
+    if let Err(error) = kept {
+        let why = std::error::Error::source(&error).map_or(String::new(), |why| format!(": {why}"));
+        call.warn(&format!("`pgwright verify` will have less to compare with: {error}{why}"));
+    }
     Ok(Applied { run: run.to_string(), outcomes: outcomes.iter().map(Outcome::from).collect() })
 }
 
@@ -239,6 +270,13 @@ fn report(call: &Call, proposal: &Proposal, applied: Option<&Applied>) -> Result
     });
     if call.quiet && nothing && settings.format == ReportFormat::Human {
         return Ok(());
+    }
+    if let Some(applied) = applied
+        && call.quiet
+        && settings.format == ReportFormat::Human
+        && settings.output.is_none()
+    {
+        return output::deliver(&applied.summary(&proposal.snapshot.server.database), None);
     }
     let document = Document {
         report: &proposal.report,

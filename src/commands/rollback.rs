@@ -35,9 +35,13 @@ pub(super) async fn undo(
     which: Which,
     stop: Option<watch::Receiver<bool>>,
 ) -> Result<Vec<Outcome>, Failure> {
-    let options = ApplyOptions { stop, ..ApplyOptions::default() };
+    let runner_wait = call.settings.lock_wait;
+    let options = ApplyOptions { stop, runner_wait, ..ApplyOptions::default() };
     let progress = Progress::new(call.progress);
-    let mut show = |event| progress.applying(&event);
+    let mut show = |event| {
+        call.log.applying(&event);
+        progress.applying(&event);
+    };
     let outcomes = rollback(info, &call.meter, which, &options, &mut show)
         .await
         .map_err(|error| applying(&error))?;

@@ -4,6 +4,7 @@ use agent::applier::{self, Effect, Left};
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::text;
 
 /// What one run of `--apply` did.
 #[derive(Clone, Debug, Serialize)]
@@ -15,6 +16,35 @@ pub(crate) struct Applied {
 }
 
 impl Applied {
+    /// One line of what was done, for a mail from cron.
+    pub(crate) fn summary(&self, database: &str) -> String {
+        let of = |ending| self.outcomes.iter().filter(move |outcome| outcome.result == ending);
+        let name = |outcome: &Outcome| {
+            let object = outcome.index.as_deref().map(rules::quote::ident);
+            let on = if object.is_some() { " on " } else { " " };
+            format!(
+                "{} {}{on}{}",
+                outcome.kind.replace('_', " "),
+                object.unwrap_or_default(),
+                outcome.table
+            )
+        };
+        let mut parts = Vec::new();
+        for (ending, word) in [
+            (Ending::Applied, "done"),
+            (Ending::Failed, "failed"),
+            (Ending::Refused, "refused"),
+            (Ending::Undone, "undone"),
+        ] {
+            let named: Vec<String> = of(ending).map(name).collect();
+            if !named.is_empty() {
+                parts.push(format!("{} {word} ({})", named.len(), named.join(", ")));
+            }
+        }
+        let more = if self.exit() == Exit::Success { "" } else { "; `pgwright log` says more" };
+        format!("pgwright in {}: {}{more}\n", text::line(database), text::line(&parts.join("; ")))
+    }
+
     /// The exit code that tells of it.
     pub(crate) fn exit(&self) -> Exit {
         let any = |ending| self.outcomes.iter().any(|outcome| outcome.result == ending);
@@ -49,6 +79,13 @@ pub(crate) struct Outcome {
     pub(crate) seconds: Option<f64>,
     /// Bytes on disk that it takes (negative: freed).
     pub(crate) bytes: Option<i64>,
+}
+
+impl Outcome {
+    /// Whether what was to be done is not done.
+    pub(crate) fn failed(&self) -> bool {
+        matches!(self.result, Ending::Failed | Ending::Refused)
+    }
 }
 
 /// How an action ended.
@@ -165,5 +202,23 @@ mod tests {
         assert_eq!(exit(vec![there()]), Exit::Success);
         assert_eq!(exit(vec![there(), refused()]), Exit::Refused);
         assert_eq!(exit(vec![refused(), failed()]), Exit::Action);
+    }
+
+    #[test]
+    fn a_run_is_told_in_one_line() {
+        let applied = Effect::Applied { index_oid: Some(3), seconds: 1.5, bytes: Some(8192) };
+        let run = |effects: Vec<Effect>| Applied {
+            run: String::new(),
+            outcomes: effects.into_iter().map(outcome).collect(),
+        };
+        assert_eq!(
+            run(vec![applied.clone()]).summary("sh\nop"),
+            "pgwright in sh op: 1 done (create index i on public.\"User\")\n"
+        );
+        assert_eq!(
+            run(vec![applied, failed()]).summary("shop"),
+            "pgwright in shop: 1 done (create index i on public.\"User\"); 1 failed (create index i on \
+             public.\"User\"); `pgwright log` says more\n"
+        );
     }
 }

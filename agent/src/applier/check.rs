@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use rules::change_plan::TableRef;
+use rules::protocol::Found;
 use rules::quote::qualified;
 
 use super::catalog::{self, Blocker, TableState, WaitsFor};
@@ -74,6 +75,13 @@ pub(super) async fn table(
         }
     }
     Ok(Ok(table))
+}
+
+/// Tells an object that is gone from one that is gone together with its table.
+pub(super) async fn absent(runner: &Runner<'_>, table: &TableRef) -> Result<Found, ApplyError> {
+    let look = ApplyError::while_doing("look whether the table is still there");
+    let there = catalog::table(&runner.session, table.oid).await.map_err(look)?.is_some();
+    Ok(if there { Found::Absent } else { Found::TableGone })
 }
 
 fn wrong_kind(table: &TableState, right: Right) -> Option<String> {

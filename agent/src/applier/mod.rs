@@ -7,12 +7,14 @@
 mod analyze;
 mod catalog;
 mod check;
+mod conclude;
 mod create_index;
+mod drive;
 mod drop_index;
 mod recover;
 mod runner;
 mod send;
-mod undo;
+mod subject;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,9 +27,13 @@ use crate::conninfo::ConnInfo;
 use crate::journal::{self, Entry, JournalError, State};
 use crate::postgres::{Meter, PgError};
 
-pub(crate) use recover::recover;
+pub(crate) use conclude::conclude;
+use drive::Drive;
+pub(crate) use recover::{recover, take_back};
 pub(crate) use runner::Runner;
-pub(crate) use undo::{settled_by_hand, undo};
+
+/// How long a server process that still works for a dead run may take to end, by itself and after a cancel.
+const ORPHAN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Limits of a run.
 #[derive(Clone, Debug)]
@@ -331,15 +337,7 @@ async fn apply_due(
     for action in due {
         runner.heed_stop()?;
         action.id().clone_into(&mut runner.action);
-        let (row, effect) = match &action.operation {
-            Operation::CreateIndex { name, definition } => {
-                create_index::carry_out(runner, run, action, name, definition).await?
-            }
-            Operation::DropIndex { index } => {
-                drop_index::carry_out(runner, run, action, index).await?
-            }
-            Operation::Analyze => analyze::carry_out(runner, run, action).await?,
-        };
+        let (row, effect) = carry_out(runner, run, action).await?;
         let index = match &action.operation {
             Operation::CreateIndex { name, .. } => Some(name.clone()),
             Operation::DropIndex { index } => Some(index.name.clone()),
@@ -358,6 +356,20 @@ async fn apply_due(
         outcomes.push(outcome);
     }
     Ok(outcomes)
+}
+
+/// Carries one action out; answers with its row in the journal and what became of it.
+async fn carry_out(
+    runner: &Runner<'_>,
+    run: Uuid,
+    action: &Action,
+) -> Result<(Option<i64>, Effect), ApplyError> {
+    let mut drive = match Drive::carry_out(runner, run, action) {
+        Ok(drive) => drive,
+        Err(reason) => return Ok((None, Effect::Refused { reason })),
+    };
+    let end = drive.run().await?;
+    Ok((drive.row, drive.effect(end)?))
 }
 
 impl Outcome {

@@ -114,6 +114,11 @@ impl<'a> Runner<'a> {
         self.heed_stop()
     }
 
+    /// Waits a moment for something to end by itself.
+    pub(super) async fn glance(&self) -> Result<(), ApplyError> {
+        self.pause(LOCK_GLANCE).await
+    }
+
     /// Takes the lock that only one run can have. Never with a waiting call: a session that waits for an
     /// advisory lock holds a snapshot, and the other run's index build would deadlock with it.
     async fn take_lock(&self) -> Result<(), ApplyError> {
@@ -218,6 +223,20 @@ async fn identity(session: &Session) -> Result<Identity, PgError> {
     } else {
         None
     };
+    let sql = "SELECT pg_catalog.host(pg_catalog.inet_server_addr()) || ':' || pg_catalog.inet_server_port()";
+    let address = session.query_one(sql, &[]).await?.try_get(0)?;
     let version_num = session.version().0.cast_signed();
-    Ok(Identity { system_identifier, database, version_num })
+    let timeline = timeline(session).await?;
+    Ok(Identity { system_identifier, database, version_num, timeline, address })
+}
+
+/// The timeline is the first eight digits of a segment's name. Some hosted servers do not offer these functions.
+async fn timeline(session: &Session) -> Result<Option<i32>, PgError> {
+    let sql = "SELECT ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))\
+               ::pg_catalog.bit(32)::integer";
+    match session.query_one(sql, &[]).await {
+        Ok(row) => Ok(row.try_get(0)?),
+        Err(error) if error.is_lost() => Err(error),
+        Err(_) => Ok(None),
+    }
 }

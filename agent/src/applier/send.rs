@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use rules::protocol::{Chance, Failure, Statement};
 use rules::statement::guard::{self, Permitted, Purpose};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
@@ -12,8 +13,6 @@ use crate::postgres::{CancelToken, PgError, PgErrorKind, Session};
 
 /// How long one look from the second connection may take before we count as blind.
 const LOOK_MAX: Duration = Duration::from_secs(15);
-/// The lock was not to be had in time.
-const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// A statement and what it is meant to be.
 #[derive(Clone, Debug)]
@@ -28,35 +27,22 @@ pub(super) struct Order {
     pub(super) stoppable: bool,
 }
 
-/// A statement that failed, the session being in order.
-#[derive(Clone, Debug)]
-pub(super) struct Failure {
-    pub(super) sqlstate: Option<String>,
-    pub(super) message: String,
-    /// Whether it only lacked a lock, so that trying again can help.
-    pub(super) again: bool,
-    /// Whether it failed since the user wants to stop.
-    pub(super) stopped: bool,
+/// Why it failed: the guard refuses it, and would again.
+fn refused(message: String) -> Failure {
+    Failure { sqlstate: None, message, chance: Chance::Never, stopped: false }
 }
 
-impl Failure {
-    /// A failure that the server knows nothing of.
-    pub(super) fn plain(message: &str) -> Self {
-        Self { sqlstate: None, message: message.to_owned(), again: false, stopped: false }
-    }
-
-    /// Why it failed: because we cancelled it, or what the server says.
-    fn new(error: &PgError, cancelled: Option<Cancelled>) -> Self {
-        let sqlstate = error.sqlstate().map(str::to_owned);
-        let ours = cancelled.filter(|_| sqlstate.as_deref() == Some("57014"));
-        let again = sqlstate.as_deref() == Some(LOCK_NOT_AVAILABLE);
-        let (message, stopped) = match ours {
-            Some(Cancelled::Stop) => ("stopped by the user".to_owned(), true),
-            Some(Cancelled::Guarding(why)) => (why, false),
-            None => (without_values(error), false),
-        };
-        Self { sqlstate, message, again, stopped }
-    }
+/// Why it failed: because we cancelled it, or what the server says.
+fn failure(error: &PgError, cancelled: Option<Cancelled>) -> Failure {
+    let sqlstate = error.sqlstate().map(str::to_owned);
+    let ours = cancelled.filter(|_| sqlstate.as_deref() == Some("57014"));
+    let chance = Chance::of(sqlstate.as_deref());
+    let (message, stopped) = match ours {
+        Some(Cancelled::Stop) => ("stopped by the user".to_owned(), true),
+        Some(Cancelled::Guarding(why)) => (why, false),
+        None => (without_values(error), false),
+    };
+    Failure { sqlstate, message, chance, stopped }
 }
 
 /// The server's words for the journal. A data exception quotes the value and a detail the row: neither
@@ -101,10 +87,9 @@ pub(super) async fn send(
     match guard::permitted(&order.sql, order.purpose) {
         Ok(permitted) if permitted == order.meant => {}
         Ok(other) => {
-            let message = format!("the server would read the statement as {other:?}");
-            return Ok(Err(Failure::plain(&message)));
+            return Ok(Err(refused(format!("the server would read the statement as {other:?}"))));
         }
-        Err(forbidden) => return Ok(Err(Failure::plain(&forbidden.to_string()))),
+        Err(forbidden) => return Ok(Err(refused(forbidden.to_string()))),
     }
     runner.check_lock().await?;
     let limits = async {
@@ -122,7 +107,7 @@ pub(super) async fn send(
         Err(error) if error.is_lost() || back.is_err() => {
             Err(ApplyError::Server { doing: "finish a statement", source: error })
         }
-        Err(error) => Ok(Err(Failure::new(&error, cancelled))),
+        Err(error) => Ok(Err(failure(&error, cancelled))),
     }
 }
 
@@ -226,38 +211,18 @@ async fn look(watch: &Session, pid: i32) -> Result<Seen, PgError> {
     })
 }
 
-/// Sends a statement until it gets its locks or the tries are used up. For statements of which a failure
-/// leaves nothing that would have to be removed first.
-pub(super) async fn send_patiently(
-    runner: &Runner<'_>,
-    key: &str,
-    order: &Order,
-) -> Result<(Result<Duration, Failure>, i32), ApplyError> {
-    let mut tries = 0;
-    loop {
-        let result = send(runner, order).await?;
-        tries += 1;
-        match result {
-            Err(failure) if failure.again && tries < runner.options.lock_tries => {
-                back_off(runner, key, tries, order.stoppable).await?;
-            }
-            result => return Ok((result, tries.cast_signed())),
-        }
-    }
-}
-
-/// Waits before the next try.
-pub(super) async fn back_off(
+/// Waits before the next try of a statement. What cleans up goes on even when the user wants to stop.
+pub(super) async fn rest(
     runner: &Runner<'_>,
     key: &str,
     tries: u32,
-    stoppable: bool,
+    statement: Statement,
 ) -> Result<(), ApplyError> {
     let pause = pause_before(tries, key, runner.options.retry_pause);
     let why = "a lock that others hold".to_owned();
     runner.tell(Event::Waiting { action: runner.action.clone(), why });
-    if stoppable {
-        // A wish to stop is heeded by the caller, who knows what there is to clean up.
+    if matches!(statement, Statement::Do | Statement::Undo) {
+        // The protocol heeds a wish to stop, and knows what there is to clean up.
         let _ = runner.pause(pause).await;
     } else {
         tokio::time::sleep(pause).await;

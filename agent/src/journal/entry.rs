@@ -75,6 +75,16 @@ pub struct Entry {
     pub applied_at: Option<DateTime<Utc>>,
     /// When it was found taken back.
     pub reverted_at: Option<DateTime<Utc>>,
+    /// What watching it led to; `None` while that is not decided.
+    pub verdict: Option<String>,
+    /// The figures behind the verdict.
+    pub verdict_detail: Option<Value>,
+    /// The same action is not tried again before.
+    pub blocked_until: Option<DateTime<Utc>>,
+    /// Timeline of the write-ahead log when the row was written.
+    pub timeline: Option<i32>,
+    /// Address and port of the server when the row was written; none for a Unix socket.
+    pub server_address: Option<String>,
 }
 
 impl Entry {
@@ -151,6 +161,11 @@ impl Entry {
             updated_at: row.try_get("updatedAt")?,
             applied_at: row.try_get("appliedAt")?,
             reverted_at: row.try_get("revertedAt")?,
+            verdict: row.try_get("verdict")?,
+            verdict_detail: row.try_get("verdictDetail")?,
+            blocked_until: row.try_get("blockedUntil")?,
+            timeline: row.try_get("timeline")?,
+            server_address: row.try_get("serverAddress")?,
         })
     }
 }

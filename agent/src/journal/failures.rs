@@ -2,22 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use rules::protocol::Chance;
+
 use super::{JournalError, State, exists};
 use crate::postgres::Session;
 
 /// How long a failure that would come again keeps its action from being tried; twice as long after every
 /// further one. Source: Azure SQL Database waits as long before it recommends a reverted index again.
-const BACK_OFF_DAYS: i32 = 90;
+pub(super) const BACK_OFF_DAYS: i32 = 90;
 /// After how many failures the time no longer grows.
-const MOST_DOUBLINGS: i32 = 4;
-
-/// Whether the server would fail the same statement again: the error lies in the statement, in the data or in
-/// a limit of the server, not in locks, load, disk or rights.
-pub(crate) fn comes_again(sqlstate: &str) -> bool {
-    let changeable = matches!(sqlstate, "42501" | "42P07");
-    let lasting = ["22", "23", "0A", "42", "54"].iter().any(|class| sqlstate.starts_with(class));
-    sqlstate == "2BP01" || (lasting && !changeable)
-}
+pub(super) const MOST_DOUBLINGS: i32 = 4;
 
 /// Returns what failed here before and would fail again: key of the action -> why, in words for a report.
 pub(crate) async fn failures(session: &Session) -> Result<BTreeMap<String, String>, JournalError> {
@@ -46,7 +40,7 @@ pub(crate) async fn failures(session: &Session) -> Result<BTreeMap<String, Strin
             Ok((id, key, code, error, day, counts))
         };
         let (id, key, code, error, day, counts) = read().map_err(JournalError::Read)?;
-        if counts && comes_again(&code) {
+        if counts && Chance::of(Some(&code)) == Chance::Never {
             let why = format!(
                 "pgwright tried it on {day}, it failed and would fail again: {error} (`pgwright log {id}`)"
             );
@@ -54,19 +48,4 @@ pub(crate) async fn failures(session: &Session) -> Result<BTreeMap<String, Strin
         }
     }
     Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::comes_again;
-
-    #[test]
-    fn what_lies_in_the_statement_or_the_data_comes_again() {
-        for code in ["54000", "22012", "23505", "0A000", "42P17", "2BP01"] {
-            assert!(comes_again(code), "{code}");
-        }
-        for code in ["55P03", "40P01", "57014", "53100", "42501", "42P07", "08006", "57P01"] {
-            assert!(!comes_again(code), "{code}");
-        }
-    }
 }

@@ -6,28 +6,30 @@
 //! rendered anew from the structured columns.
 
 mod attention;
+mod blocks;
+mod control;
 mod entry;
 mod failures;
-mod state;
-
-use std::collections::BTreeMap;
+mod schema;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub use attention::{Attention, attention};
+pub use blocks::{BY_HAND, unblock};
+pub(crate) use blocks::{block_days, blocks};
+pub use control::pause;
 pub use entry::Entry;
-pub(crate) use failures::{comes_again, failures};
-pub use state::State;
+pub(crate) use failures::failures;
+pub use rules::protocol::State;
+pub use schema::FORMAT;
+pub(crate) use schema::{ensure, exists};
 
 use crate::postgres::{Param, PgError, Session};
 
 /// What every index that pgwright makes is called first.
 pub const INDEX_PREFIX: &str = "pgw_";
-
-/// The table, view and indexes of the journal.
-const SCHEMA: &str = include_str!("schema.sql");
 
 /// Why the journal could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -43,12 +45,21 @@ pub enum JournalError {
     Write(#[source] PgError),
     /// It is not the table that we made.
     #[error(
-        "the journal has been changed ({what}), so nothing is done; restore pgwright.\"OptimizationLog\", \
-         or move it away after undoing by hand what it lists"
+        "the journal has been changed ({what}), so nothing is done; restore the tables of schema pgwright, \
+         or move it away after undoing by hand what pgwright.\"OptimizationLog\" lists"
     )]
     Changed {
         /// What is different.
         what: String,
+    },
+    /// It is that of another version of pgwright.
+    #[error(
+        "the journal has format {found}, and this pgwright works with format {FORMAT}, so nothing is done; {}",
+        other_format(*.found)
+    )]
+    Format {
+        /// Its format.
+        found: i32,
     },
     /// It is gone, and our indexes are still there.
     #[error(
@@ -105,6 +116,15 @@ fn recipe(error: &PgError) -> &'static str {
     }
 }
 
+/// What helps with the journal of another version.
+fn other_format(found: i32) -> &'static str {
+    if found > FORMAT {
+        "use the newer pgwright that wrote it"
+    } else {
+        "with the pgwright that wrote it run `pgwright rollback --all`, then DROP SCHEMA pgwright CASCADE"
+    }
+}
+
 /// Which actions of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -136,6 +156,10 @@ pub(crate) struct Identity {
     pub(crate) system_identifier: Option<String>,
     pub(crate) database: u32,
     pub(crate) version_num: i32,
+    /// Of the write-ahead log; `None` where the server does not tell.
+    pub(crate) timeline: Option<i32>,
+    /// `None` for a Unix socket.
+    pub(crate) address: Option<String>,
 }
 
 /// What a move changes in a row, beside its state.
@@ -148,64 +172,12 @@ pub(crate) struct Change<'a> {
     pub(crate) note: Option<&'a str>,
     /// Statements that change something, sent since the last move.
     pub(crate) attempts: i32,
-}
-
-/// Returns whether the journal exists; an error when it is not as we made it.
-pub(crate) async fn exists(session: &Session) -> Result<bool, JournalError> {
-    let rows = session
-        .query(
-            "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod) \
-             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid \
-             WHERE n.nspname = 'pgwright' AND c.relname = 'OptimizationLog' AND a.attnum > 0 AND NOT a.attisdropped",
-            &[],
-        )
-        .await
-        .map_err(JournalError::Read)?;
-    let mut found = BTreeMap::new();
-    for row in rows {
-        let name: String = row.try_get(0).map_err(|error| JournalError::Read(error.into()))?;
-        let kind: String = row.try_get(1).map_err(|error| JournalError::Read(error.into()))?;
-        found.insert(name, kind);
-    }
-    if found.is_empty() {
-        return Ok(false);
-    }
-    difference(&found).map_or(Ok(true), |what| Err(JournalError::Changed { what }))
-}
-
-/// The columns that [`SCHEMA`] makes, with their types as `format_type` prints them.
-fn expected_columns() -> BTreeMap<String, String> {
-    let table = SCHEMA.split_once("(\n").and_then(|(_, rest)| rest.split_once("\n);"));
-    let (columns, _) = table.expect("schema.sql begins with the table");
-    columns
-        .lines()
-        .filter_map(|line| {
-            let (name, rest) = line.trim().strip_prefix('"')?.split_once("\" ")?;
-            let kind = rest.split([' ', ',']).next()?;
-            let kind = match kind {
-                "double" => "double precision",
-                "timestamptz" => "timestamp with time zone",
-                plain => plain,
-            };
-            Some((name.to_owned(), kind.to_owned()))
-        })
-        .collect()
-}
-
-fn difference(found: &BTreeMap<String, String>) -> Option<String> {
-    let expected = expected_columns();
-    for (name, kind) in &expected {
-        match found.get(name) {
-            None => return Some(format!("column \"{name}\" is missing")),
-            Some(other) if other != kind => {
-                return Some(format!("column \"{name}\" has type {other}, not {kind}"));
-            }
-            Some(_) => {}
-        }
-    }
-    let extra = found.keys().find(|name| !expected.contains_key(*name));
-    extra.map(|name| format!("column \"{name}\" was added"))
+    /// What watching the action led to.
+    pub(crate) verdict: Option<&'a str>,
+    /// The figures behind the verdict.
+    pub(crate) verdict_detail: Option<&'a Value>,
+    /// For how many days from now the same action is not tried again.
+    pub(crate) blocked_days: Option<i32>,
 }
 
 /// Refuses where indexes of ours show that there was a journal, which is lost.
@@ -227,27 +199,6 @@ pub(crate) async fn refuse_lost(session: &Session) -> Result<(), JournalError> {
     Ok(())
 }
 
-/// Makes the journal where there is none.
-pub(crate) async fn ensure(session: &Session) -> Result<(), JournalError> {
-    if exists(session).await? {
-        return Ok(());
-    }
-    create(session).await.map_err(JournalError::Create)
-}
-
-async fn create(session: &Session) -> Result<(), PgError> {
-    let schema = session
-        .query("SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'pgwright'", &[])
-        .await?;
-    let schema = if schema.is_empty() { "CREATE SCHEMA pgwright;" } else { "" };
-    let made = session.batch(&format!("BEGIN; {schema} {SCHEMA} COMMIT")).await;
-    if made.is_err() {
-        // The error that led here says more than one of the clean-up.
-        let _ = session.batch("ROLLBACK").await;
-    }
-    made
-}
-
 /// Writes the row of an action that is about to be carried out, and returns its number.
 pub(crate) async fn insert(session: &Session, new: &NewEntry) -> Result<i64, JournalError> {
     let action = &new.action;
@@ -261,7 +212,7 @@ pub(crate) async fn insert(session: &Session, new: &NewEntry) -> Result<i64, Jou
     let version = env!("CARGO_PKG_VERSION");
     let (impact, operation) = (to_json(&action.impact), to_json(&action.operation));
     let (evidence, helps) = (to_json(&action.confidence.terms), helps(action));
-    let params: [&dyn Param; 23] = [
+    let params: [&dyn Param; 25] = [
         &new.run,
         &action.key,
         &action.operation.kind(),
@@ -285,15 +236,17 @@ pub(crate) async fn insert(session: &Session, new: &NewEntry) -> Result<i64, Jou
         &new.server.database,
         &new.server.version_num,
         &version,
+        &new.server.timeline,
+        &new.server.address,
     ];
     let row = session
         .query_one(
             r#"INSERT INTO pgwright."OptimizationLog" ("state", "runId", "actionKey", "kind", "schemaName", "tableName",
                "tableOid", "indexName", "indexOid", "definition", "rule", "statement", "undo", "confidence", "reach",
                "impact", "evidence", "helps", "operation", "before", "systemIdentifier", "databaseOid",
-               "serverVersion", "agentVersion", "backendPid")
+               "serverVersion", "agentVersion", "backendPid", "timeline", "serverAddress")
                VALUES ('intent', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-               $19, $20, $21, $22, $23, pg_catalog.pg_backend_pid()) RETURNING "id""#,
+               $19, $20, $21, $22, $23, pg_catalog.pg_backend_pid(), $24, $25) RETURNING "id""#,
             &params,
         )
         .await
@@ -325,7 +278,7 @@ pub(crate) async fn advance(
         return Err(JournalError::NoSuchMove { id, from, to });
     }
     let applied = matches!(to, State::Observing | State::Kept);
-    let params: [&dyn Param; 11] = [
+    let params: [&dyn Param; 14] = [
         &id,
         &from.name(),
         &to.name(),
@@ -337,6 +290,9 @@ pub(crate) async fn advance(
         &change.attempts,
         &applied,
         &(to == State::Reverted),
+        &change.verdict,
+        &change.verdict_detail,
+        &change.blocked_days,
     ];
     let moved = session
         .execute(
@@ -346,7 +302,9 @@ pub(crate) async fn advance(
                "lastSqlstate" = coalesce($6, "lastSqlstate"), "lastError" = coalesce($7, "lastError"),
                "note" = coalesce($8, "note"),
                "appliedAt" = CASE WHEN $10 THEN coalesce("appliedAt", pg_catalog.clock_timestamp()) ELSE "appliedAt" END,
-               "revertedAt" = CASE WHEN $11 THEN pg_catalog.clock_timestamp() ELSE "revertedAt" END
+               "revertedAt" = CASE WHEN $11 THEN pg_catalog.clock_timestamp() ELSE "revertedAt" END,
+               "verdict" = coalesce($12, "verdict"), "verdictDetail" = coalesce($13, "verdictDetail"),
+               "blockedUntil" = coalesce(pg_catalog.clock_timestamp() + pg_catalog.make_interval(days => $14), "blockedUntil")
                WHERE "id" = $1 AND "state" = $2"#,
             &params,
         )
@@ -412,33 +370,4 @@ async fn select(
         format!(r#"SELECT * FROM pgwright."OptimizationLog" WHERE {condition} ORDER BY "id""#);
     let rows = session.query(&sql, params).await.map_err(JournalError::Read)?;
     rows.iter().map(Entry::read).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{difference, expected_columns};
-
-    #[test]
-    fn the_expected_columns_are_those_of_the_schema() {
-        let columns = expected_columns();
-        assert_eq!(columns.len(), 34);
-        assert_eq!(columns["confidence"], "double precision");
-        assert_eq!(columns["createdAt"], "timestamp with time zone");
-        assert_eq!(columns["tableOid"], "oid");
-    }
-
-    #[test]
-    fn every_difference_is_told() {
-        let same = expected_columns();
-        assert_eq!(difference(&same), None);
-        let mut other = same.clone();
-        other.remove("undo");
-        assert_eq!(difference(&other).unwrap(), "column \"undo\" is missing");
-        let mut other = same.clone();
-        other.insert("state".into(), "integer".into());
-        assert_eq!(difference(&other).unwrap(), "column \"state\" has type integer, not text");
-        let mut other = same;
-        other.insert("mine".into(), "text".into());
-        assert_eq!(difference(&other).unwrap(), "column \"mine\" was added");
-    }
 }

@@ -56,6 +56,8 @@ pub struct Options {
     pub what_if: WhatIfChoice,
     /// How a planner twin is built.
     pub twin: TwinOptions,
+    /// The login that asks the server for plans, where it is another one than the one that samples and applies.
+    pub explain_as: Option<ConnInfo>,
 }
 
 /// How far a run is.
@@ -126,6 +128,16 @@ pub enum OptimizeError {
         /// The database.
         database: String,
     },
+    /// `--explain-as` leads elsewhere.
+    #[error(
+        "the login for plans leads to another database ({there}) than the connection ({here}); plans have to come from the same one"
+    )]
+    Elsewhere {
+        /// The connection's database.
+        here: String,
+        /// That of the login for plans.
+        there: String,
+    },
     /// The definitions of the database could not be read.
     #[error("cannot read what a planner twin is built from")]
     Blueprint(#[from] BlueprintError),
@@ -144,7 +156,7 @@ impl OptimizeError {
     }
 }
 
-/// Takes a snapshot with all that a planner twin needs.
+/// Takes a snapshot with all that a planner twin needs, drawn as `how` says.
 ///
 /// # Errors
 /// When the server cannot be reached, holds nothing to sample, or refuses a query.
@@ -152,10 +164,11 @@ pub async fn snapshot(
     info: &ConnInfo,
     meter: &Arc<Meter>,
     options: &SampleOptions,
+    how: &DrawOptions,
 ) -> Result<Snapshot, OptimizeError> {
     let session = connect(info, Purpose::Sample, meter).await?;
     let mut snapshot = sample(&session, options).await?;
-    snapshot.blueprint = Some(Box::new(draw(&session, info, &DrawOptions::default()).await?));
+    snapshot.blueprint = Some(Box::new(draw(&session, info, how).await?));
     session.close().await;
     Ok(snapshot)
 }
@@ -239,7 +252,7 @@ async fn of_server(
             if few {
                 let hypopg = hypopg.clone();
                 let first = on_server(info, snapshot, hypopg, meter, options, progress).await?;
-                if !first.beyond {
+                if !first.beyond && first.withheld == 0 {
                     return Ok(first);
                 }
                 thought = Some(first);
@@ -247,7 +260,10 @@ async fn of_server(
             match Box::pin(with_twin(snapshot, Some(info), meter, options, progress)).await {
                 Ok(thought) => Ok(thought),
                 Err(error) if error.is_of_the_twin() => {
-                    let wanted = if few {
+                    let withheld = thought.as_ref().is_some_and(|of| of.withheld > 0);
+                    let wanted = if withheld {
+                        "for the statements that reach code of users"
+                    } else if few {
                         "for the indexes that HypoPG cannot price"
                     } else {
                         "to price without load on the server"
@@ -275,7 +291,8 @@ async fn on_server(
     options: &Options,
     progress: &mut dyn FnMut(Event),
 ) -> Result<Thought, OptimizeError> {
-    let mut explainer = Explainer::new(connect(info, Purpose::Explain, meter).await?);
+    let login = options.explain_as.as_ref().unwrap_or(info);
+    let mut explainer = explainer(login, snapshot, meter).await?;
     let planner = match hypopg {
         Some(schema) => Planner::Hypopg(&mut explainer, schema),
         None => Planner::Bare(&mut explainer),
@@ -283,6 +300,27 @@ async fn on_server(
     let thought = think(snapshot, planner, options, progress).await?;
     explainer.close().await;
     Ok(thought)
+}
+
+/// A session that plans the statements of a snapshot on their own server.
+async fn explainer(
+    login: &ConnInfo,
+    snapshot: &Snapshot,
+    meter: &Arc<Meter>,
+) -> Result<Explainer, OptimizeError> {
+    let failed = |source| OptimizeError::Postgres { action: "cannot connect to plan", source };
+    let (mut explainer, role) = Explainer::on_server(login, meter).await.map_err(failed)??;
+    let server = &snapshot.server;
+    let other = |(here, there): (&String, &String)| here != there;
+    let cluster = server.system_identifier.as_ref().zip(role.system_identifier.as_ref());
+    if server.database != role.database || cluster.is_some_and(other) {
+        let (here, there) = (server.database.clone(), login.display());
+        return Err(OptimizeError::Elsewhere { here, there });
+    }
+    if server.role != role.role {
+        explainer.adopt(&snapshot.settings).await.map_err(failed)?;
+    }
+    Ok(explainer)
 }
 
 /// Has a planner twin plan and price, built from what the snapshot holds or the server tells.
@@ -307,11 +345,7 @@ async fn with_twin(
     };
     let thought = think(snapshot, planner, options, progress).await;
     explainer.close().await;
-    let lost = |error| match error {
-        OptimizeError::Postgres { action, source } => TwinError::Postgres { action, source }.into(),
-        error => error,
-    };
-    let thought = thought.map_err(lost).map(|thought| Thought {
+    let thought = thought.map_err(|error| of_twin(&mut twin, error)).map(|thought| Thought {
         twin: Some(TwinReport {
             version: version(twin.cluster().binaries()),
             missing: twin.missing().iter().map(|m| format!("{}: {}", m.name, m.reason)).collect(),
@@ -323,6 +357,17 @@ async fn with_twin(
     thought
 }
 
+/// What failed on a twin, with what its server shows of the cause.
+fn of_twin(twin: &mut Twin, error: OptimizeError) -> OptimizeError {
+    match error {
+        OptimizeError::Postgres { action, source } => {
+            twin.diagnosed(TwinError::Postgres { action, source }).into()
+        }
+        OptimizeError::Twin(error) => twin.diagnosed(error).into(),
+        error => error,
+    }
+}
+
 /// `15.18`.
 fn version(binaries: &Binaries) -> String {
     format!("{}.{}", binaries.major, binaries.version_num % 10_000)
@@ -330,12 +375,19 @@ fn version(binaries: &Binaries) -> String {
 
 /// Freezes what thinking came to, and says what there is to say of it.
 fn freeze(
-    snapshot: Snapshot,
+    mut snapshot: Snapshot,
     mut thought: Thought,
     failed: &BTreeMap<String, String>,
     options: &Options,
 ) -> Result<Proposal, OptimizeError> {
     hold_back(&mut thought.actions, failed);
+    if thought.withheld > 0 {
+        let count = thought.withheld;
+        snapshot.intake.notes.push(format!(
+            "{count} of the statements were not planned: they reach code of users, which planning would run with \
+             the rights of a role that may do too much; `pgwright doctor` says more"
+        ));
+    }
     let made_from = report::fingerprint(&snapshot);
     let actions = std::mem::take(&mut thought.actions);
     let plan = assemble::freeze(made_from, options.min_confidence, actions);
@@ -355,12 +407,20 @@ fn freeze(
     Ok(Proposal { snapshot, plan, report })
 }
 
-/// What the journal says failed before and would fail again. Where it cannot be read the dry run goes on and
+/// What the journal says failed before and would fail again, or was taken back and is blocked. Where it cannot be read the dry run goes on and
 /// says so; `--apply` has to read it anyway.
 async fn failed_before(session: &Session, snapshot: &mut Snapshot) -> BTreeMap<String, String> {
-    journal::failures(session).await.unwrap_or_else(|error| {
+    let known = async {
+        let mut reasons = journal::failures(session).await?;
+        reasons.extend(journal::blocks(session).await?);
+        Ok(reasons)
+    };
+    known.await.unwrap_or_else(|error: journal::JournalError| {
         let why = error.source().map_or(String::new(), |source| format!(": {source}"));
-        snapshot.intake.notes.push(format!("earlier failures are not known: {error}{why}"));
+        snapshot
+            .intake
+            .notes
+            .push(format!("earlier failures and verdicts are not known: {error}{why}"));
         BTreeMap::new()
     })
 }

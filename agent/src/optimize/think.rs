@@ -19,6 +19,7 @@ use super::{Event, OptimizeError, Options};
 use crate::explain::{Explainer, Text};
 use crate::postgres::PgError;
 use crate::twin::Twin;
+use crate::whatif;
 use crate::whatif::hypopg::HypoPg;
 use crate::whatif::twin::TwinWhatIf;
 
@@ -39,6 +40,14 @@ impl Planner<'_> {
             Self::Bare(_) => Answerer::None,
             Self::Hypopg(..) => Answerer::Hypopg,
             Self::Twin(..) => Answerer::Twin,
+        }
+    }
+
+    /// Major version of a planner that is not the server's own.
+    fn version(&self) -> Option<u32> {
+        match self {
+            Self::Bare(_) | Self::Hypopg(..) => None,
+            Self::Twin(_, twin) => Some(twin.cluster().binaries().major),
         }
     }
 
@@ -66,6 +75,8 @@ pub(super) struct Thought {
     pub(super) statements: Vec<StatementReport>,
     /// How many writes a SELECT of the same rows stood in for.
     pub(super) stood_in: usize,
+    /// How many statements this role must not plan.
+    pub(super) withheld: usize,
     /// Whether there were indexes that this planner cannot price.
     pub(super) beyond: bool,
     /// What is to be said of the twin, where one answered.
@@ -82,8 +93,19 @@ pub(super) async fn think(
     progress: &mut dyn FnMut(Event),
 ) -> Result<Thought, OptimizeError> {
     let answerer = planner.answerer();
-    let (mut workload, unanalyzed) = analyze(snapshot);
+    let other_version =
+        planner.version().filter(|major| *major != snapshot.server.version_num / 10_000);
+    let (mut workload, mut unanalyzed) = analyze(snapshot);
+    if answerer == Answerer::Twin {
+        workload.retain(|analyzed| {
+            let reason = whatif::twin::refusal(snapshot, analyzed);
+            let taken = reason.is_none();
+            unanalyzed.extend(reason.map(|reason| (analyzed.statement, reason)));
+            taken
+        });
+    }
     let planned = plan_all(planner.explainer(), snapshot, &mut workload, progress).await?;
+    let withheld = planner.explainer().withheld();
     let cx = Context { snapshot, workload: &workload };
     let findings = rules::propose(&cx);
     let candidates = findings.candidates;
@@ -106,6 +128,7 @@ pub(super) async fn think(
         selection: &selection,
         selector: &selector,
         answerer,
+        other_version,
     };
     let (actions, more) = assemble::actions(&assembly);
     let mut refused = [findings.refusals, selection.refusals.clone(), more].concat();
@@ -123,6 +146,7 @@ pub(super) async fn think(
         refused,
         statements: statements(snapshot, &workload, &selection, &reasons, &planned.stood_in),
         stood_in: planned.stood_in.len(),
+        withheld,
         beyond: candidates.iter().any(beyond),
         twin: None,
         planned_on_server: 0,
@@ -209,8 +233,13 @@ pub(super) async fn plan_all(
         progress(Event::Planning { done: id, total });
         let statement = &snapshot.statements[analyzed.statement];
         let given = analyzed.text.clone();
-        let text =
-            Text { id, label: &statement.id, text: &given, search_path: &statement.search_path };
+        let text = Text {
+            id,
+            label: &statement.id,
+            text: &given,
+            search_path: &statement.search_path,
+            settings: &statement.settings,
+        };
         let types = match explainer.prepare(text).await.map_err(lost)? {
             Ok(types) => types,
             Err(reason) => {

@@ -9,12 +9,14 @@ use rules::fidelity::{Comparison, compare};
 use rules::snapshot::Snapshot;
 
 use super::think::{analyze, plan_all};
-use super::{Event, OptimizeError, connect};
+use super::{Event, OptimizeError, of_twin};
+use crate::blueprint::DrawOptions;
 use crate::conninfo::ConnInfo;
 use crate::explain::{Explainer, Text};
-use crate::postgres::{Meter, Purpose};
+use crate::postgres::Meter;
 use crate::sampler::SampleOptions;
 use crate::twin::{Missing, Twin, TwinOptions};
+use crate::whatif;
 
 /// One statement with one set of values, planned on both.
 #[derive(Clone, Debug)]
@@ -49,25 +51,27 @@ pub struct PlannedWorkload {
     pub refused: Vec<(usize, String)>,
 }
 
-/// Builds a twin of a database and compares its plans with the server's; changes nothing.
+/// Builds a twin of a database and compares its plans with the server's, which `explain_as` asks for where that is
+/// another login; changes nothing.
 ///
 /// # Errors
 /// When the server cannot be sampled or the twin cannot be built.
 pub async fn check_twin(
     info: &ConnInfo,
+    explain_as: Option<&ConnInfo>,
     meter: &Arc<Meter>,
     sample: &SampleOptions,
     options: &TwinOptions,
     progress: &mut dyn FnMut(Event),
 ) -> Result<TwinCheck, OptimizeError> {
     progress(Event::Sampling);
-    let snapshot = super::snapshot(info, meter, sample).await?;
-    let mut source = Explainer::new(connect(info, Purpose::Explain, meter).await?);
+    let snapshot = super::snapshot(info, meter, sample, &DrawOptions::default()).await?;
+    let mut source = super::explainer(explain_as.unwrap_or(info), &snapshot, meter).await?;
     let planned = plan_workload(&mut source, &snapshot, progress).await?;
     source.close().await;
     progress(Event::Twin);
     let since = Instant::now();
-    let twin = Twin::build(&snapshot, options).await?;
+    let mut twin = Twin::build(&snapshot, options).await?;
     let ready = since.elapsed();
     let missing = |missing: &Missing| format!("no {}: {}", missing.name, missing.reason);
     let mut notes: Vec<String> = twin.missing().iter().map(missing).collect();
@@ -75,6 +79,7 @@ pub async fn check_twin(
     let mut explainer = twin.explainer(0).await?;
     let checked = compare_plans(&mut explainer, &snapshot, &planned, progress).await;
     explainer.close().await;
+    let checked = checked.map_err(|error| of_twin(&mut twin, error));
     twin.stop().await;
     Ok(TwinCheck { checked: checked?, snapshot, notes, ready })
 }
@@ -129,8 +134,12 @@ pub async fn compare_plans(
             label: &statement.id,
             text: &analyzed.text,
             search_path: &statement.search_path,
+            settings: &statement.settings,
         };
-        let prepared = twin.prepare(text).await.map_err(lost)?;
+        let prepared = match whatif::twin::refusal(snapshot, analyzed) {
+            Some(reason) => Err(reason),
+            None => twin.prepare(text).await.map_err(lost)?,
+        };
         for (binding, plan) in analyzed.bindings.iter().zip(&analyzed.plans) {
             let Some(source) = plan else { continue };
             let outcome = match &prepared {

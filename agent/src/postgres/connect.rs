@@ -22,6 +22,9 @@ use crate::tls;
 /// How long a cancel request may take where connecting has no limit.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How much longer than its time limit a statement that plans is waited for.
+const GRACE: Duration = Duration::from_secs(3);
+
 /// How long the server lets a session of ours do something. Zero means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -285,6 +288,8 @@ impl Wanted<'_> {
             ("extra_float_digits", "1".to_owned()),
             // A role's own settings must not change what we make, or how the server prints it.
             ("quote_all_identifiers", "off".to_owned()),
+            // Else the server would read strings otherwise than the grammar that looked at the statement before.
+            ("standard_conforming_strings", "on".to_owned()),
             ("default_tablespace", String::new()),
             ("TimeZone", "UTC".to_owned()),
         ];
@@ -361,7 +366,7 @@ impl Wanted<'_> {
             self.set_all(&link, &self.settings(), target).await?;
         }
         self.set_all(&link, &endless(hello.version), target).await?;
-        if self.purpose == Purpose::Apply {
+        if matches!(self.purpose, Purpose::Apply | Purpose::Explain) {
             // Without it a server goes on with a statement whose client is gone.
             let check = [("client_connection_check_interval", "5s".to_owned())];
             match self.set_all(&link, &check, target).await {
@@ -383,6 +388,8 @@ impl Wanted<'_> {
             },
             purpose: self.purpose,
             meter: Arc::clone(self.meter),
+            deadline: (self.purpose == Purpose::Explain && !self.limits.statement.is_zero())
+                .then(|| self.limits.statement + GRACE),
         })
     }
 

@@ -156,6 +156,12 @@ impl PgError {
         Self(Box::new(PgErrorKind::Other(message.to_owned())))
     }
 
+    /// We ended the connection ourselves, because the server did not heed a time limit.
+    pub(super) fn beyond_limit() -> Self {
+        let reason = "it did not stop at its time limit, so the connection was closed".to_owned();
+        Self(Box::new(PgErrorKind::Lost { reason, sqlstate: Some("57014".to_owned()) }))
+    }
+
     /// Makes one error of those of several hosts; its cause is the last one's.
     pub(super) fn all_failed(failures: Vec<Self>) -> Self {
         let nothing = Self::connect(ConnectCause::Unreachable, "", "there is no host to try");

@@ -108,6 +108,11 @@ impl Link {
         }
     }
 
+    /// Closes the connection at once, whatever the server is doing.
+    pub(super) fn cut(&self) {
+        self.driver.abort();
+    }
+
     /// Returns what cancels this connection's statement.
     pub(super) fn cancel_token(&self, target: &str, patience: Duration) -> CancelToken {
         CancelToken {

@@ -25,7 +25,8 @@ pub struct HypoPg<'e, 'a> {
     explainer: &'e mut Explainer,
     schema: String,
     world: World<'a>,
-    present: Option<(Configuration, Cache)>,
+    /// What exists, and in which backend: a new one has nothing.
+    present: Option<(Configuration, Cache, i32)>,
     names: BTreeMap<String, usize>,
     refused: BTreeMap<usize, String>,
 }
@@ -79,7 +80,11 @@ impl<'e, 'a> HypoPg<'e, 'a> {
         configuration: &Configuration,
         cache: Cache,
     ) -> Result<(), PgError> {
-        if self.present.as_ref().is_some_and(|(c, k)| c == configuration && *k == cache) {
+        let backend = self.explainer.session().backend_pid();
+        let there = |(c, k, b): &(Configuration, Cache, i32)| {
+            c == configuration && *k == cache && *b == backend
+        };
+        if self.present.as_ref().is_some_and(there) {
             return Ok(());
         }
         let since = Instant::now();
@@ -103,7 +108,7 @@ impl<'e, 'a> HypoPg<'e, 'a> {
         self.create(&wanted).await?;
         let (indexes, ms) = (self.names.len(), millis(since));
         tracing::debug!(indexes, ?cache, ms, "hypothetical indexes made");
-        self.present = Some((configuration.clone(), cache));
+        self.present = Some((configuration.clone(), cache, backend));
         Ok(())
     }
 

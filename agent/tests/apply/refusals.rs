@@ -167,6 +167,21 @@ async fn a_changed_or_lost_journal_stops_everything() {
         ));
         db.sql.batch(&format!("ALTER TABLE pgwright.\"OptimizationLog\" {back}")).await.unwrap();
     }
+    for (change, back, expected) in [
+        ("UPDATE pgwright.\"Control\" SET format = 3", "format = 2", "format 3"),
+        ("UPDATE pgwright.\"Control\" SET format = 1", "format = 2", "DROP SCHEMA pgwright"),
+    ] {
+        db.sql.batch(change).await.unwrap();
+        let error = db.apply(std::slice::from_ref(&another)).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        db.sql.batch(&format!("UPDATE pgwright.\"Control\" SET {back}")).await.unwrap();
+    }
+    let second = db.sql.batch("INSERT INTO pgwright.\"Control\" (single, format) VALUES (false, 2)");
+    assert_eq!(second.await.unwrap_err().sqlstate(), Some("23514"));
+    db.sql.batch("ALTER TABLE pgwright.\"Control\" RENAME TO hidden").await.unwrap();
+    let error = journal::list(&db.sql, Which::All).await.unwrap_err();
+    assert!(error.to_string().contains("table \"Control\" is missing"), "{error}");
     db.sql.batch("DROP SCHEMA pgwright CASCADE").await.unwrap();
     let lost = db.apply(&[another]).await.unwrap_err();
     assert!(lost.to_string().contains(&name_of(&action)), "{lost}");
@@ -239,4 +254,24 @@ async fn the_guard_and_the_server_have_the_last_word() {
     );
     assert_eq!(db.states().await, [State::Aborted; 3]);
     assert_eq!(db.indexes().await, ["Log_pkey"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_switch_in_the_journal_tells_that_and_why_nothing_may_be_changed() {
+    let Some(db) = database().await else { return };
+    assert_eq!(journal::pause(&db.sql).await.unwrap(), None, "no journal, no switch");
+    db.apply_one(&db.an_index().await).await;
+    for (set, expected) in [
+        ("paused = false", None),
+        ("paused = true", Some("pgwright is paused (UPDATE")),
+        ("\"pausedBecause\" = 'release night'", Some("is paused: release night (UPDATE")),
+        ("paused = false", None),
+        ("\"pausedUntil\" = now() + interval '1 hour'", Some("is paused until 20")),
+        ("\"pausedUntil\" = now() - interval '1 hour'", None),
+    ] {
+        db.sql.batch(&format!("UPDATE pgwright.\"Control\" SET {set}")).await.unwrap();
+        let why = journal::pause(&db.sql).await.unwrap();
+        assert_eq!(why.is_some(), expected.is_some(), "{set}");
+        assert!(why.unwrap_or_default().contains(expected.unwrap_or("")), "{set}");
+    }
 }

@@ -1,5 +1,7 @@
 //! What a text of the workload is, told from the text alone: the sampler's first sieve.
 
+use std::collections::BTreeSet;
+
 use super::analyzer::is_single_plannable;
 use super::parse::{self, Lexeme, NodeEnum, Outline, Token};
 use super::scope::{system_relation, system_schema};
@@ -79,6 +81,25 @@ pub fn classify_within(text: &str, size_max: Option<usize>) -> Class {
         }
         Err(Unanalyzable::Kind(words)) => Class::Utility(words),
         Err(reason) => Class::Utility(reason.to_string()),
+    }
+}
+
+/// What a statement touches, by the names that it writes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Tables and views, without their schemas.
+    pub relations: BTreeSet<String>,
+    /// Whether it writes rows, be it in a common table expression.
+    pub writes: bool,
+}
+
+/// Tells what a statement touches; nothing for a text that is no statement.
+pub fn touched(text: &str) -> Touched {
+    let Ok(outline) = parse::outline(text) else { return Touched::default() };
+    let writing = ["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
+    Touched {
+        relations: outline.tables.into_iter().map(|(_, name)| name).collect(),
+        writes: outline.kinds.iter().any(|kind| writing.contains(&kind.as_str())),
     }
 }
 

@@ -41,6 +41,11 @@ pub(super) fn statement(text: &str) -> Result<NodeEnum, Unanalyzable> {
     all.pop().and_then(|raw| raw.stmt).and_then(|node| node.node).ok_or(Unanalyzable::NotOne(0))
 }
 
+/// The one statement of a text as a tree of plain values, for those who look for something anywhere in it.
+pub(crate) fn syntax_tree(text: &str) -> Result<serde_json::Value, Unanalyzable> {
+    serde_json::to_value(statement(text)?).map_err(|error| Unanalyzable::Syntax(error.to_string()))
+}
+
 /// A syntax tree as text.
 pub(super) fn print(statement: &NodeEnum) -> Result<String, Unanalyzable> {
     statement.deparse(pg_query::DeparseOptions::default()).map_err(|error| refusal(&error))

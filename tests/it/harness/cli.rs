@@ -1,9 +1,12 @@
 //! Runs the built program as a user's shell would, in a clean environment.
 
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 /// Longer than any command takes, so that a hang is a failure and not a stalled run.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -23,11 +26,23 @@ pub(crate) fn cli(args: &[&str]) -> Output {
 }
 
 /// Runs `pgwright` with these arguments, environment variables and input.
+pub(crate) fn cli_with(args: &[&str], variables: &[(&str, &str)], input: &str) -> Output {
+    start(args, variables, input, &Killer::default()).finish()
+}
+
+/// Starts `pgwright` with these arguments, environment variables and input. The killer, made before, can end it.
 ///
 /// Nothing of the tester's own settings reaches it: the home folder is empty, and beside `PATH`
 /// only what is given here is in the environment.
-pub(crate) fn cli_with(args: &[&str], variables: &[(&str, &str)], input: &str) -> Output {
+pub(crate) fn start(
+    args: &[&str],
+    variables: &[(&str, &str)],
+    input: &str,
+    killer: &Killer,
+) -> Running {
     let home = tempfile::tempdir().unwrap();
+    // Whoever kills waits for this lock, and so until there is something to kill.
+    let mut slot = killer.0.lock().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_pgwright"))
         .args(args)
         .env_clear()
@@ -43,21 +58,59 @@ pub(crate) fn cli_with(args: &[&str], variables: &[(&str, &str)], input: &str) -
     let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_owned());
     // A program that ends without reading its input is no failure of the test.
     let writing = spawn(move || drop(stdin.write_all(input.as_bytes())));
-    let stdout = read_all(child.stdout.take().unwrap());
-    let stderr = read_all(child.stderr.take().unwrap());
-    let since = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if since.elapsed() > PATIENCE {
-            child.kill().unwrap();
-            panic!("still running: {args:?}\n{}", stderr.join().unwrap());
-        }
-        sleep(Duration::from_millis(5));
-    };
-    writing.join().unwrap();
-    Output { status: status.code(), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+    let (stdout, stderr) =
+        (read_all(child.stdout.take().unwrap()), read_all(child.stderr.take().unwrap()));
+    let args = format!("{args:?}");
+    *slot = Some(child);
+    Running { killer: killer.clone(), args, writing, stdout, stderr, _home: home }
+}
+
+/// A run of the program that is under way.
+pub(crate) struct Running {
+    killer: Killer,
+    args: String,
+    writing: JoinHandle<()>,
+    stdout: JoinHandle<String>,
+    stderr: JoinHandle<String>,
+    _home: TempDir,
+}
+
+impl Running {
+    /// Waits for its end.
+    pub(crate) fn finish(self) -> Output {
+        let since = Instant::now();
+        let status = loop {
+            if let Some(status) = self.killer.status() {
+                break status;
+            }
+            if since.elapsed() > PATIENCE {
+                self.killer.kill();
+                panic!("still running: {}\n{}", self.args, self.stderr.join().unwrap());
+            }
+            sleep(Duration::from_millis(5));
+        };
+        self.writing.join().unwrap();
+        let (stdout, stderr) = (self.stdout.join().unwrap(), self.stderr.join().unwrap());
+        Output { status: status.code(), stdout, stderr }
+    }
+}
+
+/// Ends a run of the program with SIGKILL.
+#[derive(Clone, Default)]
+pub(crate) struct Killer(Arc<Mutex<Option<Child>>>);
+
+impl Killer {
+    /// Ends it, and waits until it is gone.
+    pub(crate) fn kill(&self) {
+        let mut slot = self.0.lock().unwrap();
+        let child = slot.as_mut().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    fn status(&self) -> Option<ExitStatus> {
+        self.0.lock().unwrap().as_mut().unwrap().try_wait().unwrap()
+    }
 }
 
 fn read_all(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {

@@ -3,9 +3,11 @@
 use std::io::Write;
 
 mod cli;
+mod proxy;
 mod server;
 
-pub(crate) use cli::{Output, cli, cli_with};
+pub(crate) use cli::{Killer, Output, cli, cli_with, start};
+pub(crate) use proxy::{Fault, Harm, Moment, Proxy, Side};
 pub(crate) use server::{TestDatabase, binaries, database, database_with_hypopg, server};
 
 /// Says that a test was not run; fails instead in continuous integration, where nothing may be

@@ -1,5 +1,6 @@
 //! One private server per test process, and a database of its own for every test.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -105,6 +106,11 @@ impl TestDatabase {
     /// The connection string, as the superuser.
     pub(crate) fn conninfo(&self) -> String {
         self.cluster.conninfo(&self.name)
+    }
+
+    /// The Unix socket of its server.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.cluster.socket_dir().join(format!(".s.PGSQL.{}", self.cluster.port()))
     }
 
     /// The server's major version.

@@ -1,5 +1,13 @@
 //! What is missing on a server, or for a role, and the exact statements that mend it.
 
+mod connection;
+mod grants;
+mod planning;
+
+pub use connection::connection;
+pub use grants::{Grants, Step, grants};
+pub use planning::planning;
+
 use rules::quote::{ident, qualified};
 use serde::Deserialize;
 
@@ -92,7 +100,7 @@ struct Info {
 
 const FACTS: Query = Query { about: "the server's set-up", sql: include_str!("doctor.sql") };
 const INFO: Query =
-    Query { about: "pg_stat_statements_info", sql: include_str!("sampler/entries_info.sql") };
+    Query { about: "pg_stat_statements_info", sql: include_str!("../sampler/entries_info.sql") };
 
 /// Looks at everything that a dry run and `--apply` need, changing nothing.
 ///

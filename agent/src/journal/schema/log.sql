@@ -34,14 +34,19 @@ CREATE TABLE pgwright."OptimizationLog" (
     "createdAt" timestamptz NOT NULL DEFAULT clock_timestamp(),
     "updatedAt" timestamptz NOT NULL DEFAULT clock_timestamp(),
     "appliedAt" timestamptz,
-    "revertedAt" timestamptz
+    "revertedAt" timestamptz,
+    "verdict" text,
+    "verdictDetail" jsonb,
+    "blockedUntil" timestamptz,
+    "timeline" integer,
+    "serverAddress" text
 );
 CREATE UNIQUE INDEX "OptimizationLog_one_per_action" ON pgwright."OptimizationLog" ("actionKey")
     WHERE "state" NOT IN ('kept', 'aborted', 'conflict', 'reverted');
 CREATE UNIQUE INDEX "OptimizationLog_one_per_table" ON pgwright."OptimizationLog" ("tableOid")
     WHERE "state" IN ('intent', 'applying', 'verifying', 'reverting');
 COMMENT ON TABLE pgwright."OptimizationLog" IS
-    'pgwright journal, format 1. One row per action, written before the action. Do not edit: pgwright log shows it, pgwright rollback undoes it.';
+    'The journal of pgwright: one row per action, written before the action. Do not edit: pgwright log shows it, pgwright rollback undoes it.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."id" IS 'Number of the action, in the order of writing.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."runId" IS 'The run that it belongs to.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."actionKey" IS 'SHA-256 of table and operation; equal actions have equal keys. Its first eight digits end the name of an index.';
@@ -76,9 +81,8 @@ COMMENT ON COLUMN pgwright."OptimizationLog"."createdAt" IS 'When the row was wr
 COMMENT ON COLUMN pgwright."OptimizationLog"."updatedAt" IS 'When it last moved.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."appliedAt" IS 'When the action was found in place.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."revertedAt" IS 'When it was found taken back.';
-CREATE VIEW pgwright."Actions" AS
-    SELECT "id", "state", "kind", "schemaName" || '.' || "tableName" AS "table", "indexName" AS "index",
-           "rule", "confidence", round(("impact" ->> 'ms_per_day')::numeric) AS "msPerDay",
-           "appliedAt", "revertedAt", coalesce("lastError", "note") AS "remark", "statement", "undo"
-    FROM pgwright."OptimizationLog";
-COMMENT ON VIEW pgwright."Actions" IS 'The journal of pgwright in short: SELECT * FROM pgwright."Actions" ORDER BY id;';
+COMMENT ON COLUMN pgwright."OptimizationLog"."verdict" IS 'What watching it led to: kept, regressed, unused, writes_harmed, undecided (watched to the end), by_hand (a person took it back). NULL: not decided yet.';
+COMMENT ON COLUMN pgwright."OptimizationLog"."verdictDetail" IS 'The figures behind the verdict.';
+COMMENT ON COLUMN pgwright."OptimizationLog"."blockedUntil" IS 'The same action is not tried again before. UPDATE it to NULL to allow it at once.';
+COMMENT ON COLUMN pgwright."OptimizationLog"."timeline" IS 'Timeline of the write-ahead log when the row was written: another one shows a failover in between.';
+COMMENT ON COLUMN pgwright."OptimizationLog"."serverAddress" IS 'Address and port of the server when the row was written; NULL for a Unix socket.';
