@@ -20,6 +20,7 @@ mod peers;
 mod proxied;
 mod security;
 mod selftest;
+mod skew;
 mod snapshot;
 mod trace;
 mod twin_faults;
