@@ -28,7 +28,8 @@ struct File {
     database: Option<String>,
     explain_as: Option<String>,
     lock_wait: Option<Wait>,
-    log_file: Option<PathBuf>,
+    #[serde(rename = "log-file")]
+    log: Option<PathBuf>,
     color: Option<Color>,
     optimize: OptimizeFile,
     limits: LimitArgs,
@@ -173,7 +174,7 @@ fn merge(global: &Global, args: &OptimizeArgs, files: &[File]) -> Settings {
             .filter(|given| !given.is_empty()),
         lock_wait: first(global.lock_wait.as_ref(), files, |file| file.lock_wait.as_ref())
             .map_or(LOCK_WAIT, |wait| wait.0),
-        log_file: first(global.log_file.as_ref(), files, |file| file.log_file.as_ref()),
+        log_file: first(global.log_file.as_ref(), files, |file| file.log.as_ref()),
         color: first(global.color.as_ref(), files, |file| file.color.as_ref()).unwrap_or_default(),
         limits: files.iter().fold(args.limits.clone(), |given, file| given.or(&file.limits)),
         optimize: Optimize {
@@ -230,7 +231,7 @@ fn read(path: &Path) -> Result<File, Failure> {
     let paths = [
         &mut file.optimize.workload,
         &mut file.optimize.output,
-        &mut file.log_file,
+        &mut file.log,
         &mut limits.stop_file,
     ];
     for own in paths.into_iter().flatten() {
@@ -461,6 +462,7 @@ mod tests {
                 "optimize.min-confidence" => "0.9",
                 "color" | "optimize.what-if" => "'auto'",
                 "optimize.format" => "'human'",
+                "lock-wait" => "'10min'",
                 "optimize.schema" | "optimize.exclude-table" => "['a']",
                 "optimize.limit"
                 | "optimize.min-calls"

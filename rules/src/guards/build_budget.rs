@@ -62,7 +62,7 @@ mod tests {
         let mut case = Case::default();
         case.limits.max_build_time = Some(Duration::from_secs(150));
         assert!(case.passes(&BuildBudget));
-        case.spent.time = Duration::from_secs(60);
+        case.spent.time = Duration::from_mins(1);
         let reason = case.reason(&BuildBudget);
         assert!(
             reason.contains("100 s") && reason.contains("60 s") && reason.contains("150 s"),
