@@ -7,6 +7,8 @@
 //! EXPLAIN of a write needs the privilege to write. Where the role lacks it, the SELECT that looks for the same
 //! rows is planned in its place, without parallel workers, as a write is.
 
+mod settings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -62,6 +64,8 @@ pub struct Explainer {
     /// What the open transaction plans under.
     entered: Option<Under>,
     home: Option<Home>,
+    /// Settings of the role that sampled, where this session's role has others.
+    common: BTreeMap<String, String>,
     /// What this role must not plan.
     guard: Option<Guard>,
     /// Statements that the guard refused.
@@ -72,6 +76,7 @@ pub struct Explainer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Under {
     search_path: Vec<String>,
+    settings: BTreeMap<String, String>,
     /// Without parallel workers.
     serial: bool,
     /// Without looking at values.
@@ -89,6 +94,9 @@ pub struct Text<'a> {
     pub text: &'a str,
     /// The schemas in which its names resolve.
     pub search_path: &'a [String],
+    /// Planner settings that hold for it and not for the session, by name. Those that a server does not know, as
+    /// one of another version, are passed over.
+    pub settings: &'a BTreeMap<String, String>,
 }
 
 impl Explainer {
@@ -103,6 +111,7 @@ impl Explainer {
             valueless: BTreeSet::new(),
             entered: None,
             home: None,
+            common: BTreeMap::new(),
             guard: None,
             withheld: BTreeSet::new(),
         }
@@ -423,10 +432,12 @@ impl Explainer {
         }
     }
 
-    /// Opens the read-only transaction in which planning happens, under the statement's search path.
+    /// Opens the read-only transaction in which planning happens, under the statement's search path and settings.
     async fn enter(&mut self, text: Text<'_>, generic: bool) -> Result<(), PgError> {
         let search_path = text.search_path.to_vec();
-        let under = Under { search_path, serial: self.is_stood_in(text.id), generic };
+        let mut settings = self.common.clone();
+        settings.extend(text.settings.clone());
+        let under = Under { search_path, settings, serial: self.is_stood_in(text.id), generic };
         if self.entered.as_ref() == Some(&under) {
             return Ok(());
         }
@@ -436,7 +447,8 @@ impl Explainer {
         path.push("pg_temp".to_owned());
         let mode = if generic { "force_generic_plan" } else { "force_custom_plan" };
         let mut begin = format!(
-            "BEGIN READ ONLY; SET LOCAL search_path = {}; SET LOCAL plan_cache_mode = {mode}",
+            "BEGIN READ ONLY{}; SET LOCAL search_path = {}; SET LOCAL plan_cache_mode = {mode}",
+            settings::set_known(&under.settings),
             path.join(", ")
         );
         if under.serial {

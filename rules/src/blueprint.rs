@@ -119,6 +119,22 @@ pub struct RelationShape {
     pub pages: u64,
     /// Levels of a B-tree above its leaves, where it could be found out.
     pub height: Option<u32>,
+    /// What the planner takes from the meta page of a GIN index, where it could be found out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gin: Option<GinFigures>,
+}
+
+/// What the planner knows of a GIN index beside its size (`gincostestimate`, selfuncs.c).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GinFigures {
+    /// Pages of the list of entries that are not in the tree yet; every scan reads them all.
+    pub pending_pages: u64,
+    /// Pages of the tree of keys.
+    pub entry_pages: u64,
+    /// Pages of the trees of postings.
+    pub data_pages: u64,
+    /// Keys.
+    pub entries: u64,
 }
 
 /// One row of `pg_stats`.
@@ -185,6 +201,12 @@ pub struct ExtendedStatistics {
     pub schema: String,
     /// Its name.
     pub name: String,
+    /// Schema of its table; empty in snapshots of versions that did not note it.
+    #[serde(default)]
+    pub table_schema: String,
+    /// Its table.
+    #[serde(default)]
+    pub table: String,
     /// Whether it includes the children (15 and later).
     pub inherited: bool,
     /// `n_distinct` as the type prints it: `{"1, 2": 100}`, by column number, expressions negative.

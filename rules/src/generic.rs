@@ -24,7 +24,8 @@ pub fn position(analyzed: &Analyzed) -> Option<usize> {
 
 /// Whether the server takes the generic plan of a statement whose plans for its values cost `custom` on average.
 pub fn is_taken(cx: &Context<'_>, analyzed: &Analyzed, custom: f64, generic: f64) -> bool {
-    let setting = |name: &str| cx.snapshot.settings.get(name).map(String::as_str);
+    let own = &analyzed.of(cx.snapshot).settings;
+    let setting = |name: &str| own.get(name).or(cx.snapshot.settings.get(name)).map(String::as_str);
     match setting("plan_cache_mode") {
         Some("force_custom_plan") => return false,
         Some("force_generic_plan") => return true,
@@ -99,5 +100,9 @@ mod tests {
         assert!(!taken(&snapshot, 100.0, 105.1));
         snapshot.settings.insert("plan_cache_mode".to_owned(), "force_custom_plan".to_owned());
         assert!(!taken(&snapshot, 100.0, 1.0));
+        // The role's own setting counts before the session's.
+        let generic = ("plan_cache_mode".to_owned(), "force_generic_plan".to_owned());
+        snapshot.statements[0].settings = [generic].into();
+        assert!(taken(&snapshot, 1.0, 100.0));
     }
 }

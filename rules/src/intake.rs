@@ -49,18 +49,27 @@ pub struct Thresholds {
     pub min_mean_ms: f64,
 }
 
-/// The schemas under which the statements of each role find their tables.
+/// What the statements of one role are planned under.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SearchPaths {
-    /// Of every role that is not named.
-    pub default: Vec<String>,
-    /// Of roles with one of their own.
-    pub by_role: BTreeMap<String, Vec<String>>,
+pub struct Surroundings {
+    /// The schemas in which names resolve.
+    pub search_path: Vec<String>,
+    /// Planner settings that are others than of the role that looks, by name.
+    pub settings: BTreeMap<String, String>,
 }
 
-impl SearchPaths {
-    /// The path of a role.
-    pub fn of(&self, role: Option<&str>) -> &[String] {
+/// What the statements of each role are planned under.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roles {
+    /// Of every role that is not named.
+    pub default: Surroundings,
+    /// Of roles with some of their own.
+    pub by_role: BTreeMap<String, Surroundings>,
+}
+
+impl Roles {
+    /// What the statements of a role are planned under.
+    pub fn of(&self, role: Option<&str>) -> &Surroundings {
         role.and_then(|role| self.by_role.get(role)).unwrap_or(&self.default)
     }
 }
@@ -106,29 +115,40 @@ impl Merged {
         }
     }
 
-    fn into_statement(self, id: String, paths: &SearchPaths, notes: &mut Vec<String>) -> Statement {
+    fn into_statement(self, id: String, roles: &Roles, notes: &mut Vec<String>) -> Statement {
         let most = self.calls_by_role.values().max().copied();
         let role = self
             .calls_by_role
             .iter()
             .find(|(_, calls)| Some(**calls) == most)
             .map(|(role, _)| role.clone());
-        let search_path = paths.of(role.as_deref()).to_vec();
-        let others =
-            self.calls_by_role.keys().filter(|other| paths.of(Some(other.as_str())) != search_path);
-        let others: Vec<&str> = others.map(String::as_str).collect();
-        if let (Some(role), false) = (&role, others.is_empty()) {
-            notes.push(format!(
-                "statement {id} is looked at under the search_path of {role}; {} ran it under another",
-                others.join(", ")
-            ));
+        let under = roles.of(role.as_deref()).clone();
+        let others = |differs: &dyn Fn(&Surroundings) -> bool| {
+            let others =
+                self.calls_by_role.keys().filter(|other| differs(roles.of(Some(other.as_str()))));
+            others.map(String::as_str).collect::<Vec<_>>().join(", ")
+        };
+        if let Some(role) = &role {
+            let paths = others(&|other| other.search_path != under.search_path);
+            if !paths.is_empty() {
+                notes.push(format!(
+                    "statement {id} is looked at under the search_path of {role}; {paths} ran it under another"
+                ));
+            }
+            let settings = others(&|other| other.settings != under.settings);
+            if !settings.is_empty() {
+                notes.push(format!(
+                    "statement {id} is planned under the settings of {role}; {settings} ran it under others"
+                ));
+            }
         }
         Statement {
             id,
             queryids: self.queryids.into_iter().collect(),
             text: self.text,
             role,
-            search_path,
+            search_path: under.search_path,
+            settings: under.settings,
             calls: self.calls,
             total_ms: Some(self.total_ms),
             rows: Some(self.rows),
@@ -145,7 +165,7 @@ impl Merged {
 pub fn take_in(
     entries: Vec<RawEntry>,
     thresholds: &Thresholds,
-    paths: &SearchPaths,
+    roles: &Roles,
 ) -> (Vec<Statement>, Intake) {
     let mut entries = entries;
     // Sums of floating-point numbers depend on their order.
@@ -182,7 +202,7 @@ pub fn take_in(
     intake.kept_share = (seen_ms > 0.0).then(|| (kept_ms / seen_ms).min(1.0));
     let statements = kept
         .into_iter()
-        .map(|(id, statement)| statement.into_statement(id, paths, &mut intake.notes))
+        .map(|(id, statement)| statement.into_statement(id, roles, &mut intake.notes))
         .collect();
     (statements, intake)
 }
@@ -258,8 +278,9 @@ fn reason(class: &Class) -> Option<LeftOut> {
 
 #[cfg(test)]
 mod tests {
-    use super::{EXAMPLES_MAX, RawEntry, SearchPaths, Thresholds, add_examples, take_in};
+    use super::{EXAMPLES_MAX, RawEntry, Roles, Surroundings, Thresholds, add_examples, take_in};
     use crate::snapshot::LeftOut;
+    use std::collections::BTreeMap;
 
     const ALL: Thresholds = Thresholds { limit: usize::MAX, min_calls: 0, min_mean_ms: 0.0 };
 
@@ -276,9 +297,14 @@ mod tests {
         }
     }
 
-    fn paths() -> SearchPaths {
-        let path = |schema: &str| vec![schema.to_owned()];
-        SearchPaths { default: path("public"), by_role: [("bob".to_owned(), path("bob"))].into() }
+    fn roles() -> Roles {
+        let path = |schema: &str| Surroundings {
+            search_path: vec![schema.to_owned()],
+            settings: BTreeMap::new(),
+        };
+        let mut bob = path("bob");
+        bob.settings.insert("work_mem".to_owned(), "1GB".to_owned());
+        Roles { default: path("public"), by_role: [("bob".to_owned(), bob)].into() }
     }
 
     #[test]
@@ -288,7 +314,7 @@ mod tests {
             entry(1, "ann", "SELECT a FROM t WHERE b IN ($1)", 20, 50.0),
             entry(2, "ann", "SELECT a FROM t WHERE b IN ($1)", 5, 1.0),
         ];
-        let (statements, intake) = take_in(entries.clone(), &ALL, &paths());
+        let (statements, intake) = take_in(entries.clone(), &ALL, &roles());
         let [one] = statements.as_slice() else { panic!("{statements:?}") };
         assert_eq!(one.text, "SELECT a FROM t WHERE b IN ($1)", "the text that takes most time");
         assert_eq!(
@@ -304,10 +330,16 @@ mod tests {
             "{:?}",
             intake.notes
         );
+        assert!(
+            intake.notes[1].contains("settings of bob; ann ran it under others"),
+            "{:?}",
+            intake.notes
+        );
+        assert_eq!(one.settings, [("work_mem".to_owned(), "1GB".to_owned())].into());
         assert_eq!((intake.seen, intake.kept_share), (3, Some(1.0)));
 
         let reversed = entries.into_iter().rev().collect();
-        assert_eq!(take_in(reversed, &ALL, &paths()), (statements, intake));
+        assert_eq!(take_in(reversed, &ALL, &roles()), (statements, intake));
     }
 
     #[test]
@@ -332,7 +364,7 @@ mod tests {
             entry(12, "ann", "SELECT d FROM t", 50, 200.0),
         ];
         let thresholds = Thresholds { limit: 1, min_calls: 2, min_mean_ms: 1.0 };
-        let (statements, intake) = take_in(entries, &thresholds, &paths());
+        let (statements, intake) = take_in(entries, &thresholds, &roles());
         assert_eq!(statements.len(), 1);
         assert_eq!(statements[0].text, "SELECT d FROM t");
         let expected = [
@@ -354,7 +386,7 @@ mod tests {
 
     #[test]
     fn nothing_seen_is_no_error() {
-        let (statements, intake) = take_in(Vec::new(), &ALL, &paths());
+        let (statements, intake) = take_in(Vec::new(), &ALL, &roles());
         assert!(statements.is_empty());
         assert_eq!((intake.seen, intake.kept_share), (0, None));
     }
@@ -362,7 +394,7 @@ mod tests {
     #[test]
     fn examples_are_real_texts_of_the_same_statement() {
         let (mut statements, _) =
-            take_in(vec![entry(1, "ann", "SELECT a FROM t WHERE b = $1", 1, 1.0)], &ALL, &paths());
+            take_in(vec![entry(1, "ann", "SELECT a FROM t WHERE b = $1", 1, 1.0)], &ALL, &roles());
         let mut texts: Vec<String> =
             (0..9).map(|i| format!("SELECT a FROM t WHERE b = {i}")).collect();
         texts.push("SELECT a FROM t WHERE b = $1".to_owned());

@@ -23,6 +23,8 @@ mod pages;
 pub mod spgist;
 pub mod write;
 
+use std::collections::BTreeMap;
+
 use groups::{Frequencies, Groups};
 use pages::{Leaves, aligned};
 
@@ -31,6 +33,9 @@ use pages::{Leaves, aligned};
 pub struct ColumnShape {
     /// Average bytes of a value that is not NULL, with its header: `pg_stats.avg_width`.
     pub width: f64,
+    /// Bytes of some values with their headers, each standing for an equal share of them: what is known beyond the
+    /// mean. Any number of them; none where only the mean is known.
+    pub widths: Vec<f64>,
     /// Alignment in bytes (1, 2, 4 or 8): `pg_attribute.attalign`.
     pub align: u8,
     /// True if the type has a fixed length: `pg_attribute.attlen > 0`.
@@ -81,6 +86,8 @@ const SHORT_VALUE_MAX: f64 = 127.0;
 /// cuts down to a whole number: a compromise between codes of one length and free text, fitted to
 /// really built indexes.
 const WIDTH_SPREAD: [f64; 5] = [-1.0, 0.0, 1.0, 2.0, 3.0];
+/// Tuples that are made up where widths are known; a prime, so that any step goes through all of them.
+const MADE_UP: usize = 211;
 /// Nullable columns whose combinations of NULL are told apart; further ones are taken as never or
 /// always NULL, whichever is more frequent. Keeps the work within 2^6 combinations.
 const NULLABLE_MAX: usize = 6;
@@ -129,13 +136,13 @@ impl IndexShape {
 /// inner pages. Finite and at least 1 whatever the statistics say; values out of range are brought
 /// into it.
 pub fn btree_pages(shape: &IndexShape) -> f64 {
-    let downlink = tuple_bytes(HEADER[0], &shape.keys.iter());
+    let downlink = mean_bytes(HEADER[0], &shape.keys.iter());
     1.0 + leaves(shape).pages(shape.fillfactor, downlink)
 }
 
 /// Returns the number of levels above the leaves right after the build (`btm_level` of the meta page, nbtree.h).
 pub fn btree_height(shape: &IndexShape) -> u32 {
-    let downlink = tuple_bytes(HEADER[0], &shape.keys.iter());
+    let downlink = mean_bytes(HEADER[0], &shape.keys.iter());
     let levels = leaves(shape).levels(shape.fillfactor, downlink).len();
     u32::try_from(levels.saturating_sub(1)).unwrap_or(0)
 }
@@ -156,18 +163,48 @@ fn leaves(shape: &IndexShape) -> Leaves {
         let rows = table_rows * (1.0 - share(1.0 - shape.fraction)) * probability;
         let columns = shape.keys.iter().chain(&shape.include).zip(&nulls);
         let present = columns.filter(|(_, null)| !**null).map(|(column, _)| column);
-        let bytes = tuple_bytes(HEADER[usize::from(nulls.contains(&true))], &present);
+        let sizes = tuple_sizes(HEADER[usize::from(nulls.contains(&true))], &present);
         if shape.deduplicates() {
             let present =
                 frequencies.iter().zip(&nulls).filter(|(_, null)| !**null).map(|(key, _)| key);
             for (groups, size) in Groups::of(rows, present.collect(), shape.joint_distinct).iter() {
-                leaves.add_groups(groups, size, bytes);
+                for (bytes, part) in &sizes {
+                    leaves.add_groups(groups * part, size, *bytes);
+                }
             }
         } else {
-            leaves.add(rows, bytes, bytes);
+            for (bytes, part) in &sizes {
+                leaves.add(rows * part, *bytes, *bytes);
+            }
         }
     }
     leaves
+}
+
+/// Index tuples with these values, none of them NULL, as made up of values that are known: bytes, and the share of the
+/// tuples that are so large. One size, the mean, where only means are known.
+fn tuple_sizes<'a>(
+    header: f64,
+    columns: &(impl Iterator<Item = &'a ColumnShape> + Clone),
+) -> Vec<(f64, f64)> {
+    if columns.clone().all(|column| column.widths.is_empty()) {
+        return vec![(tuple_bytes(header, columns), 1.0)];
+    }
+    let mut sizes: BTreeMap<u32, f64> = BTreeMap::new();
+    for tuple in 0..MADE_UP {
+        let end = columns.clone().enumerate().fold(header, |end, (place, column)| {
+            // Each column is walked through in steps of its own, as if it told nothing of the others.
+            let value = tuple * (1 + 36 * place) % MADE_UP;
+            if let Some(width) = column.widths.get(value * column.widths.len() / MADE_UP) {
+                value_end(end, column, *width, 0.0)
+            } else {
+                let spread = WIDTH_SPREAD[tuple % WIDTH_SPREAD.len()];
+                value_end(end, column, column.width, spread)
+            }
+        });
+        *sizes.entry(aligned(end).min(TUPLE_MAX) as u32).or_default() += 1.0 / MADE_UP as f64;
+    }
+    sizes.into_iter().map(|(bytes, part)| (f64::from(bytes), part)).collect()
 }
 
 /// All combinations of NULL and not NULL over keys and INCLUDE columns with their probabilities,
@@ -194,18 +231,24 @@ fn null_patterns(shape: &IndexShape) -> Vec<(Vec<bool>, f64)> {
     patterns
 }
 
-/// Average bytes of an index tuple with these values, none of them NULL (`index_form_tuple`).
+/// Average bytes of an index tuple with these values, none of them NULL.
+fn mean_bytes<'a>(header: f64, columns: &(impl Iterator<Item = &'a ColumnShape> + Clone)) -> f64 {
+    tuple_sizes(header, columns).iter().map(|(bytes, part)| bytes * part).sum()
+}
+
+/// The same where no values are known (`index_form_tuple`).
 fn tuple_bytes<'a>(header: f64, columns: &(impl Iterator<Item = &'a ColumnShape> + Clone)) -> f64 {
     let bytes = WIDTH_SPREAD.map(|spread| {
-        let end = columns.clone().fold(header, |end, column| value_end(end, column, spread));
+        let value = |end, column: &ColumnShape| value_end(end, column, column.width, spread);
+        let end = columns.clone().fold(header, value);
         aligned(end).min(TUPLE_MAX)
     });
     bytes.iter().sum::<f64>() / WIDTH_SPREAD.len() as f64
 }
 
-/// Where a value ends that is stored after `start` (`heap_compute_data_size`).
-fn value_end(start: f64, column: &ColumnShape, spread: f64) -> f64 {
-    let width = positive(column.width).min(TUPLE_MAX);
+/// Where a value of so many bytes ends that is stored after `start` (`heap_compute_data_size`).
+fn value_end(start: f64, column: &ColumnShape, width: f64, spread: f64) -> f64 {
+    let width = positive(width).min(TUPLE_MAX);
     let align = f64::from(column.align.clamp(1, 8));
     let aligned_start = (start / align).ceil() * align;
     if column.fixed {

@@ -12,14 +12,17 @@ mod predicate;
 mod samples;
 mod texts;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::blueprint::ExtendedStatistics;
 use crate::index::{IndexDefinition, Key, Term};
 use crate::size::gin::{GinSize, gin_size};
 use crate::size::{ColumnShape, IndexShape, btree_bytes};
 use crate::snapshot::{Column, Constraint, Snapshot, Table};
 use crate::statement::expression_over;
+use kind::Kind;
 use predicate::{Kept, UNKNOWN_SHARE, kept};
+use samples::Samples;
 
 /// Width assumed of an expression's value where it cannot be followed: a word.
 const EXPRESSION_WIDTH: f64 = 12.0;
@@ -120,7 +123,8 @@ fn full_shape(snapshot: &Snapshot, table: &Table, definition: &IndexDefinition) 
     let source = Source::new(snapshot, table, 1.0);
     let mut index = shape_of(table, definition, |key| key_shape(&source, key));
     if index.joint_distinct.is_none() {
-        index.joint_distinct = referenced_rows(snapshot, table, definition, &index);
+        index.joint_distinct = combined_distinct(snapshot, table, definition)
+            .or_else(|| referenced_rows(snapshot, table, definition, &index));
     }
     match kept_by(snapshot, table, definition) {
         Some(kept) => partial_shape(index, definition, &kept),
@@ -155,6 +159,38 @@ fn shape_of(
         index.joint_distinct = Some(rows);
     }
     index
+}
+
+/// The number of key tuples that extended statistics on exactly these columns found.
+fn combined_distinct(
+    snapshot: &Snapshot,
+    table: &Table,
+    definition: &IndexDefinition,
+) -> Option<f64> {
+    // Statistics number columns as a rebuilt table does, without the dropped ones.
+    let place = |key: &Key| {
+        let number = table.column(key.as_column()?)?.number;
+        Some(table.columns.iter().filter(|column| column.number <= number).count())
+    };
+    let places: BTreeSet<usize> = definition.keys.iter().map(place).collect::<Option<_>>()?;
+    let counted = |statistics: &ExtendedStatistics| -> Option<f64> {
+        let counts: BTreeMap<String, f64> =
+            serde_json::from_str(statistics.n_distinct.as_deref()?).ok()?;
+        let same = |columns: &str| {
+            let numbers: Option<BTreeSet<usize>> =
+                columns.split(',').map(|number| number.trim().parse().ok()).collect();
+            numbers.is_some_and(|numbers| numbers == places)
+        };
+        counts.into_iter().find(|(columns, _)| same(columns)).map(|(_, count)| count)
+    };
+    let mut on_table: Vec<&ExtendedStatistics> = snapshot
+        .blueprint
+        .iter()
+        .flat_map(|blueprint| &blueprint.extended)
+        .filter(|one| one.table_schema == table.schema && one.table == table.name)
+        .collect();
+    on_table.sort_by_key(|one| one.inherited);
+    on_table.into_iter().find_map(counted).filter(|count| *count >= 1.0)
 }
 
 /// Where the keys are a foreign key of several columns, the most tuples that there can be: the rows of the table that it
@@ -266,10 +302,30 @@ fn numeric_bytes(text: &str) -> f64 {
     (BEFORE + 2 * (groups - zeros)) as f64
 }
 
+/// Bytes of a column's values, where its statistics list values of which they can be told and these are about as long
+/// as all are on average: not so where long ones are compressed or not listed, or where values were made unreadable.
+fn widths(column: &Column) -> Vec<f64> {
+    const FAR: f64 = 0.15;
+    let kind = match Kind::of_type(&column.base_type) {
+        Some(kind @ (Kind::Text | Kind::Numeric)) if column.length < 0 => kind,
+        _ => return Vec::new(),
+    };
+    let (Some(samples), Some(stats)) = (Samples::of_column(column), &column.stats) else {
+        return Vec::new();
+    };
+    let mean = samples.mean(|text| kind.bytes(text));
+    // ANALYZE cuts the mean down to a whole number.
+    if (mean - stats.avg_width - 0.5).abs() > 1.0 + FAR * stats.avg_width {
+        return Vec::new();
+    }
+    samples.widths(kind)
+}
+
 fn shape(column: &Column) -> ColumnShape {
     let stats = column.stats.as_ref();
     ColumnShape {
         width: width(column),
+        widths: widths(column),
         align: column.align,
         fixed: column.length > 0,
         null_fraction: stats.map_or(0.0, |stats| stats.null_fraction),
@@ -282,6 +338,7 @@ fn shape(column: &Column) -> ColumnShape {
 fn assumed_shape() -> ColumnShape {
     ColumnShape {
         width: EXPRESSION_WIDTH,
+        widths: Vec::new(),
         align: 4,
         fixed: false,
         null_fraction: 0.0,

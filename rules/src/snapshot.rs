@@ -132,6 +132,9 @@ pub struct Table {
     pub partition_of: Option<u32>,
     /// Whether the table has inheritance children that are no partitions.
     pub inherited: bool,
+    /// Oids of the tables that it inherits from, as no partition of theirs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inherits: Vec<u32>,
     /// Whether row level security is on.
     pub row_security: bool,
     /// Whether an extension owns the table.
@@ -429,6 +432,9 @@ pub struct Statement {
     pub role: Option<String>,
     /// `search_path` under which its names resolve, as schema names.
     pub search_path: Vec<String>,
+    /// Planner settings of that role that are others than in [`Snapshot::settings`], by name, as text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
     /// Executions; 1 for statements from files.
     pub calls: u64,
     /// Total execution time in milliseconds; `None` when not measured (files).

@@ -61,9 +61,10 @@ pub struct WriteCost {
 /// HOT as often as the table's updates that can be are; then every other index of the table gets an entry as well.
 pub fn write_cost(cx: &Context<'_>, table: &Table, definition: &IndexDefinition) -> WriteCost {
     let writes = writes(cx, table.oid);
-    let columns = columns(definition, table);
-    let indexed: Vec<&str> =
-        table.indexes.iter().flat_map(|index| indexed_columns(index, table)).collect();
+    let matters = |method: &str| ends_hot(method, cx.snapshot.server.version_num);
+    let columns = if matters(&definition.method) { columns(definition, table) } else { Vec::new() };
+    let heeded = table.indexes.iter().filter(|index| matters(&index.method));
+    let indexed: Vec<&str> = heeded.flat_map(|index| indexed_columns(index, table)).collect();
     let sets = |set: &[String], of: &[&str]| set.iter().any(|column| of.contains(&column.as_str()));
     let free = || writes.updated.iter().filter(|(set, _)| !sets(set, &indexed));
     let total: f64 = writes.updated.iter().map(|(_, rows)| rows).sum();
@@ -80,6 +81,12 @@ pub fn write_cost(cx: &Context<'_>, table: &Table, definition: &IndexDefinition)
         ms_per_day: (entries * entry_us(table, definition) + dead * VACUUM_US) / 1000.0,
         ends_hot: if total > 0.0 { ended / total } else { 0.0 },
     }
+}
+
+/// Whether an index of this method keeps updates of its columns from being HOT: all do but BRIN from PostgreSQL 16 on,
+/// which summarizes blocks (release notes of 16).
+fn ends_hot(method: &str, version_num: u32) -> bool {
+    method != "brin" || version_num < 160_000
 }
 
 /// Microseconds of one row's entry in an index.

@@ -47,6 +47,7 @@ impl Table {
     fn columns(&self, names: &[String]) -> Vec<ColumnShape> {
         let shape = |column: &Column| ColumnShape {
             width: column.width,
+            widths: Vec::new(),
             align: column.align,
             fixed: column.fixed,
             null_fraction: column.null_fraction,
@@ -131,6 +132,7 @@ fn real_indexes_are_as_large_as_foretold() {
 fn int(distinct: f64) -> ColumnShape {
     ColumnShape {
         width: 4.0,
+        widths: Vec::new(),
         align: 4,
         fixed: true,
         null_fraction: 0.0,
@@ -200,7 +202,8 @@ prop_compose! {
         for frequency in &mut common {
             *frequency /= scale;
         }
-        ColumnShape { width, align, fixed, null_fraction, distinct, common, deduplicates }
+        let widths = Vec::new();
+        ColumnShape { width, widths, align, fixed, null_fraction, distinct, common, deduplicates }
     }
 }
 
@@ -242,7 +245,7 @@ proptest! {
         let mut index = index;
         let [rows, fraction, joint, width, nulls, distinct, first, second] = numbers[..] else { unreachable!("eight numbers") };
         index.keys.push(ColumnShape {
-            width, align, fixed: false, null_fraction: nulls, distinct, common: vec![first, second], deduplicates: true,
+            width, widths: Vec::new(), align, fixed: false, null_fraction: nulls, distinct, common: vec![first, second], deduplicates: true,
         });
         index.rows = rows;
         index.fraction = fraction;

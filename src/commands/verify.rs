@@ -11,9 +11,9 @@ use rules::watch::{Comparison, Judgement, Limits};
 use serde::Serialize;
 use tokio::sync::watch::{Receiver, channel};
 
-use super::Call;
 use super::optimize::{applying, stoppable};
-use crate::cli::{Format, VerifyArgs};
+use super::{Call, complain};
+use crate::cli::{Format, ReportFormat, VerifyArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::human::page::Page;
@@ -66,8 +66,10 @@ async fn look(
     options: &VerifyOptions,
     stop: Option<Receiver<bool>>,
 ) -> Result<Verified, Failure> {
-    let runner_wait = call.settings.lock_wait;
-    let apply = ApplyOptions { stop, runner_wait, ..ApplyOptions::default() };
+    let usual = call.settings.limits.apply_options(call.settings.lock_wait);
+    let mut apply = ApplyOptions { stop, ..usual };
+    // What does harm is taken back at any time: that takes seconds.
+    apply.guards.limits.window = None;
     let progress = Progress::new(call.progress);
     let mut show = |event| {
         call.log.applying(&event);
@@ -98,15 +100,11 @@ pub(super) async fn watch_for(
             if exit(&verified) != Exit::Success {
                 worst = exit(&verified);
             }
-            let text = in_short(&verified, false);
-            if !text.is_empty() {
-                output::deliver(&text, None)?;
-            }
+            tell(call, &in_short(&verified, false))?;
             let open = verified.actions.iter().any(|action| action.verdict().is_none());
             if !open || since.elapsed() + pause > length {
                 if open && !call.quiet {
-                    let told = full(&verified, false, call.verbose > 0, output::width());
-                    output::deliver(&told, None)?;
+                    tell(call, &full(&verified, false, call.verbose > 0, output::width()))?;
                 }
                 return Ok(worst);
             }
@@ -116,6 +114,19 @@ pub(super) async fn watch_for(
         }
     };
     stoppable(Box::pin(work), &stop).await?
+}
+
+/// Tells of what is being watched: behind the report for people, and beside one for programs.
+fn tell(call: &Call, text: &str) -> Result<(), Failure> {
+    let optimize = &call.settings.optimize;
+    if text.is_empty() {
+        Ok(())
+    } else if optimize.format == ReportFormat::Human && optimize.output.is_none() {
+        output::deliver(text, None)
+    } else {
+        complain(text);
+        Ok(())
+    }
 }
 
 /// The exit code that tells of it: a verdict that could not be carried out is a failed action.

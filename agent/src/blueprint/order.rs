@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rules::blueprint::Definition;
+use rules::blueprint::{Definition, DefinitionKind};
 
 use super::statistics::listed;
 
@@ -63,7 +63,10 @@ impl Web {
         id
     }
 
-    /// The definitions in order, each behind what it needs; among those that could come next, by kind and name.
+    /// The definitions in order, each behind what it needs; among those that could come next, by kind and age.
+    /// The planner walks children, indexes and extended statistics in order of their numbers, which are given out in
+    /// turn, and of two plans that cost the same keeps the first (`find_inheritance_children`, pg_inherits.c;
+    /// `RelationGetIndexList`, relcache.c; `add_path`, pathnode.c).
     /// Leaves out what needs something left out, and says so.
     pub(super) fn order(&self, nodes: Vec<Node>, notes: &mut Vec<String>) -> Vec<Definition> {
         let mut nodes = self.ours(nodes);
@@ -157,7 +160,12 @@ impl Web {
 
 type Key = (Id, u32);
 
-/// Kahn's algorithm over a sorted set of what is ready. In a circle the first by kind and name goes ahead.
+/// Where a kind stands. Indexes of constraints stand among the others, by age.
+fn place(kind: DefinitionKind) -> DefinitionKind {
+    if kind == DefinitionKind::Constraint { DefinitionKind::Index } else { kind }
+}
+
+/// Kahn's algorithm over a sorted set of what is ready. In a circle the first by kind and age goes ahead.
 fn sort(
     mut nodes: BTreeMap<Key, Node>,
     mut waits: BTreeMap<Key, BTreeSet<Key>>,
@@ -169,8 +177,8 @@ fn sort(
             waited_for.entry(*other).or_default().push(*key);
         }
     }
-    let rank = |nodes: &BTreeMap<Key, Node>, key: Key| {
-        nodes.get(&key).map(|node| (node.definition.kind, node.definition.name.clone(), key))
+    let rank = |nodes: &BTreeMap<Key, Node>, (id, step): Key| {
+        nodes.get(&(id, step)).map(|node| (place(node.definition.kind), id.1, step, id.0))
     };
     let mut ready: BTreeSet<_> = waits
         .iter()
@@ -181,12 +189,17 @@ fn sort(
     while !nodes.is_empty() {
         let next = ready.pop_first().or_else(|| {
             let first = nodes.keys().filter_map(|key| rank(&nodes, *key)).min();
-            notes.extend(first.as_ref().map(|(_, name, _)| {
-                format!("{name} needs something that needs it; it may fail to be made")
+            let circular = first.and_then(|(_, oid, step, class)| nodes.get(&((class, oid), step)));
+            notes.extend(circular.map(|node| {
+                format!(
+                    "{} needs something that needs it; it may fail to be made",
+                    node.definition.name
+                )
             }));
             first
         });
-        let Some((_, _, key)) = next else { break };
+        let Some((_, oid, step, class)) = next else { break };
+        let key = ((class, oid), step);
         sorted.extend(nodes.remove(&key).map(|node| node.definition));
         for freed in waited_for.remove(&key).unwrap_or_default() {
             let empty = waits.get_mut(&freed).is_some_and(|wait| {
@@ -220,9 +233,9 @@ mod tests {
     }
 
     #[test]
-    fn each_comes_behind_what_it_needs_and_else_by_kind_and_name() {
+    fn each_comes_behind_what_it_needs_and_else_by_kind_and_age() {
         let (view, table, other, function) =
-            ((TABLE, 20_003), (TABLE, 20_001), (TABLE, 20_002), (FUNCTION, 20_004));
+            ((TABLE, 20_003), (TABLE, 20_002), (TABLE, 20_001), (FUNCTION, 20_004));
         let nodes = vec![
             node(view, DefinitionKind::View, "v"),
             node(table, DefinitionKind::Table, "b"),
@@ -258,8 +271,8 @@ mod tests {
     fn a_circle_is_broken_and_named() {
         let (one, two) = ((FUNCTION, 20_001), (FUNCTION, 20_002));
         let nodes = vec![
-            node(one, DefinitionKind::Function, "b"),
-            node(two, DefinitionKind::Function, "a"),
+            node(one, DefinitionKind::Function, "a"),
+            node(two, DefinitionKind::Function, "b"),
         ];
         let web =
             Web { needs: [(one, [two].into()), (two, [one].into())].into(), ..Web::default() };

@@ -122,6 +122,8 @@ pub(super) fn listed(names: &[String]) -> String {
 struct Extended {
     schema: String,
     name: String,
+    table_schema: String,
+    table: String,
     inherited: bool,
     n_distinct: Option<String>,
     dependencies: Option<String>,
@@ -157,6 +159,8 @@ pub(super) async fn extended(session: &Session) -> Result<Vec<ExtendedStatistics
             expressions: expressions.remove(&key).unwrap_or_default(),
             schema: row.schema,
             name: row.name,
+            table_schema: row.table_schema,
+            table: row.table,
             inherited: row.inherited,
         }
     });

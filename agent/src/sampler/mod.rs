@@ -10,7 +10,7 @@ mod assemble;
 mod catalog;
 mod error;
 pub(crate) mod remedy;
-mod search_path;
+mod roles;
 mod workload;
 
 use std::collections::BTreeSet;

@@ -7,7 +7,7 @@ use rules::intake::{RawEntry, Thresholds, add_calls, add_examples, take_in, take
 use rules::snapshot::{Intake, LeftOut, Statement};
 use serde::Deserialize;
 
-use super::search_path::{self, Setting};
+use super::roles::{self, Setting};
 use super::{Facts, Query, Reader, SampleError, SampleOptions};
 
 /// The statements, and what is known of their origin.
@@ -35,8 +35,9 @@ struct Running {
 }
 
 #[derive(Deserialize)]
-struct ServerPath {
-    path: String,
+struct Server {
+    name: String,
+    value: String,
 }
 
 const ENTRIES: Query = Query { about: "pg_stat_statements", sql: include_str!("entries.sql") };
@@ -45,10 +46,12 @@ const INFO: Query =
 const ELSEWHERE: Query =
     Query { about: "pg_stat_statements", sql: include_str!("entries_elsewhere.sql") };
 const RUNNING: Query = Query { about: "what other sessions run", sql: include_str!("running.sql") };
-const SEARCH_PATHS: Query =
-    Query { about: "the search_path of roles", sql: include_str!("search_paths.sql") };
-const SERVER_PATH: Query =
-    Query { about: "the server's search_path", sql: include_str!("server_path.sql") };
+const ROLE_SETTINGS: Query =
+    Query { about: "the settings of roles", sql: include_str!("role_settings.sql") };
+const BUILT_IN: Query =
+    Query { about: "the built-in settings", sql: include_str!("built_in_settings.sql") };
+const SERVER: Query =
+    Query { about: "the server's settings", sql: include_str!("server_settings.sql") };
 
 /// Reads the statements from where the options say.
 pub(super) async fn read(
@@ -62,18 +65,18 @@ pub(super) async fn read(
         _ => Vec::new(),
     };
     let own_role = facts.server.role.clone();
-    let mut roles: BTreeSet<String> =
-        entries.iter().filter_map(|entry| entry.role.clone()).collect();
-    roles.insert(own_role.clone());
-    let settings: Vec<Setting> = reader.all(&SEARCH_PATHS).await?;
-    let server: Vec<ServerPath> = reader.all_if(facts.may_read_files, &SERVER_PATH).await?;
-    let server = server.last().map(|server| server.path.as_str());
-    let paths = search_path::resolve(&roles, &settings, server, &facts.schemas);
-    let search_path = paths.of(Some(&own_role)).to_vec();
+    let names: BTreeSet<String> = entries.iter().filter_map(|entry| entry.role.clone()).collect();
+    let settings: Vec<Setting> = reader.all(&ROLE_SETTINGS).await?;
+    let mut server: Vec<Server> = reader.all(&BUILT_IN).await?;
+    server.extend(reader.all_if::<Server>(facts.may_read_files, &SERVER).await?);
+    // The last line of the files counts, and before what is built in.
+    let server = server.into_iter().map(|setting| (setting.name, setting.value)).collect();
+    let roles = roles::resolve(&names, &own_role, &settings, &server, &facts.schemas);
+    let search_path = roles.of(Some(&own_role)).search_path.clone();
     let (mut statements, mut intake) = match (&options.workload, &facts.pgss_schema) {
         (Some(files), _) => take_in_files(files, options.limit, &search_path)?,
         (None, Some(schema)) => {
-            let (statements, mut intake) = take_in(entries, thresholds, &paths);
+            let (statements, mut intake) = take_in(entries, thresholds, &roles);
             complete(reader, facts, schema, &mut intake).await?;
             check(&statements, &mut intake, &own_role)?;
             (statements, intake)

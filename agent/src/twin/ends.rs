@@ -6,12 +6,13 @@
 //! the input of domains run code of the schema; constraints, which two such rows need not satisfy, are out of the way
 //! meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rules::blueprint::Blueprint;
+use rules::blueprint::{Blueprint, RelationShape};
 use rules::quote::{ident, literal, qualified};
 use rules::snapshot::{Column, Snapshot, Table, TableKind};
 
+use super::error::is_of_space;
 use super::notes::Notes;
 use super::{Database, TwinError};
 use crate::postgres::{PgError, Session};
@@ -60,8 +61,14 @@ pub(super) async fn fill(
         database.trusted.execute(sql, &[]).await.map_err(&failed)?;
     }
     let ends = Ends::of(blueprint);
+    let stored = |shape: &&RelationShape| shape.pages > 0;
+    let stored: BTreeSet<(&str, &str)> =
+        blueprint.relations.iter().filter(stored).map(|s| (&*s.schema, &*s.name)).collect();
     for table in &snapshot.tables {
-        if matches!(table.kind, TableKind::Table | TableKind::MaterializedView) {
+        // A table without a block stays so, whatever old statistics say of it.
+        if matches!(table.kind, TableKind::Table | TableKind::MaterializedView)
+            && stored.contains(&(&*table.schema, &*table.name))
+        {
             fill_one(database, table, &ends, notes).await?;
         }
     }
@@ -133,6 +140,9 @@ async fn fill_one(
         }
         match insert(&database.owner, table, &known).await {
             Ok(()) => return Ok(()),
+            Err(error) if is_of_space(&error) => {
+                return Err(TwinError::doing("put rows in")(error));
+            }
             Err(error) => {
                 if error.is_lost() {
                     database.reopen_owner().await?;

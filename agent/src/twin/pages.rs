@@ -140,6 +140,8 @@ fn btree_page(level: u32, flags: u16, child: Option<u32>) -> Vec<u8> {
 /// What `ginGetStats` reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct GinCounters {
+    /// `nPendingPages`: of the list of entries that are not in the tree yet.
+    pub(super) pending: u32,
     /// `nTotalPages`.
     pub(super) total: u32,
     /// `nEntryPages`: of the tree of keys.
@@ -156,9 +158,12 @@ pub(super) fn count_gin(path: &Path, counters: GinCounters) -> io::Result<()> {
     let mut meta = read_block(&file, 0)?;
     let base = HEADER as usize;
     // head, tail, tailFreeSize, nPendingPages (4 bytes each), nPendingHeapTuples (8).
-    for (offset, value) in
-        [(24, counters.total), (28, counters.entry_pages), (32, counters.data_pages)]
-    {
+    for (offset, value) in [
+        (12, counters.pending),
+        (24, counters.total),
+        (28, counters.entry_pages),
+        (32, counters.data_pages),
+    ] {
         meta[base + offset..base + offset + 4].copy_from_slice(&value.to_ne_bytes());
     }
     meta[base + 40..base + 48].copy_from_slice(&counters.entries.to_ne_bytes());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rules::blueprint::{Blueprint, RelationShape};
+use rules::blueprint::{Blueprint, GinFigures, RelationShape};
 use rules::index::{IndexDefinition, Key, Term};
 use rules::sizes::gin_figures;
 use rules::snapshot::{Index, IndexKey, Snapshot, Table};
@@ -89,13 +89,19 @@ fn describe(
     index: Option<(&Table, &Index)>,
 ) -> io::Result<()> {
     if file.method == "btree" {
+        if shape.pages <= 1 {
+            return Ok(());
+        }
         let height = shape.height.unwrap_or_else(|| btree_height(shape.pages, DEFAULT_FANOUT));
         return pages::raise_btree(&file.path, height);
     }
     let Some((table, index)) = index else { return Ok(()) };
     match file.method.as_str() {
-        "gin" => gin_counters(snapshot, table, &definition(table, index), shape.pages)
-            .map_or(Ok(()), |counters| pages::count_gin(&file.path, counters)),
+        "gin" => {
+            let model = || gin_counters(snapshot, table, &definition(table, index), shape.pages);
+            let counters = shape.gin.map(|read| known_counters(read, shape.pages)).or_else(model);
+            counters.map_or(Ok(()), |counters| pages::count_gin(&file.path, counters))
+        }
         "brin" => {
             let option = index.options.iter().find_map(|o| o.strip_prefix("pages_per_range="));
             let range = option.and_then(|pages| pages.parse().ok()).unwrap_or(DEFAULT_RANGE);
@@ -126,6 +132,18 @@ fn definition(table: &Table, index: &Index) -> IndexDefinition {
     }
 }
 
+/// The counters of a GIN index of so many pages as they were read off the source.
+fn known_counters(read: GinFigures, pages: u64) -> GinCounters {
+    let page = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    GinCounters {
+        pending: page(read.pending_pages),
+        total: page(pages),
+        entry_pages: page(read.entry_pages),
+        data_pages: page(read.data_pages),
+        entries: i64::try_from(read.entries).unwrap_or(i64::MAX),
+    }
+}
+
 /// The counters of a GIN index of so many pages, in the proportions that the size model gives.
 pub(super) fn gin_counters(
     snapshot: &Snapshot,
@@ -138,6 +156,7 @@ pub(super) fn gin_counters(
     let scale = pages.saturating_sub(1).max(1) as f64 / known;
     let scaled = |figure: u64| figure as f64 * scale;
     Some(GinCounters {
+        pending: 0,
         total: u32::try_from(pages).unwrap_or(u32::MAX),
         entry_pages: scaled(model.entry_pages).round().max(1.0) as u32,
         data_pages: scaled(model.data_pages).round() as u32,

@@ -14,6 +14,7 @@ use rules::sizes::{btree_height, index_bytes};
 use rules::snapshot::{Snapshot, Table};
 
 use super::database::TRIALS;
+use super::error::is_of_space;
 use super::pages::GinCounters;
 use super::stretch::{DEFAULT_RANGE, brin_map, gin_counters};
 use super::{Database, TwinError, pages, statistics};
@@ -45,8 +46,12 @@ impl Trial {
         rows: Option<f64>,
     ) -> Self {
         let table = &grown(snapshot, table);
-        // The meta page and a root are always there.
-        let pages = index_bytes(snapshot, table, &definition).div_ceil(pages::BLOCK).max(2);
+        // The meta page is always there, and a root where there are rows.
+        let pages = if table.pages == 0 && definition.method == "btree" {
+            1
+        } else {
+            index_bytes(snapshot, table, &definition).div_ceil(pages::BLOCK).max(2)
+        };
         let height = btree_height(snapshot, table, &definition);
         let gin = gin_counters(snapshot, table, &definition, pages);
         let rows = rows.or(table.rows).unwrap_or_default();
@@ -103,6 +108,7 @@ impl Database {
         pages::stretch(&heap.path, heap.pages).map_err(failed)?;
         match made {
             Ok(_) => Ok(Ok(())),
+            Err(error) if is_of_space(&error) => Err(TwinError::doing("try an index")(error)),
             Err(error) => {
                 if error.is_lost() {
                     self.reopen_owner().await?;
@@ -160,7 +166,7 @@ impl Trial {
     /// Makes the file of an index just built what it would be.
     fn shape(&self, path: &Path) -> Result<(), TwinError> {
         let shaped = match self.definition.method.as_str() {
-            "btree" => pages::raise_btree(path, self.height),
+            "btree" if self.pages > 1 => pages::raise_btree(path, self.height),
             "brin" => pages::map_brin(path, brin_map(self.heap_pages, DEFAULT_RANGE)),
             _ => self.gin.map_or(Ok(()), |counters| pages::count_gin(path, counters)),
         };

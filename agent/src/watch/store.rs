@@ -54,9 +54,10 @@ pub(super) async fn save(
         live,
         evicted,
     ];
+    // With several arrays it is syntax, and cannot be qualified.
     let sql = r#"INSERT INTO pgwright."Observations" ("readAt", "subject", "subjectId", "calls", "ms", "squareMs", "blocks",
                "walBytes", "updated", "hotUpdated", "live", "evicted")
-               SELECT $1, * FROM pg_catalog.unnest($2::text[], $3::text[], $4::float8[], $5::float8[], $6::float8[],
+               SELECT $1, * FROM unnest($2::text[], $3::text[], $4::float8[], $5::float8[], $6::float8[],
                    $7::float8[], $8::float8[], $9::float8[], $10::float8[], $11::float8[], $12::float8[])
                ON CONFLICT DO NOTHING"#;
     session.execute(sql, &params).await.map_err(JournalError::Write)?;

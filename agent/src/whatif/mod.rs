@@ -4,7 +4,7 @@
 pub mod hypopg;
 pub mod twin;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rules::candidate::{Candidate, Change};
 use rules::context::Analyzed;
@@ -13,6 +13,9 @@ use rules::snapshot::{Snapshot, Table, TableKind};
 use rules::whatif::{Cache, Configuration, Question};
 
 use crate::explain::Text;
+
+/// The setting that tells the planner how much of the data is in memory.
+const CACHE_SIZE: &str = "effective_cache_size";
 
 /// Questions that are asked about the same indexes.
 #[derive(Debug)]
@@ -45,18 +48,29 @@ struct World<'a> {
     candidates: &'a [Candidate],
     /// The tables that a statement reads, and the partitions below and above them.
     tables: Vec<BTreeSet<u32>>,
+    /// The settings of each statement's role without the size of the cache.
+    cacheless: Vec<BTreeMap<String, String>>,
 }
 
 impl<'a> World<'a> {
     fn new(snapshot: &'a Snapshot, workload: &'a [Analyzed], candidates: &'a [Candidate]) -> Self {
         let tables = workload.iter().map(|analyzed| family(snapshot, analyzed)).collect();
-        Self { snapshot, workload, candidates, tables }
+        let cacheless = |analyzed: &Analyzed| {
+            let mut settings = analyzed.of(snapshot).settings.clone();
+            settings.remove(CACHE_SIZE);
+            settings
+        };
+        let cacheless = workload.iter().map(cacheless).collect();
+        Self { snapshot, workload, candidates, tables, cacheless }
     }
 
     /// Puts questions together whose configurations can exist at once: on the tables of each one's statement
     /// there is exactly what it asks about.
     fn batches(&self, mut questions: Vec<Question>, at_once: usize) -> Vec<Batch> {
-        let path = |q: &Question| &self.workload[q.statement].of(self.snapshot).search_path;
+        let under = |q: &Question| {
+            let statement = self.workload[q.statement].of(self.snapshot);
+            (&statement.search_path, &statement.settings)
+        };
         questions
             .sort_by(|a, b| (a.cache, &a.configuration, a).cmp(&(b.cache, &b.configuration, b)));
         let mut batches: Vec<Batch> = Vec::new();
@@ -77,7 +91,7 @@ impl<'a> World<'a> {
             }
         }
         for batch in &mut batches {
-            batch.questions.sort_by(|a, b| (path(a), a).cmp(&(path(b), b)));
+            batch.questions.sort_by(|a, b| (under(a), a).cmp(&(under(b), b)));
         }
         batches
     }
@@ -112,7 +126,7 @@ impl<'a> World<'a> {
 
     /// The value of `effective_cache_size`.
     fn cache_size(&self, cache: Cache) -> String {
-        let own = || self.snapshot.settings.get("effective_cache_size").cloned();
+        let own = || self.snapshot.settings.get(CACHE_SIZE).cloned();
         match cache {
             Cache::Tiny => "8MB".to_owned(),
             Cache::AsSet => own().unwrap_or_else(|| "4GB".into()),
@@ -120,7 +134,7 @@ impl<'a> World<'a> {
     }
 
     /// What is to be planned for a question.
-    fn text(&self, question: &Question) -> (Text<'a>, &'a [Option<String>]) {
+    fn text(&self, question: &Question) -> (Text<'_>, &'a [Option<String>]) {
         let analyzed = &self.workload[question.statement];
         let statement = analyzed.of(self.snapshot);
         let text = Text {
@@ -128,21 +142,30 @@ impl<'a> World<'a> {
             label: &statement.id,
             text: &analyzed.text,
             search_path: &statement.search_path,
+            settings: match question.cache {
+                Cache::Tiny => &self.cacheless[question.statement],
+                Cache::AsSet => &statement.settings,
+            },
         };
         (text, &analyzed.bindings[question.binding].values)
     }
 }
 
-/// The tables that a statement reads, with what is partitioned into them and what they are partitions of: an
-/// index of a partitioned table is tried on the partitions.
+/// The tables that a statement reads, with what is partitioned into them and what they are partitions of, since an
+/// index of a partitioned table is tried on the partitions; and what inherits from them, which is read as well.
 fn family(snapshot: &Snapshot, analyzed: &Analyzed) -> BTreeSet<u32> {
     let mut family: BTreeSet<u32> = analyzed.analysis.relations.iter().map(|r| r.table).collect();
     let partitions = || snapshot.tables.iter().filter_map(|t| Some((t.oid, t.partition_of?)));
+    let children = || snapshot.tables.iter().flat_map(|t| t.inherits.iter().map(|p| (t.oid, *p)));
     loop {
-        let more: Vec<u32> = partitions()
+        let mut more: Vec<u32> = partitions()
             .filter(|(leaf, parent)| family.contains(leaf) != family.contains(parent))
             .flat_map(|(leaf, parent)| [leaf, parent])
             .collect();
+        let below = children()
+            .filter(|(child, parent)| family.contains(parent) && !family.contains(child))
+            .map(|(child, _)| child);
+        more.extend(below);
         if more.is_empty() {
             return family;
         }

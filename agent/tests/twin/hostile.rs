@@ -1,5 +1,6 @@
 //! Functions of the schema that nobody vouches for.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use agent::cluster::Binaries;
@@ -81,10 +82,11 @@ async fn a_hostile_function_costs_its_own_statement_only() {
         "writes",
     ];
     let path = ["public".to_owned()];
+    let settings = &BTreeMap::new();
     for (id, name) in names.iter().enumerate() {
         let since = Instant::now();
         let sql = format!("SELECT * FROM public.t WHERE a = public.{name}(1)");
-        let text = Text { id, label: name, text: &sql, search_path: &path };
+        let text = Text { id, label: name, text: &sql, search_path: &path, settings };
         let prepared = explainer.prepare(text).await.unwrap();
         let refused = match prepared {
             Ok(_) => explainer.plan(text, &[]).await.unwrap().map(|plan| plan.shape()),
@@ -98,6 +100,7 @@ async fn a_hostile_function_costs_its_own_statement_only() {
             label: "plain",
             text: "SELECT * FROM public.t WHERE a = 1",
             search_path: &path,
+            settings,
         };
         explainer.prepare(plain).await.unwrap().unwrap();
         explainer.plan(plain, &[]).await.unwrap().unwrap();

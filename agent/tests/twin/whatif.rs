@@ -1,5 +1,7 @@
 //! What the twin says of indexes that do not exist is what the source says once they do.
 
+use std::collections::BTreeMap;
+
 use agent::twin::{Twin, TwinOptions};
 use agent::whatif::twin::TwinWhatIf;
 use planparse::Plan;
@@ -25,6 +27,7 @@ fn workload(snapshot: &mut Snapshot, texts: &[&str]) -> Vec<Analyzed> {
             text: (*text).to_owned(),
             role: None,
             search_path: vec!["public".to_owned()],
+            settings: BTreeMap::new(),
             calls: 1,
             total_ms: None,
             rows: None,

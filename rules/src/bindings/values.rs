@@ -9,7 +9,7 @@ use super::made;
 use super::types::{ParameterType, array, interval, micros};
 use crate::snapshot::{Column, Snapshot, Statement, Table};
 use crate::statement::{
-    Analysis, Comparison, Making, Operand, ParameterRole, PathStep, PredicateClass, RelationId,
+    Analysis, Comparison, Limit, Making, Operand, ParameterRole, PathStep, PredicateClass, RelationId,
     Target, json_path,
 };
 
@@ -27,6 +27,9 @@ const LIST_MAX: usize = 100;
 
 /// Rows that LIMIT asks for, where nothing else is known.
 const LIMIT: u64 = 100;
+
+/// Pages that OFFSET passes over, by scenario: the first is read most, and now and then somebody leafs far.
+const PAGES: [u64; 3] = [0, 1, 20];
 
 /// Share that a pattern or a condition of unknown weight lets pass (`DEFAULT_MATCH_SEL` of the server).
 const UNKNOWN_SHARE: f64 = 0.005;
@@ -197,7 +200,7 @@ impl<'s> Binder<'s> {
         let Some(used) = self.analysis.parameters.get(&number) else { return (plain(), 1.0) };
         match used.role {
             ParameterRole::Limit => return (Some(self.limit()), 1.0),
-            ParameterRole::Offset => return (Some("0".to_owned()), 1.0),
+            ParameterRole::Offset => return self.offset(scenario),
             ParameterRole::TimeZone => return (Some("UTC".to_owned()), 1.0),
             ParameterRole::DateField => return (Some("day".to_owned()), 1.0),
             _ => {}
@@ -233,12 +236,29 @@ impl<'s> Binder<'s> {
     }
 
     fn limit(&self) -> String {
+        self.page().to_string()
+    }
+
+    /// Rows that LIMIT asks for: those that one execution gave.
+    fn page(&self) -> u64 {
         let per_call = self
             .statement
             .rows
             .filter(|_| self.statement.calls > 0)
             .map(|rows| rows.div_ceil(self.statement.calls));
-        per_call.unwrap_or(LIMIT).max(1).to_string()
+        per_call.unwrap_or(LIMIT).max(1)
+    }
+
+    /// Whole pages, of as many rows as LIMIT says. What reads far counts as another share of the rows, since another
+    /// plan may serve it.
+    fn offset(&self, scenario: Scenario) -> (Option<String>, f64) {
+        let stated = self.analysis.blocks.iter().find_map(|block| match block.limit {
+            Some(Limit::Rows(rows)) => Some(rows),
+            _ => None,
+        });
+        let pages = PAGES[scenario.index()];
+        let rows = pages.saturating_mul(stated.unwrap_or_else(|| self.page()));
+        (Some(rows.to_string()), pages.max(1) as f64)
     }
 
     /// A value with which the comparison finds rows: what it should see, brought back through the steps by which

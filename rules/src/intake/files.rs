@@ -230,6 +230,7 @@ fn written(id: String, text: String, search_path: &[String]) -> Statement {
         text,
         role: None,
         search_path: search_path.to_vec(),
+        settings: BTreeMap::new(),
         calls: 1,
         total_ms: None,
         rows: None,

@@ -63,6 +63,7 @@ mod tests {
         let align = if fixed { 4 } else { 1 };
         let key = ColumnShape {
             width,
+            widths: Vec::new(),
             align,
             fixed,
             null_fraction: 0.0,

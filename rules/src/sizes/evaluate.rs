@@ -3,7 +3,7 @@
 //! Values are the text that PostgreSQL prints of them. Only what keys and predicates of indexes are commonly made of
 //! is followed; anything else is unknown, never guessed. Texts compare by their bytes, times as they are printed.
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Timelike};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
@@ -196,6 +196,13 @@ fn binary(left: Value, operator: &str, right: Value) -> Option<Value> {
         value.is_finite().then(|| Some(format!("{value:.decimals$}")))
     };
     let more = decimals(&left).max(decimals(&right));
+    if let ("+" | "-", Some(at), None) = (operator, moment(&left), moment(&right)) {
+        return Some(Some(shifted(&left, at, &right, operator == "-")?));
+    }
+    // Days between two dates; of two moments it would be an interval, which is printed in many ways.
+    if let ("-", Some(from), Some(to), 10) = (operator, moment(&right), moment(&left), left.len()) {
+        return Some(Some((to - from).num_days().to_string())).filter(|_| right.len() == 10);
+    }
     match operator {
         "=" => compared(std::cmp::Ordering::is_eq),
         "<>" | "!=" => compared(std::cmp::Ordering::is_ne),
@@ -396,6 +403,34 @@ pub(super) fn moment(text: &str) -> Option<NaiveDateTime> {
                 .map(|at| at.naive_local())
         },
     )
+}
+
+/// A moment so much later or earlier: a date by days, any by one or more of the larger units of an interval.
+fn shifted(text: &str, at: NaiveDateTime, by: &str, back: bool) -> Option<String> {
+    let sign = if back { -1 } else { 1 };
+    if let Ok(days) = by.parse::<i64>() {
+        let at = at.checked_add_signed(TimeDelta::try_days(sign * days)?)?;
+        return Some(if text.len() == 10 { at.date().to_string() } else { printed(&at) });
+    }
+    let words: Vec<&str> = by.split_whitespace().collect();
+    let mut seconds = 0.0;
+    for pair in words.chunks(2) {
+        let [count, unit] = pair else { return None };
+        let unit = match unit.trim_end_matches('s') {
+            "second" | "sec" => 1.0,
+            "minute" | "min" => 60.0,
+            "hour" => 3600.0,
+            "day" => 86_400.0,
+            "week" => 604_800.0,
+            // As intervals are compared: of 30 days, and of twelve of these (interval_cmp_value, timestamp.c).
+            "month" | "mon" => 2_592_000.0,
+            "year" => 31_104_000.0,
+            _ => return None,
+        };
+        seconds += count.parse::<f64>().ok()? * unit;
+    }
+    let by = TimeDelta::try_seconds(sign * seconds as i64)?;
+    Some(printed(&at.checked_add_signed(by)?))
 }
 
 fn printed(at: &NaiveDateTime) -> String {

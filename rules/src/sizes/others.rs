@@ -91,7 +91,12 @@ fn summary(source: &Source, key: &Key) -> Summary {
         let rows = source.rows / source.pages.max(1.0) * PAGES_PER_RANGE.min(source.pages);
         let distinct = shape
             .map_or(rows, |shape| if shape.distinct > 0.0 { shape.distinct } else { source.rows });
-        return Summary::Bloom { distinct: distinct * -(-rows / distinct.max(1.0)).exp_m1() };
+        let by_chance = distinct * -(-rows / distinct.max(1.0)).exp_m1();
+        // Where values lie in order, a range of pages holds its part of them.
+        let in_order = (distinct * rows / source.rows.max(1.0) + 1.0).min(by_chance);
+        let stats = column(source, key).and_then(|column| column.stats.as_ref());
+        let order = stats.and_then(|stats| stats.correlation).unwrap_or(0.0).powi(2);
+        return Summary::Bloom { distinct: order * in_order + (1.0 - order) * by_chance };
     }
     let ranges = column(source, key)
         .is_some_and(|column| column.type_kind == 'r' || column.base_type == "box");

@@ -105,7 +105,7 @@ impl Samples {
     }
 
     /// As many values as [`MADE_UP`], each standing for as many rows as any other.
-    fn spread(&self) -> Vec<&Value> {
+    pub(super) fn spread(&self) -> Vec<&Value> {
         let all: Vec<(&Value, f64)> = self.iter().collect();
         let total: f64 = all.iter().map(|(_, share)| share).sum();
         let (mut at, mut passed) = (0, all[0].1);
@@ -152,6 +152,21 @@ impl Samples {
         if weight > 0.0 { sum / weight } else { 0.0 }
     }
 
+    /// Bytes of values as an index holds them, each for an equal share, in their order. Where equal keys are stored
+    /// once, those that are few and frequent hardly count.
+    pub(super) fn widths(&self, kind: Kind) -> Vec<f64> {
+        let bytes = |value: &Value| value.as_deref().map(|text| kind.bytes(text));
+        let mut widths: Vec<f64> = if kind.deduplicates() && self.rest.len() > 1 {
+            self.rest.iter().filter_map(bytes).collect()
+        } else if self.iter().next().is_some() {
+            self.spread().into_iter().filter_map(bytes).collect()
+        } else {
+            Vec::new()
+        };
+        widths.sort_by(f64::total_cmp);
+        widths
+    }
+
     /// The sample that the rest is, in a table of so many rows.
     pub(super) fn sample(&self, rows: f64) -> Sample {
         Sample { documents: self.rest.len() as f64, share: self.rest_share, rows }
@@ -196,7 +211,7 @@ pub(super) fn expression_shape(
 ) -> Option<ColumnShape> {
     let kind = kind_of(expr, table, version)?;
     let Some(samples) = Samples::of_expression(expr, table) else {
-        return unsampled_shape(expr, kind, table);
+        return unsampled_shape(expr, kind, table, rows);
     };
     let seen = samples.seen(|text| kind.bytes(text));
     let fixed = kind.fixed_bytes();
@@ -238,6 +253,7 @@ pub(super) fn expression_shape(
     Some(ColumnShape {
         // Cut down to a whole number, as ANALYZE does and the model expects.
         width: if fixed > 0 { f64::from(fixed) } else { width.floor().max(1.0) },
+        widths: if fixed > 0 { Vec::new() } else { samples.widths(kind) },
         align: kind.align(),
         fixed: fixed > 0,
         null_fraction: samples.share(Option::is_none),
@@ -247,18 +263,23 @@ pub(super) fn expression_shape(
     })
 }
 
-/// The shape of an expression on one column of fixed length of which no values are known (ranges have none that
-/// everybody may see): it tells rows apart as the column does.
-fn unsampled_shape(expr: &Expr, kind: Kind, table: &Table) -> Option<ColumnShape> {
-    let names = columns(expr);
-    let [name] = names.as_slice() else { return None };
-    let stats = table.column(name)?.stats.as_ref()?;
+/// The shape of an expression of fixed length of which no values are known (ranges have none that everybody may see): it
+/// tells rows apart as its column does, or as several do together.
+fn unsampled_shape(expr: &Expr, kind: Kind, table: &Table, rows: f64) -> Option<ColumnShape> {
+    let (mut distinct, mut present) = (1.0, 1.0);
+    for name in columns(expr) {
+        let column = table.column(name)?;
+        let stats = column.stats.as_ref()?;
+        distinct *= column.distinct(rows).unwrap_or(rows);
+        present *= 1.0 - stats.null_fraction;
+    }
     (kind.fixed_bytes() > 0).then(|| ColumnShape {
         width: f64::from(kind.fixed_bytes()),
+        widths: Vec::new(),
         align: kind.align(),
         fixed: true,
-        null_fraction: stats.null_fraction,
-        distinct: if kind == Kind::Boolean { 2.0 } else { stats.n_distinct },
+        null_fraction: 1.0 - present,
+        distinct: if kind == Kind::Boolean { 2.0 } else { distinct.clamp(1.0, rows.max(1.0)) },
         common: Vec::new(),
         deduplicates: kind.deduplicates(),
     })

@@ -11,6 +11,8 @@ mod judge;
 #[doc(hidden)]
 pub mod simulation;
 mod student;
+#[cfg(test)]
+mod tests;
 mod tripwire;
 mod window;
 

@@ -2,6 +2,8 @@
 SELECT
     x.statistics_schemaname AS schema,
     x.statistics_name AS name,
+    x.schemaname AS table_schema,
+    x.tablename AS "table",
     coalesce((pg_catalog.to_jsonb(x) ->> 'inherited')::boolean, false) AS inherited,
     x.n_distinct::text AS n_distinct,
     x.dependencies::text AS dependencies,
