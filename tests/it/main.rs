@@ -15,6 +15,7 @@ mod cycle_failure;
 mod demo;
 mod demo_data;
 mod explain;
+mod faults;
 mod partitions;
 mod peers;
 mod proxied;

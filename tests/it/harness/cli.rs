@@ -108,6 +108,24 @@ impl Killer {
         child.wait().unwrap();
     }
 
+    /// Starts a program that it can end.
+    pub(crate) fn start(&self, command: &mut Command) {
+        let mut slot = self.0.lock().unwrap();
+        *slot = Some(command.spawn().unwrap());
+    }
+
+    /// Waits so long for its end.
+    pub(crate) fn wait(&self, patience: Duration) -> Option<ExitStatus> {
+        let since = Instant::now();
+        while since.elapsed() < patience {
+            if let Some(status) = self.status() {
+                return Some(status);
+            }
+            sleep(Duration::from_millis(5));
+        }
+        None
+    }
+
     fn status(&self) -> Option<ExitStatus> {
         self.0.lock().unwrap().as_mut().unwrap().try_wait().unwrap()
     }
