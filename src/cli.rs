@@ -405,7 +405,7 @@ pub(crate) struct VerifyArgs {
     /// Length of a window: how far apart counters are written down [default: 1h]
     ///
     /// In between, they are only looked at for harm that cannot wait.
-    #[arg(long, value_name = "DURATION", env = "PGWRIGHT_WINDOW", hide_env_values = true)]
+    #[arg(long, value_name = "DURATION", env = "PGWRIGHT_VERIFY_WINDOW", hide_env_values = true)]
     pub(crate) window: Option<Wait>,
     /// Watch at least this long before an action is kept or called unused [default: 3 days]
     #[arg(long, value_name = "DURATION", env = "PGWRIGHT_AT_LEAST", hide_env_values = true)]
