@@ -40,17 +40,16 @@ fn incomplete_beta(x: f64, a: f64, b: f64) -> f64 {
     }
     let front = ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) + a * x.ln() + b * (1.0 - x).ln();
     let away = |value: f64| if value.abs() < 1e-300 { 1e-300 } else { value };
-    let (mut c, mut d) = (1.0, 1.0 / away(1.0 - (a + b) * x / (a + 1.0)));
-    let mut fraction = d;
-    for m in 1..300 {
-        let m = f64::from(m);
+    let (mut upper, mut lower) = (1.0, 1.0 / away(1.0 - (a + b) * x / (a + 1.0)));
+    let mut fraction = lower;
+    for m in (1..300).map(f64::from) {
         let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
         let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
         let mut step = 1.0;
         for numerator in [even, odd] {
-            d = 1.0 / away(1.0 + numerator * d);
-            c = away(1.0 + numerator / c);
-            step = d * c;
+            lower = 1.0 / away(1.0 + numerator * lower);
+            upper = away(1.0 + numerator / upper);
+            step = lower * upper;
             fraction *= step;
         }
         if (step - 1.0).abs() < 1e-14 {
