@@ -217,7 +217,13 @@ pub(crate) struct OptimizeArgs {
     ///
     /// Does in between what `pgwright verify` does once. It can be stopped at any time without harm: a later
     /// `pgwright verify` goes on from there.
-    #[arg(long, value_name = "DURATION", requires = "apply", env = "PGWRIGHT_WATCH", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        requires = "apply",
+        env = "PGWRIGHT_WATCH",
+        hide_env_values = true
+    )]
     pub(crate) watch: Option<Wait>,
     /// Set the gate of --apply, 0.5 to 1.0 [default: 0.90]
     #[arg(long, value_name = "P", env = "PGWRIGHT_MIN_CONFIDENCE", hide_env_values = true)]
@@ -298,9 +304,22 @@ pub(crate) struct SnapshotArgs {
     /// table leaves the server. What precision that costs is said in the file and in every report made from it.
     #[arg(long)]
     pub(crate) redact: bool,
+    /// Where the definitions of the schema come from
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t)]
+    pub(crate) schema_from: SchemaFrom,
     /// Write the snapshot to this file
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
+}
+
+/// Who writes the definitions of a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaFrom {
+    /// The server's catalogs: as any role, with no lock held and no program needed
+    #[default]
+    Catalogs,
+    /// pg_dump of the server's major version; the catalogs where there is none or it fails
+    PgDump,
 }
 
 /// Who prices what does not exist.
@@ -456,7 +475,7 @@ pub(crate) struct DoctorArgs {
     /// everything that a dry run needs, and then what --apply needs in addition, and no more.
     #[arg(long, conflicts_with_all = ["apply", "twin"])]
     pub(crate) grants: bool,
-    /// With --grants, call the first login this, and the other one this with _explain [default: pgwright]
+    /// With --grants, call the logins this, and this with _explain [default: pgwright]
     #[arg(long, value_name = "NAME", requires = "grants")]
     pub(crate) role: Option<String>,
     /// With --twin, take the statements from this file, or from the .sql files of this folder

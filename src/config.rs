@@ -27,7 +27,8 @@ struct File {
     database: Option<String>,
     explain_as: Option<String>,
     lock_wait: Option<Wait>,
-    log_file: Option<PathBuf>,
+    #[serde(rename = "log-file")]
+    log: Option<PathBuf>,
     color: Option<Color>,
     optimize: OptimizeFile,
 }
@@ -169,7 +170,7 @@ fn merge(global: &Global, args: &OptimizeArgs, files: &[File]) -> Settings {
             .filter(|given| !given.is_empty()),
         lock_wait: first(global.lock_wait.as_ref(), files, |file| file.lock_wait.as_ref())
             .map_or(LOCK_WAIT, |wait| wait.0),
-        log_file: first(global.log_file.as_ref(), files, |file| file.log_file.as_ref()),
+        log_file: first(global.log_file.as_ref(), files, |file| file.log.as_ref()),
         color: first(global.color.as_ref(), files, |file| file.color.as_ref()).unwrap_or_default(),
         optimize: Optimize {
             apply: args.apply,
@@ -221,7 +222,7 @@ fn read(path: &Path) -> Result<File, Failure> {
     let mut file = parse(&text).map_err(|wrong| wrong.at(path, &text))?;
     // A relative path means a place beside the file that names it, from wherever pgwright is started.
     let folder = path.parent().unwrap_or(Path::new(""));
-    let paths = [&mut file.optimize.workload, &mut file.optimize.output, &mut file.log_file];
+    let paths = [&mut file.optimize.workload, &mut file.optimize.output, &mut file.log];
     for own in paths.into_iter().flatten() {
         *own = folder.join(&own);
     }
@@ -444,6 +445,7 @@ mod tests {
                 "optimize.min-confidence" => "0.9",
                 "color" | "optimize.what-if" => "'auto'",
                 "optimize.format" => "'human'",
+                "lock-wait" => "'10min'",
                 "optimize.schema" | "optimize.exclude-table" => "['a']",
                 "optimize.limit"
                 | "optimize.min-calls"

@@ -7,13 +7,14 @@
 //! EXPLAIN of a write needs the privilege to write. Where the role lacks it, the SELECT that looks for the same
 //! rows is planned in its place, without parallel workers, as a write is.
 
+mod settings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use planparse::{Operator, OperatorKind, Plan};
 use rules::bindings::ParameterType;
-use rules::quote::literal;
 use rules::statement::{is_single_plannable, stand_ins};
 
 use crate::conninfo::ConnInfo;
@@ -63,6 +64,8 @@ pub struct Explainer {
     /// What the open transaction plans under.
     entered: Option<Under>,
     home: Option<Home>,
+    /// Settings of the role that sampled, where this session's role has others.
+    common: BTreeMap<String, String>,
     /// What this role must not plan.
     guard: Option<Guard>,
     /// Statements that the guard refused.
@@ -108,6 +111,7 @@ impl Explainer {
             valueless: BTreeSet::new(),
             entered: None,
             home: None,
+            common: BTreeMap::new(),
             guard: None,
             withheld: BTreeSet::new(),
         }
@@ -431,7 +435,8 @@ impl Explainer {
     /// Opens the read-only transaction in which planning happens, under the statement's search path and settings.
     async fn enter(&mut self, text: Text<'_>, generic: bool) -> Result<(), PgError> {
         let search_path = text.search_path.to_vec();
-        let settings = text.settings.clone();
+        let mut settings = self.common.clone();
+        settings.extend(text.settings.clone());
         let under = Under { search_path, settings, serial: self.is_stood_in(text.id), generic };
         if self.entered.as_ref() == Some(&under) {
             return Ok(());
@@ -443,7 +448,7 @@ impl Explainer {
         let mode = if generic { "force_generic_plan" } else { "force_custom_plan" };
         let mut begin = format!(
             "BEGIN READ ONLY{}; SET LOCAL search_path = {}; SET LOCAL plan_cache_mode = {mode}",
-            set_known(&under.settings),
+            settings::set_known(&under.settings),
             path.join(", ")
         );
         if under.serial {
@@ -510,21 +515,6 @@ impl Explainer {
     pub async fn close(self) {
         self.session.close().await;
     }
-}
-
-/// A further statement that gives a transaction those of these settings that the server knows; nothing for none.
-fn set_known(settings: &BTreeMap<String, String>) -> String {
-    if settings.is_empty() {
-        return String::new();
-    }
-    let pair =
-        |(name, value): (&String, &String)| format!("({}, {})", literal(name), literal(value));
-    let pairs: Vec<String> = settings.iter().map(pair).collect();
-    format!(
-        "; SELECT pg_catalog.set_config(given.name, given.value, true) FROM (VALUES {}) AS given (name, value) \
-         WHERE pg_catalog.current_setting(given.name, true) IS NOT NULL",
-        pairs.join(", ")
-    )
 }
 
 /// The plan in an answer to EXPLAIN.

@@ -260,13 +260,13 @@ impl Session {
         let running = self.meter.start(self.purpose);
         let outcome = match self.deadline {
             None => work.await,
-            Some(deadline) => match timeout(deadline, work).await {
-                Ok(outcome) => outcome,
-                Err(_) => {
+            Some(deadline) => {
+                let Ok(outcome) = timeout(deadline, work).await else {
                     self.link.cut();
                     return Err(PgError::beyond_limit());
-                }
-            },
+                };
+                outcome
+            }
         };
         drop(running);
         match outcome {

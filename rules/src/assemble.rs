@@ -44,6 +44,8 @@ pub struct Assembly<'a> {
     pub selector: &'a Selector<'a>,
     /// Who answered what-if questions.
     pub answerer: Answerer,
+    /// Major version of the planner that answered, where it is not the server's.
+    pub other_version: Option<u32>,
 }
 
 /// The actions, and what was refused while making them.
@@ -122,6 +124,8 @@ impl Assembly<'_> {
                 facts.extend(self.shape_facts(statement, chosen.candidate, configuration));
             }
         }
+        let server = self.cx.snapshot.server.version_num / 10_000;
+        facts.extend(self.other_version.map(|planner| Fact::OtherVersion { planner, server }));
         if chosen.write.ends_hot > 0.01 {
             facts.push(Fact::EndsHot { share: chosen.write.ends_hot });
         }

@@ -85,6 +85,13 @@ pub enum Fact {
     },
     /// Row level security may keep the index from being used.
     RowSecurity,
+    /// The planner that priced it is of another major version than the server.
+    OtherVersion {
+        /// The planner's major version.
+        planner: u32,
+        /// The server's.
+        server: u32,
+    },
     /// The value of a constant inside the expression was guessed from statistics, since the text holds `$n` in its place.
     GuessedConstant {
         /// Probability that the guess is right.
@@ -230,6 +237,8 @@ impl Fact {
             Self::NeverAnalyzed => -2.0,
             Self::StaleStatistics { share } => -(share.min(1.0) * 2.0),
             Self::RowSecurity => -2.0,
+            // Planners of neighbouring versions mostly agree; that they do here was never measured.
+            Self::OtherVersion { .. } => -0.5,
             Self::GuessedConstant { .. } => 0.0,
             Self::SeenConstant => 0.3,
             Self::ExpressionShare { share } => {
@@ -274,7 +283,9 @@ impl Fact {
         match self {
             Self::OrderedLimitBesideFilter
             | Self::NestedLoopOverJoin
-            | Self::GuessedSelectivity => VETO_CAP,
+            | Self::GuessedSelectivity
+            // A person has to look: nothing is done on the word of a planner that will not plan.
+            | Self::OtherVersion { .. } => VETO_CAP,
             Self::SlowsInserts { share } if *share > INSERT_SLOWDOWN_MAX => VETO_CAP,
             Self::EndsHot { share } if *share >= HOT_ENDED_MAX => VETO_CAP,
             Self::ManyIndexes { .. } | Self::BesideDoubtful => VETO_CAP,
@@ -383,6 +394,10 @@ impl std::fmt::Display for Fact {
                 write!(f, "{} of the rows changed since the last ANALYZE", percent(*share))
             }
             Self::RowSecurity => write!(f, "row level security may keep the index from being used"),
+            Self::OtherVersion { planner, server } => write!(
+                f,
+                "the planner of PostgreSQL {planner} was asked in place of the server's own, {server}, and may choose otherwise"
+            ),
             Self::GuessedConstant { probability } => write!(
                 f,
                 "the constant inside the expression is not in the sampled text; guessed from statistics ({})",
@@ -526,7 +541,8 @@ mod tests {
             Fact::OrderedLimitBesideFilter,
         ];
         assert!((confidence(&facts).value - VETO_CAP).abs() < 1e-9);
-        for veto in [Fact::BesideDoubtful, Fact::ManyIndexes { indexes: 20 }] {
+        let other = Fact::OtherVersion { planner: 17, server: 15 };
+        for veto in [Fact::BesideDoubtful, Fact::ManyIndexes { indexes: 20 }, other] {
             let facts: Vec<_> = facts[..4].iter().cloned().chain([veto]).collect();
             assert!((confidence(&facts).value - VETO_CAP).abs() < 1e-9);
         }

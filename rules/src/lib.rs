@@ -14,6 +14,7 @@ pub mod evidence;
 pub mod fidelity;
 pub mod foreign_code;
 pub mod generic;
+pub mod guards;
 mod guess;
 pub mod held_back;
 pub mod index;

@@ -195,12 +195,11 @@ fn tuple_sizes<'a>(
         let end = columns.clone().enumerate().fold(header, |end, (place, column)| {
             // Each column is walked through in steps of its own, as if it told nothing of the others.
             let value = tuple * (1 + 36 * place) % MADE_UP;
-            match column.widths.get(value * column.widths.len() / MADE_UP) {
-                Some(width) => value_end(end, column, *width, 0.0),
-                None => {
-                    let spread = WIDTH_SPREAD[tuple % WIDTH_SPREAD.len()];
-                    value_end(end, column, column.width, spread)
-                }
+            if let Some(width) = column.widths.get(value * column.widths.len() / MADE_UP) {
+                value_end(end, column, *width, 0.0)
+            } else {
+                let spread = WIDTH_SPREAD[tuple % WIDTH_SPREAD.len()];
+                value_end(end, column, column.width, spread)
             }
         });
         *sizes.entry(aligned(end).min(TUPLE_MAX) as u32).or_default() += 1.0 / MADE_UP as f64;

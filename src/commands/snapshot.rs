@@ -1,9 +1,10 @@
 //! `pgwright snapshot`: everything that a dry run needs, in one file.
 
+use agent::blueprint::{DrawOptions, Road};
 use agent::optimize;
 
 use super::Call;
-use crate::cli::SnapshotArgs;
+use crate::cli::{SchemaFrom, SnapshotArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, units};
@@ -15,7 +16,12 @@ pub(crate) async fn run(call: &Call, args: &SnapshotArgs) -> Result<Exit, Failur
     output::check(&args.output)?;
     let options = super::optimize::options(&call.settings.optimize)?;
     let info = call.conninfo()?;
-    let taken = optimize::snapshot(&info, &call.meter, &options.sample).await;
+    let road = match args.schema_from {
+        SchemaFrom::Catalogs => Road::Catalogs,
+        SchemaFrom::PgDump => Road::PgDump,
+    };
+    let how = DrawOptions { road };
+    let taken = optimize::snapshot(&info, &call.meter, &options.sample, &how).await;
     let mut taken = taken.map_err(|error| super::optimize::failure(&error))?;
     if args.redact {
         let redacted = optimize::redact(&info, &call.meter, &mut taken).await;

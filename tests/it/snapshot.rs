@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{TestDatabase, cli, database};
+use crate::harness::{TestDatabase, cli, database, say};
 
 const SCHEMA: &str = "
 CREATE TABLE doc (id int PRIMARY KEY, owner int NOT NULL, body jsonb NOT NULL, secret text NOT NULL);
@@ -76,6 +76,56 @@ async fn the_file_gives_the_report_of_the_server_without_asking_it_to_plan() {
         report["server"] = Value::Null;
     }
     assert_eq!(live, filed);
+}
+
+const EVERY_KIND: &str = include_str!("snapshot_roads.sql");
+
+const EVERY_KIND_READ: &str = "
+SELECT * FROM kinds.visit WHERE at > '2024-03-01' AND at < '2024-03-02' AND who = 7;
+SELECT count(*) FROM kinds.visit WHERE who = 77;
+SELECT * FROM kinds.thing WHERE weight > 990;
+SELECT label FROM kinds.gadget WHERE volts = 12 AND weight = 3;
+SELECT * FROM kinds.customer WHERE lower(mail) = 'c7@example.com';
+SELECT id FROM kinds.customer WHERE mood = 'sad' AND born > '1999-01-01';
+SELECT * FROM kinds.customer WHERE city = 'c7' AND zip = 7;
+SELECT id FROM kinds.customer WHERE twice = 8000;
+SELECT id FROM kinds.customer WHERE kinds.tenfold(zip) = 120;
+SELECT * FROM kinds.sad WHERE id < 100;
+SELECT * FROM kinds.booking WHERE span && int4range(500, 510);
+SELECT room FROM kinds.booking WHERE guest = 77;
+UPDATE kinds.customer SET born = born WHERE zip = 11;";
+
+#[tokio::test]
+async fn both_sources_of_the_schema_give_one_report() {
+    let Some(case) = Case::new().await else { return };
+    for statement in EVERY_KIND.split(";\n").filter(|sql| !sql.trim().is_empty()) {
+        case.db.sql(statement).await;
+    }
+    std::fs::write(case.folder.path().join("workload.sql"), EVERY_KIND_READ).unwrap();
+    let taken = |from: &str| {
+        let path = case.take(from, &["--schema-from", from]);
+        let mut text = String::new();
+        let file = std::fs::File::open(&path).unwrap();
+        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(file), &mut text).unwrap();
+        let file: Value = serde_json::from_str(&text).unwrap();
+        let by = file["snapshot"]["blueprint"]["written_by"].as_str().unwrap().to_owned();
+        (report(&["--snapshot", &path]), by)
+    };
+    let ((catalogs, ours), (dumped, theirs)) = (taken("catalogs"), taken("pg-dump"));
+    assert_eq!(ours, "pgwright");
+    if !theirs.starts_with("pg_dump ") {
+        return say("SKIPPED: there is no pg_dump of the server's version");
+    }
+    let statements = catalogs["statements"].as_array().unwrap();
+    assert_eq!(statements.len(), EVERY_KIND_READ.matches(';').count());
+    for statement in statements {
+        assert!(statement["cost"].is_number(), "it has a plan: {statement}");
+    }
+    assert!(!catalogs["actions"].as_array().unwrap().is_empty());
+    for part in ["statements", "actions", "refused"] {
+        assert_eq!(catalogs[part], dumped[part], "{part}");
+    }
+    assert_eq!(catalogs["run"]["notes"], dumped["run"]["notes"]);
 }
 
 #[tokio::test]

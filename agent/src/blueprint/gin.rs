@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use super::batch::{self, Patience};
 use super::{BlueprintError, read};
+use crate::foreign_code::Guard;
 use crate::postgres::{RawJson, Row, Session};
 use crate::sampler::Query;
 
@@ -71,13 +72,14 @@ struct Scan {
 /// Fills in the figures that can be found out.
 pub(super) async fn fill(
     session: &Session,
+    guard: Option<&Guard>,
     relations: &mut [RelationShape],
 ) -> Result<(), BlueprintError> {
     let indexes: Vec<Index> = read::all(session, &INDEXES).await?;
     let questions = |index| (0..3).map(move |question| Ask { index, question });
     let open = indexes.iter().filter(|index| index.conditions.len() == 3);
     let asks: Vec<Ask<'_>> = open.flat_map(questions).collect();
-    let answers = batch::ask(session, PATIENCE, &asks, explain, read_off).await?;
+    let answers = batch::ask(session, guard, PATIENCE, &asks, explain, read_off).await?;
     let answers: BTreeMap<(u32, usize), Scan> = answers.into_iter().collect();
     let figures = indexes.iter().filter_map(|index| {
         let scan = |question| answers.get(&(index.oid, question)).copied();

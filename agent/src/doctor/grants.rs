@@ -53,7 +53,8 @@ struct Base {
 #[derive(Debug, Deserialize)]
 struct Owner {
     schema: String,
-    owner: String,
+    #[serde(rename = "owner")]
+    name: String,
     #[serde(rename = "super")]
     is_super: bool,
     open: bool,
@@ -144,8 +145,8 @@ fn apply(base: &Base, owners: &[Owner], role: &str) -> Vec<Step> {
     }
     let ordinary: BTreeSet<&str> = owners
         .iter()
-        .filter(|of| !of.is_super && of.owner != role)
-        .map(|of| of.owner.as_str())
+        .filter(|of| !of.is_super && of.name != role)
+        .map(|of| of.name.as_str())
         .collect();
     for owner in ordinary {
         steps.push(step(
@@ -206,7 +207,7 @@ mod tests {
     fn owner(schema: &str, owner: &str, is_super: bool, may_create: bool) -> Owner {
         Owner {
             schema: schema.into(),
-            owner: owner.into(),
+            name: owner.into(),
             is_super,
             open: schema == "public",
             may_create,

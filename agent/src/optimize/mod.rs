@@ -156,7 +156,7 @@ impl OptimizeError {
     }
 }
 
-/// Takes a snapshot with all that a planner twin needs.
+/// Takes a snapshot with all that a planner twin needs, drawn as `how` says.
 ///
 /// # Errors
 /// When the server cannot be reached, holds nothing to sample, or refuses a query.
@@ -164,10 +164,11 @@ pub async fn snapshot(
     info: &ConnInfo,
     meter: &Arc<Meter>,
     options: &SampleOptions,
+    how: &DrawOptions,
 ) -> Result<Snapshot, OptimizeError> {
     let session = connect(info, Purpose::Sample, meter).await?;
     let mut snapshot = sample(&session, options).await?;
-    snapshot.blueprint = Some(Box::new(draw(&session, info, &DrawOptions::default()).await?));
+    snapshot.blueprint = Some(Box::new(draw(&session, info, how).await?));
     session.close().await;
     Ok(snapshot)
 }
@@ -308,13 +309,16 @@ async fn explainer(
     meter: &Arc<Meter>,
 ) -> Result<Explainer, OptimizeError> {
     let failed = |source| OptimizeError::Postgres { action: "cannot connect to plan", source };
-    let (explainer, role) = Explainer::on_server(login, meter).await.map_err(failed)??;
+    let (mut explainer, role) = Explainer::on_server(login, meter).await.map_err(failed)??;
     let server = &snapshot.server;
     let other = |(here, there): (&String, &String)| here != there;
     let cluster = server.system_identifier.as_ref().zip(role.system_identifier.as_ref());
     if server.database != role.database || cluster.is_some_and(other) {
         let (here, there) = (server.database.clone(), login.display());
         return Err(OptimizeError::Elsewhere { here, there });
+    }
+    if server.role != role.role {
+        explainer.adopt(&snapshot.settings).await.map_err(failed)?;
     }
     Ok(explainer)
 }
@@ -341,11 +345,7 @@ async fn with_twin(
     };
     let thought = think(snapshot, planner, options, progress).await;
     explainer.close().await;
-    let lost = |error| match error {
-        OptimizeError::Postgres { action, source } => TwinError::Postgres { action, source }.into(),
-        error => error,
-    };
-    let thought = thought.map_err(lost).map(|thought| Thought {
+    let thought = thought.map_err(|error| of_twin(&mut twin, error)).map(|thought| Thought {
         twin: Some(TwinReport {
             version: version(twin.cluster().binaries()),
             missing: twin.missing().iter().map(|m| format!("{}: {}", m.name, m.reason)).collect(),
@@ -355,6 +355,17 @@ async fn with_twin(
     });
     twin.stop().await;
     thought
+}
+
+/// What failed on a twin, with what its server shows of the cause.
+fn of_twin(twin: &mut Twin, error: OptimizeError) -> OptimizeError {
+    match error {
+        OptimizeError::Postgres { action, source } => {
+            twin.diagnosed(TwinError::Postgres { action, source }).into()
+        }
+        OptimizeError::Twin(error) => twin.diagnosed(error).into(),
+        error => error,
+    }
 }
 
 /// `15.18`.
@@ -406,7 +417,10 @@ async fn failed_before(session: &Session, snapshot: &mut Snapshot) -> BTreeMap<S
     };
     known.await.unwrap_or_else(|error: journal::JournalError| {
         let why = error.source().map_or(String::new(), |source| format!(": {source}"));
-        snapshot.intake.notes.push(format!("earlier failures and verdicts are not known: {error}{why}"));
+        snapshot
+            .intake
+            .notes
+            .push(format!("earlier failures and verdicts are not known: {error}{why}"));
         BTreeMap::new()
     })
 }

@@ -19,6 +19,7 @@ use super::{Event, OptimizeError, Options};
 use crate::explain::{Explainer, Text};
 use crate::postgres::PgError;
 use crate::twin::Twin;
+use crate::whatif;
 use crate::whatif::hypopg::HypoPg;
 use crate::whatif::twin::TwinWhatIf;
 
@@ -39,6 +40,14 @@ impl Planner<'_> {
             Self::Bare(_) => Answerer::None,
             Self::Hypopg(..) => Answerer::Hypopg,
             Self::Twin(..) => Answerer::Twin,
+        }
+    }
+
+    /// Major version of a planner that is not the server's own.
+    fn version(&self) -> Option<u32> {
+        match self {
+            Self::Bare(_) | Self::Hypopg(..) => None,
+            Self::Twin(_, twin) => Some(twin.cluster().binaries().major),
         }
     }
 
@@ -84,7 +93,17 @@ pub(super) async fn think(
     progress: &mut dyn FnMut(Event),
 ) -> Result<Thought, OptimizeError> {
     let answerer = planner.answerer();
-    let (mut workload, unanalyzed) = analyze(snapshot);
+    let other_version =
+        planner.version().filter(|major| *major != snapshot.server.version_num / 10_000);
+    let (mut workload, mut unanalyzed) = analyze(snapshot);
+    if answerer == Answerer::Twin {
+        workload.retain(|analyzed| {
+            let reason = whatif::twin::refusal(snapshot, analyzed);
+            let taken = reason.is_none();
+            unanalyzed.extend(reason.map(|reason| (analyzed.statement, reason)));
+            taken
+        });
+    }
     let planned = plan_all(planner.explainer(), snapshot, &mut workload, progress).await?;
     let withheld = planner.explainer().withheld();
     let cx = Context { snapshot, workload: &workload };
@@ -109,6 +128,7 @@ pub(super) async fn think(
         selection: &selection,
         selector: &selector,
         answerer,
+        other_version,
     };
     let (actions, more) = assemble::actions(&assembly);
     let mut refused = [findings.refusals, selection.refusals.clone(), more].concat();

@@ -9,12 +9,14 @@ use rules::fidelity::{Comparison, compare};
 use rules::snapshot::Snapshot;
 
 use super::think::{analyze, plan_all};
-use super::{Event, OptimizeError};
+use super::{Event, OptimizeError, of_twin};
+use crate::blueprint::DrawOptions;
 use crate::conninfo::ConnInfo;
 use crate::explain::{Explainer, Text};
 use crate::postgres::Meter;
 use crate::sampler::SampleOptions;
 use crate::twin::{Missing, Twin, TwinOptions};
+use crate::whatif;
 
 /// One statement with one set of values, planned on both.
 #[derive(Clone, Debug)]
@@ -63,13 +65,13 @@ pub async fn check_twin(
     progress: &mut dyn FnMut(Event),
 ) -> Result<TwinCheck, OptimizeError> {
     progress(Event::Sampling);
-    let snapshot = super::snapshot(info, meter, sample).await?;
+    let snapshot = super::snapshot(info, meter, sample, &DrawOptions::default()).await?;
     let mut source = super::explainer(explain_as.unwrap_or(info), &snapshot, meter).await?;
     let planned = plan_workload(&mut source, &snapshot, progress).await?;
     source.close().await;
     progress(Event::Twin);
     let since = Instant::now();
-    let twin = Twin::build(&snapshot, options).await?;
+    let mut twin = Twin::build(&snapshot, options).await?;
     let ready = since.elapsed();
     let missing = |missing: &Missing| format!("no {}: {}", missing.name, missing.reason);
     let mut notes: Vec<String> = twin.missing().iter().map(missing).collect();
@@ -77,6 +79,7 @@ pub async fn check_twin(
     let mut explainer = twin.explainer(0).await?;
     let checked = compare_plans(&mut explainer, &snapshot, &planned, progress).await;
     explainer.close().await;
+    let checked = checked.map_err(|error| of_twin(&mut twin, error));
     twin.stop().await;
     Ok(TwinCheck { checked: checked?, snapshot, notes, ready })
 }
@@ -133,7 +136,10 @@ pub async fn compare_plans(
             search_path: &statement.search_path,
             settings: &statement.settings,
         };
-        let prepared = twin.prepare(text).await.map_err(lost)?;
+        let prepared = match whatif::twin::refusal(snapshot, analyzed) {
+            Some(reason) => Err(reason),
+            None => twin.prepare(text).await.map_err(lost)?,
+        };
         for (binding, plan) in analyzed.bindings.iter().zip(&analyzed.plans) {
             let Some(source) = plan else { continue };
             let outcome = match &prepared {

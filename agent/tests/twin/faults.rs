@@ -7,11 +7,30 @@ use std::time::Duration;
 
 use agent::cluster::Binaries;
 use agent::explain::Text;
+use agent::optimize::{Options, Source as From, WhatIfChoice, propose};
+use agent::postgres::Meter;
+use agent::sampler::SampleOptions;
 use agent::twin::{Twin, TwinError, TwinOptions};
+use rules::change_plan::Action;
+use rules::evidence::VETO_CAP;
 
 use crate::harness::{Source, skip, twin};
 
-const SCHEMA: &str = "CREATE TABLE public.t (a int PRIMARY KEY);\n";
+const SCHEMA: &str = "CREATE TABLE public.t (a int PRIMARY KEY, b int);\n";
+
+const FILL: &str = "INSERT INTO t SELECT i, i % 20000 FROM generate_series(1, 100000) AS i";
+
+/// A run that has a twin price.
+fn price_by_twin() -> Options {
+    Options {
+        sample: SampleOptions::default(),
+        min_confidence: 0.9,
+        storage_budget: None,
+        what_if: WhatIfChoice::Twin,
+        twin: TwinOptions::default(),
+        explain_as: None,
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_is_reported_and_nothing_stays() {
@@ -56,6 +75,12 @@ async fn a_killed_server_is_reported_and_nothing_stays() {
 async fn another_version_is_named_and_taken_only_when_allowed() {
     let Ok(binaries) = Binaries::find(Some(15)) else { return skip("no PostgreSQL 15") };
     let source = Source::start(&binaries, SCHEMA).await;
+    source.run(FILL).await;
+    source.run("VACUUM ANALYZE t").await;
+    source.run("SELECT pg_stat_statements_reset()").await;
+    for value in 0..20 {
+        source.run(&format!("SELECT * FROM public.t WHERE b = {value}")).await;
+    }
     let mut snapshot = source.snapshot().await;
     snapshot.server.version_num = 130_010;
     let refused = Twin::build(&snapshot, &TwinOptions::default()).await.unwrap_err();
@@ -65,6 +90,18 @@ async fn another_version_is_named_and_taken_only_when_allowed() {
     let twin = Twin::build(&snapshot, &options).await.unwrap();
     assert!(twin.notes().iter().any(|note| note.contains("in place of 13")), "{:?}", twin.notes());
     twin.stop().await;
+    let mut surest = Vec::new();
+    for version in [150_001, 130_010] {
+        snapshot.server.version_num = version;
+        let options = Options { twin: options.clone(), ..price_by_twin() };
+        let from = From::File(Box::new(snapshot.clone()));
+        let proposal = propose(from, &Meter::new(), &options, &mut |_| {}).await.unwrap();
+        let confidence = |action: &Action| action.confidence.value;
+        surest.push(proposal.plan.actions.iter().map(confidence).fold(0.0, f64::max));
+        let passes = proposal.plan.actions.iter().any(|action| proposal.plan.passes(action));
+        assert_eq!(passes, version == 150_001, "only the server's own planner opens the gate");
+    }
+    assert!(surest[0] >= 0.9 && surest[1] <= VETO_CAP && surest[1] > 0.5, "{surest:?}");
     snapshot.blueprint = None;
     let refused = Twin::build(&snapshot, &options).await.unwrap_err();
     assert!(matches!(refused, TwinError::NoBlueprint));

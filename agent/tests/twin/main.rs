@@ -5,4 +5,5 @@ mod faults;
 mod fidelity;
 mod harness;
 mod hostile;
+mod roles;
 mod whatif;

@@ -122,6 +122,7 @@ impl Case {
             }
         };
         let assembly = Assembly {
+            other_version: None,
             cx,
             candidates: &self.candidates,
             selection: &selection,
