@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::limits::LimitArgs;
 use crate::values::{ByteSize, Gate, Milliseconds, Since, Wait, Whole};
 
 /// Make a PostgreSQL server faster, provably and undoably
@@ -265,6 +266,9 @@ pub(crate) struct OptimizeArgs {
     /// Write the result to this file instead of stdout
     #[arg(long, value_name = "FILE", env = "PGWRIGHT_OUTPUT", hide_env_values = true)]
     pub(crate) output: Option<PathBuf>,
+    /// What keeps --apply polite.
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// Which statements to look at.

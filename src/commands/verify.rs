@@ -66,8 +66,10 @@ async fn look(
     options: &VerifyOptions,
     stop: Option<Receiver<bool>>,
 ) -> Result<Verified, Failure> {
-    let runner_wait = call.settings.lock_wait;
-    let apply = ApplyOptions { stop, runner_wait, ..ApplyOptions::default() };
+    let usual = call.settings.limits.apply_options(call.settings.lock_wait);
+    let mut apply = ApplyOptions { stop, ..usual };
+    // What does harm is taken back at any time: that takes seconds.
+    apply.guards.limits.window = None;
     let progress = Progress::new(call.progress);
     let mut show = |event| {
         call.log.applying(&event);

@@ -14,6 +14,7 @@ use super::create_index::CreateIndex;
 use super::drop_index::DropIndex;
 use super::runner::Runner;
 use super::send::Order;
+use crate::guards::Expected;
 use crate::journal::Entry;
 
 /// What an action is about.
@@ -75,7 +76,8 @@ impl Subject {
     pub(super) fn of_action(action: &Action) -> Checked<Self> {
         Ok(match &action.operation {
             Operation::CreateIndex { name, definition } => {
-                Self::Create(CreateIndex::new(action.table.clone(), name, definition)?)
+                let create = CreateIndex::new(action.table.clone(), name, definition)?;
+                Self::Create(create.expecting(Expected::of(action)))
             }
             Operation::DropIndex { index } => {
                 Self::Drop(DropIndex::new(action.table.clone(), index)?)

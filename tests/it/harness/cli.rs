@@ -120,3 +120,15 @@ fn read_all(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
         text
     })
 }
+
+/// The processes of this machine whose command line holds a text, by number; none where there is no `/proc`.
+pub(crate) fn processes(text: &str) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let numbers = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    let holds = |number: &String| {
+        let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).replace('\0', " ").contains(text)
+    };
+    numbers.filter(holds).collect()
+}
