@@ -51,7 +51,7 @@ fn options(args: &VerifyArgs) -> VerifyOptions {
     };
     VerifyOptions {
         dry_run: args.dry_run,
-        window: span(args.window, usual.window),
+        window: span(args.every, usual.window),
         limits: Limits {
             at_least: span(args.at_least, usual.limits.at_least),
             at_most: span(args.at_most, usual.limits.at_most),
