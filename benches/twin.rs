@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent::blueprint::DrawOptions;
 use agent::cluster::{Binaries, Cluster, ClusterOptions};
 use agent::conninfo::ConnInfo;
 use agent::explain::{Explainer, Text};
@@ -96,7 +97,7 @@ impl Source {
     }
 
     async fn snapshot(&self) -> Result<Snapshot> {
-        Ok(snapshot(&self.info, &self.meter, &self.sample).await?)
+        Ok(snapshot(&self.info, &self.meter, &self.sample, &DrawOptions::default()).await?)
     }
 
     /// The file that a statement came from.

@@ -70,8 +70,8 @@ async fn a_statement_is_planned_under_its_roles_settings() {
         let meter = Meter::new();
 
         let sample = SampleOptions::default();
-        let (options, mut quiet) = (TwinOptions::default(), |_| {});
-        let checking = check_twin(&info, None, &meter, &sample, &options, &mut quiet);
+        let (plain, mut quiet) = (TwinOptions::default(), |_| {});
+        let checking = check_twin(&info, None, &meter, &sample, &plain, &mut quiet);
         let checked = Box::pin(checking).await.unwrap();
         let settings = |text: &str| -> BTreeMap<String, String> {
             let of = |statement: &&rules::snapshot::Statement| statement.text.starts_with(text);
