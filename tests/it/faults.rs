@@ -2,8 +2,8 @@
 //! same command is run again, twice, as cron would, and a checker that shares no code with the program
 //! (`tests/checker`) judges what is there.
 //!
-//! Here a spread of the points is tried; `make faults` tries all of them (`PGWRIGHT_FAULTS=all`) and prints how
-//! many. What is started is this test binary anew (`runs`), which calls `agent::applier::apply` or
+//! Here a spread of the points is tried; `make faults` tries all of them (`PGWRIGHT_FAULTS=all`, or a share of
+//! them such as `2/4`, for several at a time) and prints how many. What is started is this test binary anew (`runs`), which calls `agent::applier::apply` or
 //! `agent::rollback::rollback` as the program does, without the sampling before it: a process of its own that
 //! can be killed.
 
@@ -22,8 +22,15 @@ use stage::Stage;
 /// How many points a spread has, for each kind of run.
 const SPREAD: usize = 6;
 
+/// Which share of all points is wanted: the how-many-th of how many; none where a spread will do.
+fn share() -> Option<(usize, usize)> {
+    let wanted = std::env::var("PGWRIGHT_FAULTS").ok()?;
+    let (part, of) = if wanted == "all" { ("1", "1") } else { wanted.split_once('/')? };
+    Some((part.parse().ok()?, of.parse().ok()?))
+}
+
 fn all() -> bool {
-    std::env::var("PGWRIGHT_FAULTS").is_ok_and(|which| which == "all")
+    share().is_some()
 }
 
 /// Tries one harm at points of the way there and of the way back; no violation may come of it.

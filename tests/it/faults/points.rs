@@ -62,6 +62,8 @@ pub(super) fn run(
     let step = all.len().div_ceil(spread.min(all.len()).max(1));
     // A different offset for each kind of harm, so that together they see more points.
     let chosen = all.iter().skip(name.len() % step).step_by(step);
+    let (part, of) = super::share().unwrap_or((1, 1));
+    let chosen = chosen.skip(part - 1).step_by(of);
     let mut tally = Tally { of: all.len(), ..Tally::default() };
     for point in chosen {
         tally.points += 1;
