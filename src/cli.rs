@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::limits::LimitArgs;
 use crate::values::{ByteSize, Gate, Milliseconds, Since, Wait, Whole};
 
 /// Make a PostgreSQL server faster, provably and undoably
@@ -217,7 +218,13 @@ pub(crate) struct OptimizeArgs {
     ///
     /// Does in between what `pgwright verify` does once. It can be stopped at any time without harm: a later
     /// `pgwright verify` goes on from there.
-    #[arg(long, value_name = "DURATION", requires = "apply", env = "PGWRIGHT_WATCH", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        requires = "apply",
+        env = "PGWRIGHT_WATCH",
+        hide_env_values = true
+    )]
     pub(crate) watch: Option<Wait>,
     /// Set the gate of --apply, 0.5 to 1.0 [default: 0.90]
     #[arg(long, value_name = "P", env = "PGWRIGHT_MIN_CONFIDENCE", hide_env_values = true)]
@@ -259,6 +266,9 @@ pub(crate) struct OptimizeArgs {
     /// Write the result to this file instead of stdout
     #[arg(long, value_name = "FILE", env = "PGWRIGHT_OUTPUT", hide_env_values = true)]
     pub(crate) output: Option<PathBuf>,
+    /// What keeps --apply polite.
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// Which statements to look at.
@@ -392,11 +402,11 @@ pub(crate) struct VerifyArgs {
     /// Report only: write nothing down, keep nothing, take nothing back
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Length of a window: how far apart counters are written down [default: 1h]
+    /// Write the counters down this far apart [default: 1h]
     ///
     /// In between, they are only looked at for harm that cannot wait.
-    #[arg(long, value_name = "DURATION", env = "PGWRIGHT_WINDOW", hide_env_values = true)]
-    pub(crate) window: Option<Wait>,
+    #[arg(long, value_name = "DURATION", env = "PGWRIGHT_EVERY", hide_env_values = true)]
+    pub(crate) every: Option<Wait>,
     /// Watch at least this long before an action is kept or called unused [default: 3 days]
     #[arg(long, value_name = "DURATION", env = "PGWRIGHT_AT_LEAST", hide_env_values = true)]
     pub(crate) at_least: Option<Wait>,

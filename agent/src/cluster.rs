@@ -37,11 +37,15 @@ use self::folder::{Folder, make_private, older_than, remove_strays};
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How often we look whether it did.
 const GLANCE: Duration = Duration::from_millis(20);
+/// How many such looks the end of a server takes at most once its clients are cut off.
+const DYING: u32 = 50;
 /// A kept `initdb` result older than this is made anew, before cleaners of temporary folders
 /// start to take files out of it.
 const TEMPLATE_AGE: Duration = Duration::from_hours(24);
 /// How often a server is started again on another port when somebody took ours.
 const PORT_TRIES: u32 = 3;
+/// How the C library names `ENOSPC` in the language that all programs of a server run in.
+const NO_SPACE: &str = "No space left on device";
 /// The superuser that `initdb` makes.
 const SUPERUSER: &str = "postgres";
 
@@ -131,6 +135,20 @@ pub enum ClusterError {
         /// The end of its log.
         log: String,
     },
+}
+
+impl ClusterError {
+    /// Whether the disk is full.
+    pub(crate) fn is_of_space(&self) -> bool {
+        match self {
+            Self::Folder { source, .. } | Self::Run { source, .. } => {
+                source.kind() == io::ErrorKind::StorageFull
+            }
+            Self::Initdb { output } => output.contains(NO_SPACE),
+            Self::Start { log, .. } | Self::Slow { log, .. } => log.contains(NO_SPACE),
+            _ => false,
+        }
+    }
 }
 
 /// How a private server is set up.
@@ -279,6 +297,22 @@ impl Cluster {
         Err(ClusterError::Slow { action: "stopping", log: self.log_tail() })
     }
 
+    /// Whether the server ended without being told to. Its clients may know it a moment before we do.
+    pub(crate) async fn is_dead(&mut self) -> bool {
+        for _ in 0..DYING {
+            if !matches!(self.has_ended(), Ok(None)) {
+                break;
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+        matches!(self.has_ended(), Ok(Some(_)))
+    }
+
+    /// Whether the last that the server had to say is that the disk is full.
+    pub(crate) fn lacks_space(&self) -> bool {
+        self.log_tail().contains(NO_SPACE)
+    }
+
     fn has_ended(&mut self) -> Result<Option<ExitStatus>, ClusterError> {
         let Some(server) = &mut self.server else { return Ok(None) };
         let program = self.binaries.bin.join("postgres");
@@ -331,7 +365,12 @@ impl Cluster {
         let preload = self.options.preload.join(",");
         // A list setting: quoted, so that a comma in the path does not make it two.
         let socket_dir = format!("\"{}\"", self.socket_dir().display());
+        let name = self.folder.path.file_name().unwrap_or_default().to_string_lossy();
         let ours = [
+            // In the title of every process of the server: so the guard knows them.
+            ("cluster_name", &*name),
+            // In the data folder, so that it goes with the folder however the server ends.
+            ("dynamic_shared_memory_type", "mmap"),
             ("listen_addresses", listen),
             ("port", &self.port.to_string()),
             ("unix_socket_directories", &socket_dir),

@@ -1,7 +1,7 @@
 //! `pgwright doctor`: what this server or role lacks, with the statements that mend it.
 
-use agent::doctor::{Check, Grants, State, Step, examine, grants, planning};
-use agent::postgres::Purpose;
+use agent::doctor::{Check, Grants, State, Step, connection, examine, grants, planning};
+use agent::postgres::{Purpose, Session};
 use anstyle::AnsiColor;
 use serde::Serialize;
 
@@ -18,7 +18,9 @@ pub(crate) async fn run(call: &Call, args: &DoctorArgs) -> Result<Exit, Failure>
     if args.twin {
         return super::doctor_twin::run(call, args.format).await;
     }
-    let session = call.session(Purpose::Sample).await?;
+    let info = call.conninfo()?;
+    let unreachable = |error| Failure::of(Exit::Connection, &error);
+    let session = Session::connect(&info, Purpose::Sample, &call.meter).await.map_err(unreachable)?;
     if args.grants {
         let role = args.role.as_deref().unwrap_or("pgwright");
         let found = grants(&session, role, &format!("{role}_explain")).await;
@@ -34,10 +36,11 @@ pub(crate) async fn run(call: &Call, args: &DoctorArgs) -> Result<Exit, Failure>
     let mut checks =
         examine(&session).await.map_err(|error| Failure::of(Exit::Connection, &error))?;
     session.close().await;
+    checks.push(connection(&info));
     let separate = call.explain_as()?;
-    let login = separate.clone().map_or_else(|| call.conninfo(), Ok)?;
-    let planning = planning(&login, separate.is_some(), &call.meter).await;
-    let planning = planning.map_err(|error| Failure::of(Exit::Connection, &error))?;
+    let login = separate.as_ref().unwrap_or(&info);
+    let planning = planning(login, separate.is_some(), &call.meter).await;
+    let planning = planning.map_err(unreachable)?;
     checks.extend(planning.map_err(|error| Failure::of(Exit::Connection, &error))?);
     let bearable = if args.apply { State::Warn } else { State::Apply };
     let failed = checks.iter().any(|check| check.state > bearable);

@@ -11,9 +11,9 @@ use rules::watch::{Comparison, Judgement, Limits};
 use serde::Serialize;
 use tokio::sync::watch::{Receiver, channel};
 
-use super::Call;
 use super::optimize::{applying, stoppable};
-use crate::cli::{Format, VerifyArgs};
+use super::{Call, complain};
+use crate::cli::{Format, ReportFormat, VerifyArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::human::page::Page;
@@ -51,7 +51,7 @@ fn options(args: &VerifyArgs) -> VerifyOptions {
     };
     VerifyOptions {
         dry_run: args.dry_run,
-        window: span(args.window, usual.window),
+        window: span(args.every, usual.window),
         limits: Limits {
             at_least: span(args.at_least, usual.limits.at_least),
             at_most: span(args.at_most, usual.limits.at_most),
@@ -66,8 +66,10 @@ async fn look(
     options: &VerifyOptions,
     stop: Option<Receiver<bool>>,
 ) -> Result<Verified, Failure> {
-    let runner_wait = call.settings.lock_wait;
-    let apply = ApplyOptions { stop, runner_wait, ..ApplyOptions::default() };
+    let usual = call.settings.limits.apply_options(call.settings.lock_wait);
+    let mut apply = ApplyOptions { stop, ..usual };
+    // What does harm is taken back at any time: that takes seconds.
+    apply.guards.limits.window = None;
     let progress = Progress::new(call.progress);
     let mut show = |event| {
         call.log.applying(&event);
@@ -98,15 +100,11 @@ pub(super) async fn watch_for(
             if exit(&verified) != Exit::Success {
                 worst = exit(&verified);
             }
-            let text = in_short(&verified, false);
-            if !text.is_empty() {
-                output::deliver(&text, None)?;
-            }
+            tell(call, &in_short(&verified, false))?;
             let open = verified.actions.iter().any(|action| action.verdict().is_none());
             if !open || since.elapsed() + pause > length {
                 if open && !call.quiet {
-                    let told = full(&verified, false, call.verbose > 0, output::width());
-                    output::deliver(&told, None)?;
+                    tell(call, &full(&verified, false, call.verbose > 0, output::width()))?;
                 }
                 return Ok(worst);
             }
@@ -116,6 +114,19 @@ pub(super) async fn watch_for(
         }
     };
     stoppable(Box::pin(work), &stop).await?
+}
+
+/// Tells of what is being watched: behind the report for people, and beside one for programs.
+fn tell(call: &Call, text: &str) -> Result<(), Failure> {
+    let optimize = &call.settings.optimize;
+    if text.is_empty() {
+        Ok(())
+    } else if optimize.format == ReportFormat::Human && optimize.output.is_none() {
+        output::deliver(text, None)
+    } else {
+        complain(text);
+        Ok(())
+    }
 }
 
 /// The exit code that tells of it: a verdict that could not be carried out is a failed action.
@@ -189,9 +200,8 @@ impl<'a> From<&'a Verified> for Wire<'a> {
 /// One line for every verdict; nothing where there is none.
 fn in_short(verified: &Verified, dry_run: bool) -> String {
     let decided = verified.actions.iter().filter(|watched| watched.verdict().is_some());
-    decided
-        .map(|watched| format!("{}: {}\n", headline(watched, dry_run), text::line(&why(watched))))
-        .collect()
+    let line = |watched| format!("{}: {}\n", headline(watched, dry_run), text::line(&why(watched)));
+    decided.map(line).collect::<Vec<_>>().concat()
 }
 
 fn headline(watched: &Watched, dry_run: bool) -> String {

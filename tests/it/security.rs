@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Output, TestDatabase, cli, database};
+use crate::harness::{Output, TestDatabase, binaries, cli, cli_with, database};
 
 /// Runs the program, which must end so.
 #[track_caller]
@@ -82,6 +82,9 @@ fn traps(mark: &Path) -> String {
         CREATE FUNCTION app.number(app.kind) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
             $$ BEGIN PERFORM app.leave(); RETURN 1; END $$;
         CREATE CAST (app.kind AS int) WITH FUNCTION app.number(app.kind) AS IMPLICIT;
+        CREATE TABLE app.indexed (a int PRIMARY KEY, b int);
+        INSERT INTO app.indexed SELECT g, g FROM generate_series(1, 1000) g;
+        CREATE INDEX ON app.indexed ((app.imm(9) + a));
         CREATE TABLE app.skewed (n int);
         INSERT INTO app.skewed SELECT 1 FROM generate_series(1, 1000);
         ANALYZE app.t; ANALYZE app.plain; ANALYZE app.skewed"
@@ -98,6 +101,7 @@ const ATTACKS: &[&str] = &[
     "INSERT INTO app.filled (a) VALUES (1)",
     "SELECT (ROW(1, 'x')::app.t).hidden FROM app.t",
     "SELECT * FROM app.t WHERE a = 'x'::app.kind",
+    "SELECT b FROM app.indexed WHERE a = 5",
 ];
 
 #[tokio::test]
@@ -105,6 +109,7 @@ async fn no_code_of_users_runs_in_the_name_of_a_superuser() {
     let Some(db) = database().await else { return };
     let mark = Mark::new();
     db.sql(&traps(&mark.path())).await;
+    mark.taken();
     for attack in ATTACKS {
         db.sql(&format!("BEGIN READ ONLY; EXPLAIN {attack}; ROLLBACK")).await;
         assert!(mark.taken(), "a plain EXPLAIN falls into the trap: {attack}");
@@ -126,6 +131,21 @@ async fn no_code_of_users_runs_in_the_name_of_a_superuser() {
     }
     assert!(seen.iter().any(|(text, refused)| text == shown && refused.is_none()), "{seen:?}");
     assert!(!mark.taken(), "a program was started");
+    // Nor does what is read for a planner twin run any of it, and on the twin nobody is a superuser.
+    let folder = tempfile::tempdir().unwrap();
+    let (file, snapshot) = (folder.path().join("w.sql"), folder.path().join("s.pgwright"));
+    std::fs::write(&file, &workload).unwrap();
+    let (file, snapshot) = (file.to_str().unwrap(), snapshot.to_str().unwrap());
+    let bin = binaries().unwrap().bin.display().to_string();
+    let (on, variables) = (db.conninfo(), [("PGWRIGHT_PG_BIN", bin.as_str())]);
+    for args in [
+        &["optimize", "--workload", file, "--what-if", "twin"][..],
+        &["snapshot", "--workload", file, "-o", snapshot],
+    ] {
+        let output = cli_with(&[args, &["-d", &on]].concat(), &variables, "");
+        assert_eq!(output.status, Some(0), "{output:?}");
+        assert!(!mark.taken(), "{args:?} started a program");
+    }
     let told = ends(&["doctor", "-d", &db.conninfo()], 0).stdout;
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(told.contains("planning statements: postgres, a superuser, asks for plans"), "{told}");
@@ -147,6 +167,7 @@ async fn a_login_of_its_own_plans_what_a_superuser_must_not() {
     let Some(db) = database().await else { return };
     let mark = Mark::new();
     db.sql(&traps(&mark.path())).await;
+    mark.taken();
     db.sql(
         "CREATE FUNCTION app.one() RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';
         CREATE VIEW app.first AS SELECT * FROM app.plain WHERE a = app.one()",
@@ -262,6 +283,7 @@ async fn neither_search_paths_nor_forged_views_lead_our_own_queries_astray() {
     }
     // The extension's view is found by the extension, whatever stands in front of it.
     db.sql("SELECT count(*) FROM app.plain WHERE b = 'y'").await;
+    mark.taken();
     let on = db.conninfo();
     let output = ends(&["optimize", "-v", "-d", &on, "--what-if", "none"], 0);
     assert!(output.stdout.contains("app.plain WHERE b"), "{}", output.stdout);

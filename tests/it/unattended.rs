@@ -119,7 +119,9 @@ async fn a_signal_ends_a_run_and_leaves_nothing_half_made() {
     db.sql(&format!("ALTER DATABASE {} SET maintenance_work_mem = '1MB'", db.name())).await;
     // Whoever started the tests with nohup has that ignored in all of them.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().any(|line| line.starts_with("SigIgn:") && line.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']));
+    let ignored = status.lines().any(|line| {
+        line.starts_with("SigIgn:") && line.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f'])
+    });
     let signals = ["INT", "TERM", "HUP"].into_iter().filter(|one| *one != "HUP" || !ignored);
     for signal in signals {
         let child = start(&[
@@ -216,7 +218,7 @@ async fn of_ten_runs_at_once_one_does_the_work() {
 /// The example files that call the program.
 const EXAMPLES: &[&str] = &[
     "examples/pgwright.cron",
-    "examples/systemd/pgwright.service",
+    "examples/systemd/pgwright@.service",
     "examples/kubernetes/cronjob.yaml",
 ];
 
@@ -236,6 +238,9 @@ fn calls(text: &str) -> Vec<Vec<String>> {
             // In a crontab the user comes first, and is called the same.
             let at = at + usize::from(words.get(at + 1).is_some_and(|next| next == "pgwright"));
             let call = words[at + 1..].to_vec();
+            // systemd puts the command in.
+            let call: Vec<String> =
+                call.iter().map(|word| word.replace("%i", "optimize")).collect();
             call.first().is_some_and(|first| first.chars().all(char::is_alphabetic)).then_some(call)
         })
         .collect()
@@ -243,7 +248,7 @@ fn calls(text: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn the_examples_call_the_program_as_it_is() {
-    let help = cli(&["--help"]).stdout;
+    let (help, own) = (cli(&["--help"]).stdout, cli(&["optimize", "--help"]).stdout);
     for example in EXAMPLES {
         let text = read(example);
         let found = calls(&text);
@@ -262,7 +267,7 @@ fn the_examples_call_the_program_as_it_is() {
         let variables = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
         for name in variables.filter(|word| word.starts_with("PGWRIGHT_") && word.len() > 9) {
             let option = format!("--{}", name[9..].to_lowercase().replace('_', "-"));
-            assert!(help.contains(&option), "{example}: {name}");
+            assert!(help.contains(&option) || own.contains(&option), "{example}: {name}");
         }
     }
 }
@@ -271,14 +276,14 @@ fn the_examples_call_the_program_as_it_is() {
 fn the_units_are_what_systemd_understands() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = Vec::new();
-    for name in ["pgwright.service", "pgwright.timer"] {
+    for name in ["pgwright@.service", "pgwright-optimize.timer", "pgwright-verify.timer"] {
         let text = read(&format!("examples/systemd/{name}"));
         let own = text.replace("/usr/local/bin/pgwright", env!("CARGO_BIN_EXE_pgwright"));
         let path: PathBuf = folder.path().join(name);
         std::fs::write(&path, own).unwrap();
         units.push(path);
     }
-    let service = read("examples/systemd/pgwright.service");
+    let service = read("examples/systemd/pgwright@.service");
     for line in ["NoNewPrivileges=yes", "ProtectSystem=strict", "LoadCredential=pgpass"] {
         assert!(service.contains(line), "{line}");
     }
@@ -289,7 +294,10 @@ fn the_units_are_what_systemd_understands() {
         return;
     };
     let said = String::from_utf8_lossy(&output.stderr);
-    let ours: Vec<&str> = said.lines().filter(|line| line.contains("pgwright.")).collect();
+    let ours: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("pgwright@") || line.contains("pgwright-"))
+        .collect();
     assert!(ours.is_empty(), "{ours:?}");
 }
 
@@ -342,7 +350,7 @@ fn the_page_tells_every_exit_code_and_names_only_what_there_is() {
     for code in codes {
         assert!(page.contains(&format!("| {code} |")), "exit code {code}");
     }
-    let every: String = ["optimize", "log", "rollback", "doctor"]
+    let every: String = ["optimize", "verify", "log", "rollback", "doctor"]
         .map(|command| cli(&[command, "--help"]).stdout)
         .concat();
     for word in page.split([' ', '`', '\n', '=', ',', '.']).filter(|word| word.starts_with("--")) {

@@ -33,13 +33,18 @@ fn others(work: u32) -> Vec<String> {
         .to_vec()
 }
 
-/// One window: each statement six times, and the counters read.
-async fn window(db: &TestDatabase, statements: &[String]) {
+/// Runs each statement six times.
+async fn play(db: &TestDatabase, statements: &[String]) {
     let round = statements.join("; ");
     for _ in 0..6 {
         db.sql(&round).await;
     }
     flush(db).await;
+}
+
+/// One window: each statement six times, and the counters read.
+async fn window(db: &TestDatabase, statements: &[String]) {
+    play(db, statements).await;
     look(db).await;
 }
 
@@ -53,7 +58,7 @@ fn info(db: &TestDatabase) -> ConnInfo {
     ConnInfo::resolve(Some(&db.conninfo()), &|_| None).unwrap()
 }
 
-/// Reads the counters as `pgwright verify --window 0s` does; no action is watched yet, or none is due.
+/// Reads the counters as `pgwright verify --every 0s` does; no action is watched yet, or none is due.
 async fn look(db: &TestDatabase) {
     let options = VerifyOptions {
         window: TimeDelta::zero(),
@@ -128,7 +133,7 @@ async fn run(db: &TestDatabase, args: &[&str]) -> Output {
 
 /// What `pgwright verify` says of the only watched action once it has been watched long enough.
 async fn verdict(db: &TestDatabase) -> Value {
-    let args = ["verify", "--window", "0s", "--at-least", "0s", "--format", "json"];
+    let args = ["verify", "--every", "0s", "--at-least", "0s", "--format", "json"];
     let verified: Value = serde_json::from_str(&run(db, &args).await.stdout).unwrap();
     assert_eq!(verified["actions"].as_array().unwrap().len(), 1, "{verified:#}");
     verified["actions"][0].clone()
@@ -159,10 +164,11 @@ async fn an_index_that_makes_a_statement_slower_is_taken_back_and_blocked() {
     // What is pending is the newest, and the planner takes it to be anywhere.
     db.sql(
         "CREATE TABLE job (id int PRIMARY KEY, at int NOT NULL, pending boolean NOT NULL, note text);
-         INSERT INTO job SELECT n, n, n > 55000, repeat('x', 100) FROM generate_series(1, 60000) n;
-         CREATE INDEX ON job (pending); VACUUM ANALYZE job",
+         INSERT INTO job SELECT n, n, n > 145000, repeat('x', 100) FROM generate_series(1, 150000) n;
+         CREATE INDEX ON job (pending)",
     )
     .await;
+    db.sql("VACUUM ANALYZE job").await;
     let statement = "SELECT id FROM job WHERE pending ORDER BY at LIMIT 10";
     let mut round = others(2000);
     round.push(statement.to_owned());
@@ -173,7 +179,7 @@ async fn an_index_that_makes_a_statement_slower_is_taken_back_and_blocked() {
     let name = carry_out(&db, action).await;
     let plan = db.value(&format!("EXPLAIN (FORMAT JSON) {statement}")).await;
     assert!(plan.contains(&name), "the planner does not take the bait: {plan}");
-    window(&db, &round).await;
+    play(&db, &round).await;
 
     // Said before it is done, and done by those who may.
     let dry = run(&db, &["verify", "--dry-run"]).await.stdout;
@@ -199,10 +205,10 @@ async fn an_index_that_helps_is_kept_though_everything_else_becomes_slower() {
     let Some(db) = database().await else { return };
     db.sql(
         "CREATE TABLE purchase (id int PRIMARY KEY, buyer int NOT NULL, note text);
-         INSERT INTO purchase SELECT n, n % 10000, repeat('x', 50) FROM generate_series(1, 40000) n;
-         VACUUM ANALYZE purchase",
+         INSERT INTO purchase SELECT n, n % 10000, repeat('x', 50) FROM generate_series(1, 40000) n",
     )
     .await;
+    db.sql("VACUUM ANALYZE purchase").await;
     let meant = "SELECT note FROM purchase WHERE buyer = 77";
     // Every statement carries work, which grows by 30 % at the same hour.
     let round = |work: u32| {
@@ -233,9 +239,10 @@ async fn an_index_that_nobody_uses_is_taken_back() {
     let Some(db) = database().await else { return };
     db.sql(
         "CREATE TABLE visit (id int PRIMARY KEY, page int NOT NULL);
-         INSERT INTO visit SELECT n, n % 10 FROM generate_series(1, 2000) n; VACUUM ANALYZE visit",
+         INSERT INTO visit SELECT n, n % 10 FROM generate_series(1, 2000) n",
     )
     .await;
+    db.sql("VACUUM ANALYZE visit").await;
     let meant = "SELECT count(*) FROM visit WHERE page >= 0";
     let mut round = others(1000);
     round.push(meant.to_owned());
@@ -256,17 +263,18 @@ async fn an_index_that_ends_hot_updates_is_taken_back() {
     let Some(db) = database().await else { return };
     db.sql(
         "CREATE TABLE device (id int PRIMARY KEY, seen int NOT NULL) WITH (fillfactor = 50);
-         INSERT INTO device SELECT n, n FROM generate_series(1, 2000) n; VACUUM ANALYZE device",
+         INSERT INTO device SELECT n, n FROM generate_series(1, 2000) n",
     )
     .await;
-    let write = "UPDATE device SET seen = seen + 1 WHERE id <= 150";
+    db.sql("VACUUM ANALYZE device").await;
+    let write = "UPDATE device SET seen = seen + 1 WHERE id % 10 = 0";
     let round = vec![write.to_owned()];
     window(&db, &round).await;
     window(&db, &round).await;
     let read = "SELECT id FROM device WHERE seen = 5";
     let action = index(&db, "device", &["seen"], read).await;
     let name = carry_out(&db, action).await;
-    window(&db, &round).await;
+    play(&db, &round).await;
     let action = verdict(&db).await;
     assert_eq!(action["verdict"], "writes_harmed", "{action:#}");
     let hot = &action["judgement"]["hot"];
@@ -315,7 +323,7 @@ async fn counters_are_written_down_before_anything_is_watched_and_at_windows_onl
     }
     let rows = "SELECT count(*) FROM pgwright.\"Observations\" WHERE \"subject\" = 'server'";
     assert_eq!(db.value(rows).await, "1");
-    let dry = run(&db, &["verify", "--dry-run", "--window", "0s"]).await.stdout;
+    let dry = run(&db, &["verify", "--dry-run", "--every", "0s"]).await.stdout;
     assert!(dry.contains("1 readings"), "{dry}");
     let statement = fingerprint("SELECT count(*) FROM t").unwrap();
     let calls = format!(

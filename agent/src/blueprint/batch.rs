@@ -1,11 +1,13 @@
 //! Asks many small things of a server in few round trips, none of them for long.
 //!
 //! Questions go in groups. A group that fails or takes too long is halved until the one that is to blame stands
-//! alone, which then goes without an answer.
+//! alone, which then goes without an answer. So does one whose planning could run code of users in the name of a
+//! role that may do too much.
 
 use std::time::{Duration, Instant};
 
 use super::BlueprintError;
+use crate::foreign_code::Guard;
 use crate::postgres::{PgError, Row, Session};
 
 /// How many questions are put in one statement.
@@ -26,6 +28,7 @@ pub(super) struct Patience {
 /// without one. The transaction goes on as if nothing had been asked.
 pub(super) async fn ask<Q, A>(
     session: &Session,
+    guard: Option<&Guard>,
     patience: Patience,
     questions: &[Q],
     put: impl Fn(&[Q]) -> String,
@@ -39,7 +42,13 @@ pub(super) async fn ask<Q, A>(
         if Instant::now() > until {
             break;
         }
-        match put_one(session, patience, &put(group)).await? {
+        let sql = put(group);
+        let refused = guard.and_then(|guard| guard.refuses(&sql));
+        let answer = match refused {
+            Some(reason) => Err(PgError::other(&reason)),
+            None => put_one(session, patience, &sql).await?,
+        };
+        match answer {
             Ok(rows) => answers.extend(take(group, &rows)),
             Err(error) => {
                 tracing::debug!(questions = group.len(), %error, "not answered");

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::batch::{self, Patience};
 use super::{BlueprintError, read};
+use crate::foreign_code::Guard;
 use crate::postgres::{Row, Session};
 use crate::sampler::Query;
 
@@ -42,6 +43,7 @@ struct Indexed {
 /// The ends of all columns that lead a B-tree, as far as the role may read them and they are found in time.
 pub(super) async fn read(
     session: &Session,
+    guard: Option<&Guard>,
     notes: &mut Vec<String>,
 ) -> Result<Vec<EndPoints>, BlueprintError> {
     let columns: Vec<Indexed> = read::all(session, &COLUMNS).await?;
@@ -49,11 +51,11 @@ pub(super) async fn read(
     let readable: Vec<&Indexed> = columns.iter().filter(open).collect();
     let uncounted = columns.iter().any(|column| column.uncounted);
     let patience = if uncounted { Patience { settings: UNCOUNTED, ..PATIENCE } } else { PATIENCE };
-    let mut ends = batch::ask(session, patience, &readable, select, take).await?;
+    let mut ends = batch::ask(session, guard, patience, &readable, select, take).await?;
     let missing = columns.len() - ends.len();
     if missing > 0 {
         notes.push(format!(
-            "the ends of {missing} of {} indexed columns could not be read (no privilege, row security, a lock, too slow, \
+            "the ends of {missing} of {} indexed columns could not be read (no privilege, row security, a lock, too slow, code of users, \
              or an index that nobody uses and our look would count as a use): conditions near them are estimated from the histogram alone",
             columns.len()
         ));

@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use super::batch::{self, Patience};
 use super::{BlueprintError, read};
+use crate::foreign_code::Guard;
 use crate::postgres::{RawJson, Row, Session};
 use crate::sampler::Query;
 
@@ -71,13 +72,14 @@ struct Scan {
 /// Fills in the figures that can be found out.
 pub(super) async fn fill(
     session: &Session,
+    guard: Option<&Guard>,
     relations: &mut [RelationShape],
 ) -> Result<(), BlueprintError> {
     let indexes: Vec<Index> = read::all(session, &INDEXES).await?;
     let questions = |index| (0..3).map(move |question| Ask { index, question });
     let open = indexes.iter().filter(|index| index.conditions.len() == 3);
     let asks: Vec<Ask<'_>> = open.flat_map(questions).collect();
-    let answers = batch::ask(session, PATIENCE, &asks, explain, read_off).await?;
+    let answers = batch::ask(session, guard, PATIENCE, &asks, explain, read_off).await?;
     let answers: BTreeMap<(u32, usize), Scan> = answers.into_iter().collect();
     let figures = indexes.iter().filter_map(|index| {
         let scan = |question| answers.get(&(index.oid, question)).copied();
@@ -122,7 +124,9 @@ fn read_off(asks: &[Ask<'_>], rows: &[Row]) -> Vec<((u32, usize), Scan)> {
 
 fn collect(node: &Value, asks: &[Ask<'_>], found: &mut Vec<((u32, usize), Scan)>) {
     if let Value::Array(nodes) = node {
-        nodes.iter().for_each(|node| collect(node, asks, found));
+        for node in nodes {
+            collect(node, asks, found);
+        }
     }
     let Value::Object(of) = node else { return };
     let asked = of.get("Alias").and_then(Value::as_str);
@@ -165,7 +169,7 @@ fn solve(pages: u64, scans: [Scan; 3]) -> Option<GinFigures> {
         let data = if per_key > 0.0 { (keys * per_key).round() } else { 0.0 };
         let entry = usable - pending - data;
         let consistent = entry >= 1.0 && (entry.powf(0.15).round() - descent).abs() < f64::EPSILON;
-        consistent.then(|| GinFigures {
+        consistent.then_some(GinFigures {
             pending_pages: pending as u64,
             entry_pages: entry as u64,
             data_pages: data as u64,

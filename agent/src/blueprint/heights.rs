@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::batch::{self, Patience};
 use super::{BlueprintError, read};
+use crate::foreign_code::Guard;
 use crate::postgres::{RawJson, Row, Session};
 use crate::sampler::{Query, Reader};
 
@@ -65,6 +66,7 @@ struct Inspected {
 /// Fills in the heights that can be found out.
 pub(super) async fn fill(
     session: &Session,
+    guard: Option<&Guard>,
     relations: &mut [RelationShape],
 ) -> Result<(), BlueprintError> {
     let trees: Vec<Tree> = read::all(session, &TREES).await?;
@@ -73,7 +75,7 @@ pub(super) async fn fill(
         .iter()
         .filter(|tree| tree.keys.is_some() && !heights.contains_key(&tree.oid))
         .collect();
-    heights.extend(batch::ask(session, PATIENCE, &open, explain, read_off).await?);
+    heights.extend(batch::ask(session, guard, PATIENCE, &open, explain, read_off).await?);
     let named = trees.iter().filter_map(|tree| {
         heights.get(&tree.oid).map(|height| ((tree.schema.as_str(), tree.name.as_str()), *height))
     });

@@ -19,6 +19,7 @@ use rules::blueprint::{Blueprint, Locale, RoleSettings, Tablespace};
 
 use self::pg_dump::Written;
 use crate::conninfo::ConnInfo;
+use crate::foreign_code::{Guard, planning_role};
 use crate::postgres::{PgError, Session};
 use crate::sampler::{Query, SampleError};
 
@@ -114,8 +115,10 @@ async fn look(
         None => (OURSELVES.to_owned(), catalog::definitions(session, &mut notes).await?),
     };
     let mut relations = statistics::relations(session).await?;
-    heights::fill(session, &mut relations).await?;
-    gin::fill(session, &mut relations).await?;
+    let guard = Guard::of(session, &planning_role(session).await?).await?;
+    let guard = guard.as_ref();
+    heights::fill(session, guard, &mut relations).await?;
+    gin::fill(session, guard, &mut relations).await?;
     let locale = read::all::<Locale>(session, &LOCALE).await?.pop();
     Ok(Blueprint {
         locale: locale.ok_or(SampleError::Nothing { about: LOCALE.about })?,
@@ -124,7 +127,7 @@ async fn look(
         relations,
         statistics: statistics::columns(session, &mut notes).await?,
         extended: statistics::extended(session).await?,
-        ends: ends::read(session, &mut notes).await?,
+        ends: ends::read(session, guard, &mut notes).await?,
         role_settings: read::all::<RoleSettings>(session, &ROLE_SETTINGS).await?,
         tablespaces: read::all::<Tablespace>(session, &TABLESPACES).await?,
         notes,

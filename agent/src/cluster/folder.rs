@@ -16,14 +16,30 @@ use super::account::Account;
 
 /// Waits until its input ends, which the kernel sees to however we die; then stops the server
 /// whose folder is `$1` and removes the folder, unless its last words were to leave them. Ten seconds after the immediate shutdown comes
-/// the kill. The look at `/proc` keeps a process that merely inherited the number unharmed.
+/// the kill.
+///
+/// A server that somebody else killed leaves more behind: sessions busy with a function of the schema, which notice
+/// nothing, and the System V segment that every server has. Both go as well, and so does an `initdb` under way.
+///
+/// A process is the server's by what its command line says, which everybody may read (its folder may be hidden even
+/// from root, without `CAP_SYS_PTRACE`): `-D` for the first one, `cluster_name` for all others. So one that merely
+/// inherited a number stays unharmed. The segment has to be made by that server and be used by nobody.
 const GUARD: &str = r#"
 [ "$(cat)" = leave ] && exit 0
 folder=$1
-pid=$(head -n 1 "$folder/data/postmaster.pid" 2>/dev/null)
+name=${folder##*/}
+pid=$(sed -n 1p "$folder/data/postmaster.pid" 2>/dev/null)
+set -- $(sed -n 7p "$folder/data/postmaster.pid" 2>/dev/null)
+segment=$2
+ours() {
+    case "$(tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null) " in
+        "postgres: $name: "* | *"/postgres -D $folder/data "* | *"/initdb "*" $folder/"*) return 0 ;;
+    esac
+    return 1
+}
 runs() {
     [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null || return 1
-    [ ! -e /proc/self ] || [ "/proc/$pid/cwd" -ef "$folder/data" ]
+    [ ! -e /proc/self ] || ours "$pid"
 }
 tries=0
 while runs; do
@@ -32,6 +48,24 @@ while runs; do
     tries=$((tries + 1))
     sleep 0.05
 done
+tries=0
+while [ $tries -lt 100 ]; do
+    left=
+    for file in $(grep -lF -e "$name" /proc/[0-9]*/cmdline 2>/dev/null); do
+        process=${file#/proc/}
+        process=${process%/cmdline}
+        ours "$process" && left="$left $process"
+    done
+    [ -n "$left" ] || break
+    kill -KILL $left 2>/dev/null
+    tries=$((tries + 1))
+    sleep 0.05
+done
+if [ -n "$segment" ] && [ -r /proc/sysvipc/shm ]; then
+    while read -r key id mode size maker last users rest; do
+        [ "$id $maker $users" = "$segment $pid 0" ] && ipcrm -m "$id"
+    done </proc/sysvipc/shm
+fi
 rm -rf -- "$folder" || { sleep 1; rm -rf -- "$folder"; }
 "#;
 

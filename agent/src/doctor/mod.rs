@@ -1,8 +1,10 @@
 //! What is missing on a server, or for a role, and the exact statements that mend it.
 
+mod connection;
 mod grants;
 mod planning;
 
+pub use connection::connection;
 pub use grants::{Grants, Step, grants};
 pub use planning::planning;
 

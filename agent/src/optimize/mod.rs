@@ -345,20 +345,34 @@ async fn with_twin(
     };
     let thought = think(snapshot, planner, options, progress).await;
     explainer.close().await;
-    let lost = |error| match error {
-        OptimizeError::Postgres { action, source } => TwinError::Postgres { action, source }.into(),
-        error => error,
-    };
-    let thought = thought.map_err(lost).map(|thought| Thought {
-        twin: Some(TwinReport {
-            version: version(twin.cluster().binaries()),
-            missing: twin.missing().iter().map(|m| format!("{}: {}", m.name, m.reason)).collect(),
-            notes: twin.notes().to_vec(),
+    let thought = match thought {
+        Ok(thought) => Ok(Thought {
+            twin: Some(TwinReport {
+                version: version(twin.cluster().binaries()),
+                missing: twin
+                    .missing()
+                    .iter()
+                    .map(|m| format!("{}: {}", m.name, m.reason))
+                    .collect(),
+                notes: twin.notes().to_vec(),
+            }),
+            ..thought
         }),
-        ..thought
-    });
+        Err(error) => Err(of_twin(&mut twin, error).await),
+    };
     twin.stop().await;
     thought
+}
+
+/// What failed on a twin, with what its server shows of the cause.
+async fn of_twin(twin: &mut Twin, error: OptimizeError) -> OptimizeError {
+    match error {
+        OptimizeError::Postgres { action, source } => {
+            twin.diagnosed(TwinError::Postgres { action, source }).await.into()
+        }
+        OptimizeError::Twin(error) => twin.diagnosed(error).await.into(),
+        error => error,
+    }
 }
 
 /// `15.18`.

@@ -19,6 +19,7 @@ use super::{Event, OptimizeError, Options};
 use crate::explain::{Explainer, Text};
 use crate::postgres::PgError;
 use crate::twin::Twin;
+use crate::whatif;
 use crate::whatif::hypopg::HypoPg;
 use crate::whatif::twin::TwinWhatIf;
 
@@ -94,7 +95,15 @@ pub(super) async fn think(
     let answerer = planner.answerer();
     let other_version =
         planner.version().filter(|major| *major != snapshot.server.version_num / 10_000);
-    let (mut workload, unanalyzed) = analyze(snapshot);
+    let (mut workload, mut unanalyzed) = analyze(snapshot);
+    if answerer == Answerer::Twin {
+        workload.retain(|analyzed| {
+            let reason = whatif::twin::refusal(snapshot, analyzed);
+            let taken = reason.is_none();
+            unanalyzed.extend(reason.map(|reason| (analyzed.statement, reason)));
+            taken
+        });
+    }
     let planned = plan_all(planner.explainer(), snapshot, &mut workload, progress).await?;
     let withheld = planner.explainer().withheld();
     let cx = Context { snapshot, workload: &workload };

@@ -9,13 +9,14 @@ use rules::fidelity::{Comparison, compare};
 use rules::snapshot::Snapshot;
 
 use super::think::{analyze, plan_all};
-use super::{Event, OptimizeError};
+use super::{Event, OptimizeError, of_twin};
 use crate::blueprint::DrawOptions;
 use crate::conninfo::ConnInfo;
 use crate::explain::{Explainer, Text};
 use crate::postgres::Meter;
 use crate::sampler::SampleOptions;
 use crate::twin::{Missing, Twin, TwinOptions};
+use crate::whatif;
 
 /// One statement with one set of values, planned on both.
 #[derive(Clone, Debug)]
@@ -70,7 +71,7 @@ pub async fn check_twin(
     source.close().await;
     progress(Event::Twin);
     let since = Instant::now();
-    let twin = Twin::build(&snapshot, options).await?;
+    let mut twin = Twin::build(&snapshot, options).await?;
     let ready = since.elapsed();
     let missing = |missing: &Missing| format!("no {}: {}", missing.name, missing.reason);
     let mut notes: Vec<String> = twin.missing().iter().map(missing).collect();
@@ -78,6 +79,10 @@ pub async fn check_twin(
     let mut explainer = twin.explainer(0).await?;
     let checked = compare_plans(&mut explainer, &snapshot, &planned, progress).await;
     explainer.close().await;
+    let checked = match checked {
+        Ok(checked) => Ok(checked),
+        Err(error) => Err(of_twin(&mut twin, error).await),
+    };
     twin.stop().await;
     Ok(TwinCheck { checked: checked?, snapshot, notes, ready })
 }
@@ -134,7 +139,10 @@ pub async fn compare_plans(
             search_path: &statement.search_path,
             settings: &statement.settings,
         };
-        let prepared = twin.prepare(text).await.map_err(lost)?;
+        let prepared = match whatif::twin::refusal(snapshot, analyzed) {
+            Some(reason) => Err(reason),
+            None => twin.prepare(text).await.map_err(lost)?,
+        };
         for (binding, plan) in analyzed.bindings.iter().zip(&analyzed.plans) {
             let Some(source) = plan else { continue };
             let outcome = match &prepared {

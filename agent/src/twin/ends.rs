@@ -12,6 +12,7 @@ use rules::blueprint::{Blueprint, RelationShape};
 use rules::quote::{ident, literal, qualified};
 use rules::snapshot::{Column, Snapshot, Table, TableKind};
 
+use super::error::is_of_space;
 use super::notes::Notes;
 use super::{Database, TwinError};
 use crate::postgres::{PgError, Session};
@@ -139,6 +140,9 @@ async fn fill_one(
         }
         match insert(&database.owner, table, &known).await {
             Ok(()) => return Ok(()),
+            Err(error) if is_of_space(&error) => {
+                return Err(TwinError::doing("put rows in")(error));
+            }
             Err(error) => {
                 if error.is_lost() {
                     database.reopen_owner().await?;

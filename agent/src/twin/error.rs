@@ -1,11 +1,11 @@
 //! Why there is no twin.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::cluster::ClusterError;
+use crate::cluster::{Cluster, ClusterError};
 use crate::postgres::PgError;
 
 /// Why a twin could not be built or does not answer any more.
@@ -41,6 +41,23 @@ pub enum TwinError {
     /// The private server could not be had, or stopped.
     #[error("the planner twin's server could not be run")]
     Cluster(#[from] ClusterError),
+    /// The disk is full.
+    #[error(
+        "there is not enough disk space for the planner twin in {}; make room there, or set TMPDIR to another folder",
+        .folder.display()
+    )]
+    Space {
+        /// Where the twin's folder is.
+        folder: PathBuf,
+        /// What could not be done.
+        source: Box<TwinError>,
+    },
+    /// The private server is gone, and we did not stop it.
+    #[error("the planner twin's server ended: something killed it, or it crashed")]
+    Ended {
+        /// What could not be done.
+        source: Box<TwinError>,
+    },
     /// The private server refused something.
     #[error("the planner twin: cannot {action}")]
     Postgres {
@@ -69,9 +86,45 @@ fn found_text(found: &[u32]) -> String {
     }
 }
 
+/// Whether the private server refused something because the disk is full (`disk_full`).
+pub(super) fn is_of_space(error: &PgError) -> bool {
+    error.sqlstate() == Some("53100")
+}
+
 impl TwinError {
+    /// Says why the server failed, where the server itself shows it.
+    pub(super) async fn diagnosed(self, cluster: &mut Cluster) -> Self {
+        let lost = matches!(&self, Self::Postgres { source, .. } if source.is_lost() || source.connect_cause().is_some());
+        let full = match &self {
+            Self::Cluster(error) => error.is_of_space(),
+            Self::Postgres { source, .. } => is_of_space(source) || lost && cluster.lacks_space(),
+            Self::File { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            _ => false,
+        };
+        if full {
+            Self::Space { folder: base(&cluster.data_dir()), source: Box::new(self) }
+        } else if lost && cluster.is_dead().await {
+            Self::Ended { source: Box::new(self) }
+        } else {
+            self
+        }
+    }
+
+    /// The same for a server that could not be started.
+    pub(super) fn unstarted(error: ClusterError) -> Self {
+        if error.is_of_space() {
+            Self::Space { folder: std::env::temp_dir(), source: Box::new(error.into()) }
+        } else {
+            error.into()
+        }
+    }
     /// Names what was being done when the server refused.
     pub(crate) fn doing(action: &'static str) -> impl Fn(PgError) -> Self {
         move |source| Self::Postgres { action, source }
     }
+}
+
+/// The folder for temporary files that a data folder is in.
+fn base(data: &Path) -> PathBuf {
+    data.ancestors().nth(2).unwrap_or(data).to_path_buf()
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use rules::blueprint::{Blueprint, ColumnStatistics, CommonCombination, ExtendedStatistics};
 use rules::quote::{ident, literal, qualified};
 
+use super::error::is_of_space;
 use super::notes::Notes;
 use super::{Database, TwinError, statistics};
 use crate::postgres::PgError;
@@ -40,6 +41,9 @@ pub(super) async fn write(
     for statistics in &blueprint.extended {
         match write_one(database, statistics).await {
             Ok(()) => {}
+            Err(error) if is_of_space(&error) => {
+                return Err(TwinError::doing("take extended statistics over")(error));
+            }
             Err(error) => {
                 if error.is_lost() {
                     database.reopen_owner().await?;

@@ -102,40 +102,33 @@ impl Twin {
         let since = Instant::now();
         let blueprint = snapshot.blueprint.as_deref().ok_or(TwinError::NoBlueprint)?;
         let mut notes = Notes::default();
+        for note in &blueprint.notes {
+            notes.add(note);
+        }
         let binaries = binaries(snapshot, options, &mut notes)?;
-        let mut cluster = Cluster::start(&binaries, cluster_options(&binaries, options)).await?;
+        let started = Cluster::start(&binaries, cluster_options(&binaries, options)).await;
+        let mut cluster = started.map_err(TwinError::unstarted)?;
         let meter = Meter::new();
-        let admin = connect(&cluster, "postgres", None, &meter, options).await?;
-        check_layout(&admin, &binaries).await?;
-        database::make_roles(&admin, snapshot, &mut notes).await?;
-        database::make_tablespaces(&admin, &cluster, blueprint, &mut notes).await?;
-        database::make_database(&admin, &database_name(0), &blueprint.locale, &mut notes).await?;
-        tracing::debug!(ms = millis(since), "server started");
-        let guard = Guard::start(&cluster, &meter, options).await?;
-        let missing = Box::pin(fill(&cluster, &meter, options, snapshot, &mut notes)).await?;
-        for worker in 1..options.workers.max(1) {
-            let copy =
-                format!("CREATE DATABASE {} TEMPLATE {}", database_name(worker), database_name(0));
-            admin.execute(&copy, &[]).await.map_err(TwinError::doing("copy its database"))?;
+        let furnished =
+            Box::pin(furnish(&mut cluster, &meter, options, snapshot, &mut notes)).await;
+        match furnished {
+            Ok(Furnished { databases, guard, missing }) => {
+                tracing::debug!(ms = millis(since), missing = missing.len(), "twin ready");
+                let (notes, options) = (notes.into_inner(), options.clone());
+                Ok(Self { databases, guard, missing, notes, meter, options, cluster })
+            }
+            Err(error) => {
+                let error = error.diagnosed(&mut cluster).await;
+                cluster.stop().await;
+                Err(error)
+            }
         }
-        guard.stop().await;
-        admin.close().await;
-        let files = Box::pin(stretch(&mut cluster, snapshot, &meter, options, &mut notes)).await?;
-        let guard = Guard::start(&cluster, &meter, options).await?;
-        let mut databases = Vec::new();
-        for (number, files) in files.into_iter().enumerate() {
-            let mut database = Database::open(&cluster, number, &meter, options).await?;
-            database.files = files
-                .into_iter()
-                .map(|file| ((file.schema.clone(), file.name.clone()), file))
-                .collect();
-            database.shapes.clone_from(&blueprint.relations);
-            database.learn_indexes(snapshot).await?;
-            databases.push(database);
-        }
-        tracing::debug!(ms = millis(since), missing = missing.len(), "twin ready");
-        let (notes, options) = (notes.into_inner(), options.clone());
-        Ok(Self { databases, guard, missing, notes, meter, options, cluster })
+    }
+
+    /// Says more of an error of this twin where its server shows more: that the disk is full, or that somebody
+    /// ended it.
+    pub async fn diagnosed(&mut self, error: TwinError) -> TwinError {
+        error.diagnosed(&mut self.cluster).await
     }
 
     /// What of the source it does not have; statements that need it are refused by its planner.
@@ -233,6 +226,52 @@ impl Database {
 
 fn database_name(worker: usize) -> String {
     format!("twin_{worker}")
+}
+
+/// What a cluster is filled with.
+struct Furnished {
+    databases: Vec<Database>,
+    guard: Guard,
+    missing: Vec<Missing>,
+}
+
+/// Makes a twin of a server that just started.
+async fn furnish(
+    cluster: &mut Cluster,
+    meter: &Arc<Meter>,
+    options: &TwinOptions,
+    snapshot: &Snapshot,
+    notes: &mut Notes,
+) -> Result<Furnished, TwinError> {
+    let blueprint = snapshot.blueprint.as_deref().ok_or(TwinError::NoBlueprint)?;
+    let admin = connect(cluster, "postgres", None, meter, options).await?;
+    check_layout(&admin, cluster.binaries()).await?;
+    database::make_roles(&admin, snapshot, notes).await?;
+    database::make_tablespaces(&admin, cluster, blueprint, notes).await?;
+    database::make_database(&admin, &database_name(0), &blueprint.locale, notes).await?;
+    let guard = Guard::start(cluster, meter, options).await?;
+    let missing = Box::pin(fill(cluster, meter, options, snapshot, notes)).await?;
+    for worker in 1..options.workers.max(1) {
+        let copy =
+            format!("CREATE DATABASE {} TEMPLATE {}", database_name(worker), database_name(0));
+        admin.execute(&copy, &[]).await.map_err(TwinError::doing("copy its database"))?;
+    }
+    guard.stop().await;
+    admin.close().await;
+    let files = Box::pin(stretch(cluster, snapshot, meter, options, notes)).await?;
+    let guard = Guard::start(cluster, meter, options).await?;
+    let mut databases = Vec::new();
+    for (number, files) in files.into_iter().enumerate() {
+        let mut database = Database::open(cluster, number, meter, options).await?;
+        database.files = files
+            .into_iter()
+            .map(|file| ((file.schema.clone(), file.name.clone()), file))
+            .collect();
+        database.shapes.clone_from(&blueprint.relations);
+        database.learn_indexes(snapshot).await?;
+        databases.push(database);
+    }
+    Ok(Furnished { databases, guard, missing })
 }
 
 /// The server programs to use: of the source's major version unless told otherwise.

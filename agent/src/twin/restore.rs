@@ -8,6 +8,7 @@ use rules::quote::ident;
 use rules::statement::definition::{Making, making};
 
 use super::database::OWNER;
+use super::error::is_of_space;
 use super::{Database, TwinError};
 use crate::postgres::{PgError, Session};
 
@@ -76,6 +77,9 @@ pub(super) async fn restore(
         for (definition, way) in pending {
             match make(&database.trusted, &database.owner, &definition.sql, &way).await {
                 Ok(()) => {}
+                Err(error) if is_of_space(&error) => {
+                    return Err(TwinError::doing("make the schema")(error));
+                }
                 Err(error) => {
                     if error.is_lost() {
                         database.reopen_owner().await?;

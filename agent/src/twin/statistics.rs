@@ -3,6 +3,7 @@
 use rules::blueprint::{Blueprint, ColumnStatistics, RelationShape};
 
 use super::TwinError;
+use super::error::is_of_space;
 use super::notes::Notes;
 use crate::postgres::{PgError, Session};
 
@@ -22,7 +23,7 @@ pub(super) async fn write(
     while let Some(batch) = pending.pop() {
         match insert(session, batch).await {
             Ok(_) => {}
-            Err(error) if error.is_lost() => return Err(failed(error)),
+            Err(error) if error.is_lost() || is_of_space(&error) => return Err(failed(error)),
             Err(error) => match batch {
                 [] => {}
                 [one] => notes.add(&format!(

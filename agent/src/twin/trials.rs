@@ -14,6 +14,7 @@ use rules::sizes::{btree_height, index_bytes};
 use rules::snapshot::{Snapshot, Table};
 
 use super::database::TRIALS;
+use super::error::is_of_space;
 use super::pages::GinCounters;
 use super::stretch::{DEFAULT_RANGE, brin_map, gin_counters};
 use super::{Database, TwinError, pages, statistics};
@@ -107,6 +108,7 @@ impl Database {
         pages::stretch(&heap.path, heap.pages).map_err(failed)?;
         match made {
             Ok(_) => Ok(Ok(())),
+            Err(error) if is_of_space(&error) => Err(TwinError::doing("try an index")(error)),
             Err(error) => {
                 if error.is_lost() {
                     self.reopen_owner().await?;

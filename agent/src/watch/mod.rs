@@ -14,7 +14,7 @@ use rules::watch::{Case, Concern, Judgement, Limits, Reading, Window, judge, win
 use crate::applier::{ApplyError, ApplyOptions, Effect, Event};
 use crate::conninfo::ConnInfo;
 use crate::journal::{self, Entry, State};
-use crate::postgres::{Meter, Purpose, Session};
+use crate::postgres::{Meter, PgError, Purpose, Session};
 use read::Look;
 
 /// Statements whose counters are kept whether or not something about them is watched: those with the most time.
@@ -102,7 +102,8 @@ pub async fn after(info: &ConnInfo, meter: &Arc<Meter>, before: &Before) -> Resu
         }
         let everything = before.0.reading.statements.keys().cloned().collect();
         store::save(&session, &before.0.reading, &everything).await?;
-        let (tables, indexes) = of_watched(&entries);
+        let indexes: Vec<u32> = indexes_there(&session, &entries).await?.into_values().collect();
+        let tables: Vec<u32> = entries.iter().map(|entry| entry.table.oid).collect();
         let read = ApplyError::while_doing("read the counters after the actions");
         let look = read::look(&session, &tables, &indexes).await.map_err(read)?;
         let everything = look.reading.statements.keys().cloned().collect();
@@ -123,26 +124,26 @@ pub async fn verify(
 ) -> Result<Verified, ApplyError> {
     let session = connect(info, meter).await?;
     let known = journal::exists(&session).await?;
+    if !known && !options.dry_run {
+        journal::refuse_lost(&session).await?;
+    }
     let entries = if known { watched(&session).await? } else { Vec::new() };
-    let (tables, indexes) = of_watched(&entries);
+    let there = indexes_there(&session, &entries).await?;
+    let tables: Vec<u32> = entries.iter().map(|entry| entry.table.oid).collect();
+    let indexes: Vec<u32> = there.values().copied().collect();
     let reading = ApplyError::while_doing("read the server's counters");
     let look = read::look(&session, &tables, &indexes).await.map_err(reading)?;
     let reading = ApplyError::while_doing("find out what touches the watched tables");
     let reach = read::reach(&session, &tables).await.map_err(reading)?;
-    let mut notes = Vec::new();
-    if !look.statements {
-        notes.push(
-            "pg_stat_statements is not installed here, so nothing can be measured; `pgwright doctor` tells what to do"
-                .to_owned(),
-        );
-    }
+    let notes = blind_spots(&look);
     let mut recorded = false;
     if !options.dry_run {
         recorded = record(&session, &look, &entries, &reach, options.window).await?;
     }
     let readings = if known || recorded { store::load(&session).await? } else { Vec::new() };
-    let judged = judge_all(&session, entries, &readings, &look, &reach, options).await?;
+    let judged = judge_all(entries, &there, &readings, &look, &reach, options);
     let unfinished = known && !journal::in_flight(&session).await?.is_empty();
+    let paused = journal::pause(&session).await?;
     session.close().await;
     let mut verified = Verified {
         at: look.reading.at,
@@ -152,10 +153,31 @@ pub async fn verify(
         notes,
     };
     let due = unfinished || verified.actions.iter().any(|action| action.verdict().is_some());
-    if due && !options.dry_run {
+    if let (true, Some(paused)) = (due, paused) {
+        verified.notes.push(format!("{paused}; nothing was acted on"));
+    } else if due && !options.dry_run {
         act::act(info, meter, limits, progress, &mut verified).await?;
     }
     Ok(verified)
+}
+
+/// What keeps us from seeing everything.
+fn blind_spots(look: &Look) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !look.statements {
+        notes.push(
+            "pg_stat_statements is not installed here, so nothing can be measured; `pgwright doctor` tells what to do"
+                .to_owned(),
+        );
+    }
+    if look.hidden > 0 {
+        notes.push(format!(
+            "{} statements of other roles are hidden from this one, so that nobody knows whether they became slower; \
+             grant it pg_read_all_stats",
+            look.hidden
+        ));
+    }
+    notes
 }
 
 async fn connect(info: &ConnInfo, meter: &Arc<Meter>) -> Result<Session, ApplyError> {
@@ -175,9 +197,24 @@ async fn watched(session: &Session) -> Result<Vec<Entry>, ApplyError> {
     Ok(all.into_iter().filter(|entry| entry.state == State::Observing).collect())
 }
 
-fn of_watched(entries: &[Entry]) -> (Vec<u32>, Vec<u32>) {
-    let tables = entries.iter().map(|entry| entry.table.oid).collect();
-    (tables, entries.iter().filter_map(|entry| entry.index_oid).collect())
+/// The oids of the indexes that actions are about and that are there, by the number of the action. They are found by
+/// name: REINDEX CONCURRENTLY gives an index another oid.
+async fn indexes_there(
+    session: &Session,
+    entries: &[Entry],
+) -> Result<BTreeMap<i64, u32>, ApplyError> {
+    let sql = "SELECT c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+               WHERE n.nspname = $1 AND c.relname = $2";
+    let mut there = BTreeMap::new();
+    for entry in entries {
+        let Some(name) = &entry.index_name else { continue };
+        let look = || ApplyError::while_doing("look whether the index is still there");
+        let row = session.query_opt(sql, &[&entry.table.schema, name]).await.map_err(look())?;
+        if let Some(row) = row {
+            there.insert(entry.id, row.try_get(0).map_err(|error| look()(PgError::from(error)))?);
+        }
+    }
+    Ok(there)
 }
 
 /// Writes the counters down where the last ones are a window old, and throws away what nothing needs any more.
@@ -207,14 +244,14 @@ async fn record(
 }
 
 /// Judges every watched action.
-async fn judge_all(
-    session: &Session,
+fn judge_all(
     entries: Vec<Entry>,
+    there: &BTreeMap<i64, u32>,
     readings: &[Reading],
     look: &Look,
     reach: &BTreeMap<u32, BTreeSet<String>>,
     options: &VerifyOptions,
-) -> Result<Vec<Watched>, ApplyError> {
+) -> Vec<Watched> {
     // Nobody looked for so long: whatever happened meanwhile is no window.
     let longest = (options.window * 4).max(TimeDelta::days(2));
     let latest = readings
@@ -223,27 +260,35 @@ async fn judge_all(
         .and_then(|last| windows(&[last.clone(), look.reading.clone()], longest).0.pop());
     let mut watched = Vec::with_capacity(entries.len());
     for entry in entries {
-        let there = index_is_there(session, &entry).await?;
-        let by_hand = there != (entry.kind == "create_index");
+        let index = there.get(&entry.id).copied();
+        let by_hand = match entry.kind.as_str() {
+            "create_index" => index.is_none(),
+            "drop_index" => index.is_some(),
+            _ => false,
+        };
         // Windows of the time before do not say why it was done, only those around it do.
         let first =
             readings.iter().position(|reading| reading.at >= entry.created_at - store::keep());
         let around = &readings[first.unwrap_or(readings.len())..];
         let (windows, discarded) = windows(around, longest);
         let lifetime = readings.iter().rev().find(|reading| reading.at <= entry.created_at);
-        let case = case(&entry, (&windows, discarded), latest.as_ref(), lifetime, look, reach);
+        let case = Case {
+            index: index.filter(|_| entry.kind == "create_index"),
+            latest: latest.as_ref(),
+            lifetime,
+            ..case(&entry, (&windows, discarded), look, reach)
+        };
         let judgement = judge(&case, &options.limits);
         let state = entry.state;
         watched.push(Watched { entry, judgement, by_hand, effect: None, state });
     }
-    Ok(watched)
+    watched
 }
 
+/// What is known of an action, but for the counters of its index and the readings around it.
 fn case<'a>(
     entry: &Entry,
     (windows, discarded): (&'a [Window], usize),
-    latest: Option<&'a Window>,
-    lifetime: Option<&'a Reading>,
     look: &Look,
     reach: &BTreeMap<u32, BTreeSet<String>>,
 ) -> Case<'a> {
@@ -265,25 +310,15 @@ fn case<'a>(
     Case {
         windows,
         discarded,
-        latest,
-        lifetime,
+        latest: None,
+        lifetime: None,
         begun: entry.created_at,
         applied: entry.applied_at.unwrap_or(entry.created_at),
         now: look.reading.at,
         table: entry.table.oid,
-        index: entry.index_oid.filter(|_| entry.kind == "create_index"),
+        index: None,
         concerned: concerned.collect(),
         control: control.collect(),
         standbys: look.standbys,
     }
-}
-
-/// Whether the index of an action is there, by its name: REINDEX CONCURRENTLY gives it another oid.
-async fn index_is_there(session: &Session, entry: &Entry) -> Result<bool, ApplyError> {
-    let sql = "SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
-               WHERE n.nspname = $1 AND c.relname = $2";
-    let name = entry.index_name.clone().unwrap_or_default();
-    let look = ApplyError::while_doing("look whether the index is still there");
-    let row = session.query_opt(sql, &[&entry.table.schema, &name]).await.map_err(look)?;
-    Ok(row.is_some())
 }

@@ -27,6 +27,8 @@ pub(super) struct Look {
     pub(super) standbys: bool,
     /// Whether `pg_stat_statements` could be read.
     pub(super) statements: bool,
+    /// Statements whose texts this role may not see.
+    pub(super) hidden: usize,
 }
 
 /// Reads everything, with the counters of these tables and indexes in any case.
@@ -74,7 +76,14 @@ async fn statements(session: &Session, schema: &str, look: &mut Look) -> Result<
     let sql = include_str!("statements.sql").replace("{schema}", schema);
     for row in session.query(&sql, &[&STATEMENTS]).await? {
         let text: String = row.try_get("query")?;
-        let Class::Statement { fingerprint, .. } = classify(&text) else { continue };
+        let fingerprint = match classify(&text) {
+            Class::Statement { fingerprint, .. } => fingerprint,
+            Class::InsufficientPrivilege => {
+                look.hidden += 1;
+                continue;
+            }
+            _ => continue,
+        };
         let counts = Counts {
             calls: row.try_get("calls")?,
             ms: row.try_get("ms")?,

@@ -11,7 +11,7 @@ use futures_util::future::try_join_all;
 use rules::candidate::{Candidate, Change};
 use rules::context::Analyzed;
 use rules::index::IndexDefinition;
-use rules::snapshot::{Snapshot, Table};
+use rules::snapshot::{Snapshot, Table, TableKind};
 use rules::whatif::{Answer, Cache, Configuration, Price, Question};
 
 use super::{Batch, World};
@@ -175,6 +175,28 @@ impl<'t, 'a> TwinWhatIf<'t, 'a> {
         }
         Ok(())
     }
+}
+
+/// Why a twin cannot plan a statement that an ordinary server can: it reads a foreign table, also as a partition of
+/// another, whose cost only the other server knows.
+pub fn refusal(snapshot: &Snapshot, analyzed: &Analyzed) -> Option<String> {
+    let mut read: BTreeSet<u32> = BTreeSet::new();
+    let mut below: Vec<u32> = analyzed.analysis.relations.iter().map(|r| r.table).collect();
+    while let Some(oid) = below.pop() {
+        if read.insert(oid) {
+            let parts = snapshot.tables.iter().filter(|table| table.partition_of == Some(oid));
+            below.extend(parts.map(|table| table.oid));
+        }
+    }
+    let foreign = read.iter().filter_map(|table| snapshot.table(*table));
+    let foreign = foreign.filter(|table| table.kind == TableKind::Foreign).map(Table::qualified);
+    let names: Vec<String> = foreign.collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "it reads from another server ({}), and the planner twin cannot ask that one",
+            names.join(", ")
+        )
+    })
 }
 
 fn key(question: &Question) -> (usize, usize, Cache, Configuration) {

@@ -14,7 +14,7 @@ pub(super) fn next(case: &Case, state: State, facts: &Facts, limits: &Limits) ->
         return if state == State::Reverting {
             Step::to(State::Reverted)
         } else {
-            Step::Move { to: State::Reverting, note: by_others(case.kind, found) }
+            Step::noted(State::Reverting, by_others(case.kind, found))
         };
     }
     let (tries, statement) = match (case.kind, found) {
@@ -30,7 +30,9 @@ pub(super) fn next(case: &Case, state: State, facts: &Facts, limits: &Limits) ->
 /// The row of an action that a person has to look at: it is closed once they have taken it back.
 pub(super) fn settled(case: &Case, facts: &Facts) -> Step {
     match &facts.found {
-        _ if case.kind == Kind::Refresh || facts.contradiction.is_some() => Step::End(End::ForAPerson),
+        _ if case.kind == Kind::Refresh || facts.contradiction.is_some() => {
+            Step::End(End::ForAPerson)
+        }
         None => Step::Look,
         Some(found) if undone(case.kind, found) => {
             Step::noted(State::Reverting, "a person had settled it; its row is closed now")
@@ -49,13 +51,12 @@ fn undone(kind: Kind, found: &Found) -> bool {
 }
 
 /// What a person should know of an undo that we did not begin and find done.
-fn by_others(kind: Kind, found: &Found) -> Option<String> {
-    let note = match (kind, found) {
+fn by_others(kind: Kind, found: &Found) -> &'static str {
+    match (kind, found) {
         (Kind::Make, _) => "the index had been removed already, not by pgwright",
         (_, Found::TableGone) => "the table is gone, and the index with it",
         _ => "the index had been made again already, not by pgwright",
-    };
-    Some(note.to_owned())
+    }
 }
 
 /// Lets an undo wait for what can go away by itself.

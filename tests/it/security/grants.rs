@@ -160,6 +160,8 @@ async fn the_script_is_all_that_is_needed_and_each_line_of_it_is() {
         assert_eq!(shop.succeeds(&["optimize", "--apply", "--quiet"]), "", "nothing left to do");
         let said = shop.succeeds(&["log"]);
         assert!(said.contains("applied"), "{said}");
+        shop.succeeds(&["verify", "--dry-run"]);
+        shop.succeeds(&["verify"]);
         shop.succeeds(&["rollback", "--all"]);
         let left = "SELECT count(*) FROM pg_class WHERE relname LIKE 'pgw\\_%' AND relkind = 'i'";
         let left: i64 = shop.admin.query_one(left, &[]).await.unwrap().get(0);
