@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::limits::LimitArgs;
 use crate::values::{ByteSize, Gate, Milliseconds, Since, Wait, Whole};
 
 /// Make a PostgreSQL server faster, provably and undoably
@@ -265,6 +266,9 @@ pub(crate) struct OptimizeArgs {
     /// Write the result to this file instead of stdout
     #[arg(long, value_name = "FILE", env = "PGWRIGHT_OUTPUT", hide_env_values = true)]
     pub(crate) output: Option<PathBuf>,
+    /// What keeps --apply polite.
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// Which statements to look at.
@@ -398,11 +402,11 @@ pub(crate) struct VerifyArgs {
     /// Report only: write nothing down, keep nothing, take nothing back
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Length of a window: how far apart counters are written down [default: 1h]
+    /// Write the counters down this far apart [default: 1h]
     ///
     /// In between, they are only looked at for harm that cannot wait.
-    #[arg(long, value_name = "DURATION", env = "PGWRIGHT_WINDOW", hide_env_values = true)]
-    pub(crate) window: Option<Wait>,
+    #[arg(long, value_name = "DURATION", env = "PGWRIGHT_EVERY", hide_env_values = true)]
+    pub(crate) every: Option<Wait>,
     /// Watch at least this long before an action is kept or called unused [default: 3 days]
     #[arg(long, value_name = "DURATION", env = "PGWRIGHT_AT_LEAST", hide_env_values = true)]
     pub(crate) at_least: Option<Wait>,

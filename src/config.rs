@@ -12,6 +12,7 @@ use crate::cli::{Color, Global, OptimizeArgs, ReportFormat, WhatIf};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::input;
+use crate::limits::LimitArgs;
 use crate::values::{ByteSize, Gate, Milliseconds, Wait, Whole};
 
 /// Far more than every key needs.
@@ -31,6 +32,7 @@ struct File {
     log: Option<PathBuf>,
     color: Option<Color>,
     optimize: OptimizeFile,
+    limits: LimitArgs,
 }
 
 /// Its `[optimize]` table.
@@ -83,6 +85,8 @@ pub(crate) struct Settings {
     pub(crate) log_file: Option<PathBuf>,
     /// When to colour.
     pub(crate) color: Color,
+    /// Limits of what changes something.
+    pub(crate) limits: LimitArgs,
     /// For `optimize`.
     pub(crate) optimize: Optimize,
 }
@@ -172,6 +176,7 @@ fn merge(global: &Global, args: &OptimizeArgs, files: &[File]) -> Settings {
             .map_or(LOCK_WAIT, |wait| wait.0),
         log_file: first(global.log_file.as_ref(), files, |file| file.log.as_ref()),
         color: first(global.color.as_ref(), files, |file| file.color.as_ref()).unwrap_or_default(),
+        limits: files.iter().fold(args.limits.clone(), |given, file| given.or(&file.limits)),
         optimize: Optimize {
             apply: args.apply,
             snapshot: args.snapshot.clone(),
@@ -222,7 +227,13 @@ fn read(path: &Path) -> Result<File, Failure> {
     let mut file = parse(&text).map_err(|wrong| wrong.at(path, &text))?;
     // A relative path means a place beside the file that names it, from wherever pgwright is started.
     let folder = path.parent().unwrap_or(Path::new(""));
-    let paths = [&mut file.optimize.workload, &mut file.optimize.output, &mut file.log];
+    let limits = &mut file.limits;
+    let paths = [
+        &mut file.optimize.workload,
+        &mut file.optimize.output,
+        &mut file.log,
+        &mut limits.stop_file,
+    ];
     for own in paths.into_iter().flatten() {
         *own = folder.join(&own);
     }
@@ -296,6 +307,7 @@ fn advice(key: &str) -> Option<String> {
     }
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().replace('_', "-");
     KEYS.iter()
+        .chain(LimitArgs::KEYS)
         .map(|known| (strsim::normalized_damerau_levenshtein(&last(known), &last(key)), known))
         .filter(|(likeness, _)| *likeness >= 0.5)
         .max_by(|left, right| left.0.total_cmp(&right.0))
@@ -313,6 +325,7 @@ mod tests {
 
     use super::{KEYS, Settings, parse, settings};
     use crate::cli::{Cli, Color, Command, WhatIf};
+    use crate::limits::LimitArgs;
 
     /// The settings of a command line beside files, as plain text.
     fn layered(line: &str, here: Option<&str>, home: Option<&str>) -> Result<Settings, String> {
@@ -440,8 +453,13 @@ mod tests {
 
     #[test]
     fn every_known_key_is_read() {
-        for key in KEYS {
+        for key in KEYS.iter().chain(LimitArgs::KEYS) {
             let value = match *key {
+                "limits.window" => "'Sat 02:00-05:00'",
+                "limits.disk-free" | "limits.max-build-bytes" | "limits.max-lag" => "'1GB'",
+                "limits.max-indexes" => "8",
+                "limits.max-block" | "limits.lock-timeout" | "limits.max-build-time" => "'5s'",
+                "limits.waive-guard" => "['index_count']",
                 "optimize.min-confidence" => "0.9",
                 "color" | "optimize.what-if" => "'auto'",
                 "optimize.format" => "'human'",

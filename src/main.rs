@@ -7,6 +7,7 @@ mod demo;
 mod exit;
 mod failure;
 mod input;
+mod limits;
 mod output;
 mod progress;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The reference pages `docs/cli.md`, `docs/rules.md` and `docs/findings.md`: made from the program, and held equal to it by a test.
+//! The reference pages `docs/cli.md`, `docs/rules.md`, `docs/guards.md` and `docs/findings.md`: made from the program, and held equal to it by a test.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -77,6 +77,59 @@ fn finding_pages() -> String {
     out
 }
 
+fn guard_pages() -> String {
+    let mut out = format!(
+        "{NOTE}\n\n# The guards\n\nWhat must hold before `optimize --apply` begins anything, and while it is at work. A dry \
+         run asks the same guards and says of each action that it would carry out what would be refused now. A refusal \
+         names the figure that caused it and the next step; what is not known is noted (`-v` shows it) and refuses nothing, \
+         unless the page says otherwise. The limits are options of `optimize`, or keys of the table `[limits]` in a \
+         configuration file.\n\n\
+         - *server*: of the server and our session, once, before anything is changed, also by a rollback.\n\
+         - *run*: when a run begins, before each action, and while a statement is at work. A rollback is not held up; \
+         `verify` heeds them but for the window, since what does harm is to go at any time.\n\
+         - *table*: before each statement that changes something about a table, also one that takes an action back.\n\
+         - *action*: before an action is begun. A person can waive it with `--waive-guard`.\n\
+         - *way*: those who would hold a statement up. They are waited for, some seconds.\n\n\
+         | guard | keeps away | asked of the |\n|---|---|---|\n"
+    );
+    for guard in guards() {
+        let _ = writeln!(
+            out,
+            "| [`{0}`](#{0}) | {1} | {2} |",
+            guard.id,
+            guard.summary,
+            guard.scope.as_str()
+        );
+    }
+    for guard in guards() {
+        let lines =
+            guard.docs.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
+        let docs = lines.collect::<Vec<_>>().join("\n").replace("\n# ", "\n### ");
+        let _ = write!(out, "\n## {}\n\n{}\n", guard.id, docs.trim());
+    }
+    out.push_str(WATCHDOG);
+    out
+}
+
+fn guards() -> impl Iterator<Item = &'static ::rules::guards::Meta> {
+    ::rules::guards::GUARDS.iter().map(|guard| guard.meta())
+}
+
+/// What is looked at while a statement is at work.
+const WATCHDOG: &str = "
+## While a statement is at work
+
+- `lock_timeout` (`--lock-timeout`, 3 s): a statement that does not get its lock gives up and is sent again, three times at
+  most, after a pause that doubles and differs from run to run.
+- A second connection looks every second, always outside of a transaction. When anyone has waited behind our statement
+  for `--max-block` (5 s), it cancels our own statement and removes what is left of it. So it does when it cannot see any more.
+- It cancels as well when the switch in the journal is set, the stop file appears, the window ends, or a standby falls
+  more than `--max-lag` behind.
+- The time limit of a statement grows with the table: half an hour and a second for each MB.
+- `client_connection_check_interval` is 5 s: should pgwright be killed, the server ends the statement by itself. The next run
+  finds what is left and finishes it.
+";
+
 fn check(name: &str, made: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
     if std::env::var_os("UPDATE_DOCS").is_some() {
@@ -99,6 +152,11 @@ fn the_page_of_the_command_line_is_up_to_date() {
 #[test]
 fn the_page_of_the_rules_is_up_to_date() {
     check("rules.md", &rule_pages());
+}
+
+#[test]
+fn the_page_of_the_guards_is_up_to_date() {
+    check("guards.md", &guard_pages());
 }
 
 #[test]

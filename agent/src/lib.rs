@@ -10,6 +10,7 @@ pub mod conninfo;
 pub mod doctor;
 pub mod explain;
 mod foreign_code;
+pub mod guards;
 pub mod journal;
 pub mod optimize;
 pub mod postgres;

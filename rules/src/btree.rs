@@ -69,11 +69,16 @@ pub fn unsuited(column: &Column) -> Option<String> {
 
 /// Whether the type bounds the length: `varchar(n)`, `char(n)`, `numeric`, `inet`, ranges, enums and such.
 fn bounded(column: &Column) -> bool {
-    let unbounded = matches!(column.type_category, 'S' | 'A' | 'U' | 'C' | 'V' | 'X');
+    !lets_values_grow(column.type_category, column.type_modifier)
+}
+
+/// Whether a type of variable length lets values outgrow a B-tree page, by `pg_type.typcategory` and
+/// `pg_attribute.atttypmod`.
+pub fn lets_values_grow(category: char, modifier: i32) -> bool {
+    let unbounded = matches!(category, 'S' | 'A' | 'U' | 'C' | 'V' | 'X');
     // varchar(n): the modifier is n plus the four bytes of the header; a character takes up to four bytes.
-    let declared =
-        column.type_category == 'S' && (5..=VALUE_BYTES_MAX as i32).contains(&column.type_modifier);
-    !unbounded || declared
+    let declared = category == 'S' && (5..=VALUE_BYTES_MAX as i32).contains(&modifier);
+    unbounded && !declared
 }
 
 /// How often each column of each table is compared for equality anywhere in the workload, and by that the

@@ -157,6 +157,12 @@ pub struct ActionReport {
     pub evidence: Vec<FactReport>,
     /// Facts that speak against it or cap it.
     pub against: Vec<FactReport>,
+    /// Why guards would refuse it now; only of what `--apply` would carry out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_now: Vec<String>,
+    /// What guards do not know, or a person may want to know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noted_now: Vec<String>,
 }
 
 /// One fact in the report.
@@ -222,6 +228,8 @@ impl ActionReport {
             index,
             evidence: evidence.into_iter().map(FactReport::from).collect(),
             against: against.into_iter().map(FactReport::from).collect(),
+            refused_now: Vec::new(),
+            noted_now: Vec::new(),
         }
     }
 }

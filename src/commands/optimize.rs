@@ -2,12 +2,14 @@
 
 use agent::applier::{self, ApplyError, ApplyOptions};
 use agent::conninfo::ConnInfo;
+use agent::guards;
 use agent::journal::JournalError;
 use agent::optimize::{self, OptimizeError, Options, Proposal, Source, WhatIfChoice};
 use agent::sampler::{SampleErrorKind, SampleOptions};
 use agent::twin::TwinOptions;
 use agent::watch as watched;
 use rules::change_plan::ChangePlan;
+use rules::report::ActionReport;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -55,6 +57,7 @@ pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
     let applied = if settings.apply {
         Some(Box::pin(apply(call, &info, &options, &mut proposal)).await?)
     } else {
+        interruptible(Box::pin(foresee(call, &info, &mut proposal))).await?;
         None
     };
     report(call, &proposal, applied.as_ref())?;
@@ -66,6 +69,28 @@ pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
         }
         _ => Ok(exit),
     }
+}
+
+/// Tells in the report what the guards of `--apply` would refuse now.
+async fn foresee(call: &Call, info: &ConnInfo, proposal: &mut Proposal) -> Result<(), Failure> {
+    let options = call.settings.limits.guards();
+    let report = &mut proposal.report;
+    match guards::foresee(info, &call.meter, &proposal.plan, &options).await {
+        Ok(foreseen) => {
+            for (key, said) in foreseen {
+                let of = |action: &&mut ActionReport| key.starts_with(&action.id);
+                if let Some(action) = report.actions.iter_mut().find(of) {
+                    (action.refused_now, action.noted_now) = (said.refusals, said.notes);
+                }
+            }
+        }
+        // The report stands without it.
+        Err(error) => report.run.notes.push(format!(
+            "what guards would refuse now is not known: {}",
+            Failure::of(Exit::Connection, &error).message()
+        )),
+    }
+    Ok(())
 }
 
 /// Names the statements of the files, and everything else that the library needs to know.
@@ -185,8 +210,8 @@ pub(super) async fn carry_out(
     run: Uuid,
     stop: Option<watch::Receiver<bool>>,
 ) -> Result<Applied, Failure> {
-    let runner_wait = call.settings.lock_wait;
-    let options = ApplyOptions { stop, runner_wait, ..ApplyOptions::default() };
+    let usual = call.settings.limits.apply_options(call.settings.lock_wait);
+    let options = ApplyOptions { stop, ..usual };
     let progress = Progress::new(call.progress);
     let mut show = |event| {
         call.log.applying(&event);

@@ -35,8 +35,8 @@ pub(super) async fn undo(
     which: Which,
     stop: Option<watch::Receiver<bool>>,
 ) -> Result<Vec<Outcome>, Failure> {
-    let runner_wait = call.settings.lock_wait;
-    let options = ApplyOptions { stop, runner_wait, ..ApplyOptions::default() };
+    let usual = call.settings.limits.apply_options(call.settings.lock_wait);
+    let options = ApplyOptions { stop, ..usual };
     let progress = Progress::new(call.progress);
     let mut show = |event| {
         call.log.applying(&event);

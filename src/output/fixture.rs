@@ -47,6 +47,8 @@ fn create() -> ActionReport {
             fact(0.6, None, "it pays with a cold cache too (cost falls to 0.2 %)"),
         ],
         against: vec![fact(-0.2, None, "the cost differs 30 times between values")],
+        refused_now: vec![],
+        noted_now: vec![],
     }
 }
 
@@ -73,6 +75,8 @@ fn drop() -> ActionReport {
         }),
         evidence: vec![fact(1.5, None, "user_email_key serves everything that this one serves")],
         against: vec![fact(0.0, Some(0.85), "its counters run since yesterday only")],
+        refused_now: vec![],
+        noted_now: vec![],
     }
 }
 

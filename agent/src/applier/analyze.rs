@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use rules::change_plan::{Operation, TableRef};
+use rules::guards::Work;
 use rules::protocol::Found;
 use rules::statement::guard::{Permitted, Purpose};
 use serde_json::json;
 
 use super::ApplyError;
-use super::catalog::{self, WaitsFor};
-use super::check::{self, Right};
+use super::catalog;
+use super::check;
 use super::runner::Runner;
 use super::send::Order;
 use super::subject::{Outset, Ready, Seen, View};
@@ -27,7 +28,7 @@ pub(super) struct Analyze {
     /// When that was last done before.
     before: Option<DateTime<Utc>>,
     /// Size of the table when it was last looked at.
-    bytes: i64,
+    bytes: u64,
 }
 
 impl Analyze {
@@ -41,21 +42,20 @@ impl Analyze {
     }
 
     pub(super) async fn premises(&mut self, runner: &Runner<'_>) -> Result<Outset, ApplyError> {
-        match check::table(runner, &self.table, Right::Analyze).await? {
+        match check::table(runner, &self.table, Work::Analyze).await? {
             Ok(table) => self.bytes = table.bytes,
             Err(reason) => return Ok(Outset::Refused(reason)),
         }
-        let what = WaitsFor::Maintenance;
-        if let Err(reason) = check::way_is_free(runner, self.table.oid, what).await? {
+        if let Err(reason) = check::way_is_free(runner, self.table.oid, Work::Analyze).await? {
             return Ok(Outset::Refused(reason));
         }
         self.before = self.last(runner).await?;
-        Ok(Outset::Ready(Ready {
+        Ok(Outset::Ready(Box::new(Ready {
             index: (None, None, None),
             before: json!({"last_analyze": self.before}),
             operation: Operation::Analyze,
             frees: None,
-        }))
+        })))
     }
 
     pub(super) async fn look(&self, runner: &Runner<'_>, view: View) -> Result<Seen, ApplyError> {
@@ -82,7 +82,7 @@ impl Analyze {
                 table: self.table.name.clone(),
             },
             purpose: Purpose::Change,
-            limit: runner.options.time_for(u64::try_from(self.bytes).unwrap_or(0)),
+            limit: runner.options.time_for(self.bytes),
             stoppable: true,
         }
     }

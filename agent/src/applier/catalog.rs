@@ -6,66 +6,10 @@ use chrono::{DateTime, Utc};
 
 use crate::postgres::{PgError, Session};
 
-/// A table as it is now.
-#[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one answer of the catalog")]
-pub(super) struct TableState {
-    pub(super) schema: String,
-    pub(super) name: String,
-    /// `pg_class.relkind`.
-    pub(super) kind: String,
-    /// `pg_class.relpersistence`.
-    pub(super) persistence: String,
-    /// Whether our role counts as its owner.
-    pub(super) own: bool,
-    pub(super) owner: String,
-    /// Whether our role may make an index in its schema.
-    pub(super) may_create: bool,
-    /// Whether our role may run ANALYZE on it.
-    pub(super) may_analyze: bool,
-    /// Whether an extension owns it.
-    pub(super) extension_member: bool,
-    /// Whether only a vacuum can keep it from running out of transaction ids.
-    pub(super) wraparound: bool,
-    /// Size without indexes and TOAST.
-    pub(super) bytes: i64,
-}
-
-/// Reads a table by its oid; `None` when there is none.
-pub(super) async fn table(session: &Session, oid: u32) -> Result<Option<TableState>, PgError> {
-    let maintain = if session.version().major() >= 17 {
-        "OR pg_catalog.has_table_privilege(c.oid, 'MAINTAIN')"
-    } else {
-        ""
-    };
-    let sql = format!(
-        "SELECT n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, \
-                pg_catalog.pg_has_role(c.relowner, 'USAGE'), pg_catalog.pg_get_userbyid(c.relowner)::text, \
-                pg_catalog.has_schema_privilege(n.oid, 'CREATE'), \
-                pg_catalog.pg_has_role(c.relowner, 'USAGE') OR pg_catalog.pg_has_role(d.datdba, 'USAGE') {maintain}, \
-                EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
-                        AND e.objid = c.oid AND e.deptype = 'e'), \
-                c.relfrozenxid <> '0' AND pg_catalog.age(c.relfrozenxid) > \
-                    pg_catalog.current_setting('autovacuum_freeze_max_age')::integer, \
-                coalesce(pg_catalog.pg_relation_size(c.oid), 0) \
-         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database() \
-         WHERE c.oid = $1"
-    );
-    let Some(row) = session.query_opt(&sql, &[&oid]).await? else { return Ok(None) };
-    Ok(Some(TableState {
-        schema: row.try_get(0)?,
-        name: row.try_get(1)?,
-        kind: row.try_get(2)?,
-        persistence: row.try_get(3)?,
-        own: row.try_get(4)?,
-        owner: row.try_get(5)?,
-        may_create: row.try_get(6)?,
-        may_analyze: row.try_get(7)?,
-        extension_member: row.try_get(8)?,
-        wraparound: row.try_get(9)?,
-        bytes: row.try_get(10)?,
-    }))
+/// Returns whether there is a relation with this oid.
+pub(super) async fn is_there(session: &Session, oid: u32) -> Result<bool, PgError> {
+    let sql = "SELECT FROM pg_catalog.pg_class WHERE oid = $1";
+    Ok(session.query_opt(sql, &[&oid]).await?.is_some())
 }
 
 /// An index as it is now.
@@ -171,103 +115,6 @@ pub(super) async fn default_tablespace(session: &Session) -> Result<String, PgEr
                JOIN pg_catalog.pg_tablespace s ON s.oid = d.dattablespace \
                WHERE d.datname = pg_catalog.current_database()";
     Ok(session.query_one(sql, &[]).await?.try_get(0)?)
-}
-
-/// A transaction that would hold our statement up.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Blocker {
-    /// Process and virtual transaction: another transaction has another one.
-    pub(super) key: String,
-    /// Who it is and what it does.
-    pub(super) who: String,
-    /// Seconds since it began; `None` where our role may not see that.
-    pub(super) age: Option<f64>,
-}
-
-/// What a statement of ours waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WaitsFor {
-    /// `CREATE INDEX CONCURRENTLY`: writers of the table, and every snapshot of the database.
-    WritersAndSnapshots,
-    /// `DROP INDEX CONCURRENTLY`: whoever uses the table.
-    Users,
-    /// `ANALYZE`: other maintenance.
-    Maintenance,
-}
-
-impl WaitsFor {
-    /// Table lock modes that hold the statement up. Source: PostgreSQL documentation, table
-    /// "Conflicting Lock Modes", and `WaitForLockers` in `indexcmds.c` and `index.c`.
-    fn modes(self) -> &'static [&'static str] {
-        const STRONG: [&str; 7] = [
-            "ShareUpdateExclusiveLock",
-            "ShareLock",
-            "ShareRowExclusiveLock",
-            "ExclusiveLock",
-            "AccessExclusiveLock",
-            "RowExclusiveLock",
-            "RowShareLock",
-        ];
-        const ALL: [&str; 8] = [
-            "AccessShareLock",
-            "RowShareLock",
-            "RowExclusiveLock",
-            "ShareUpdateExclusiveLock",
-            "ShareLock",
-            "ShareRowExclusiveLock",
-            "ExclusiveLock",
-            "AccessExclusiveLock",
-        ];
-        match self {
-            Self::WritersAndSnapshots => &STRONG[..6],
-            Self::Users => &ALL,
-            Self::Maintenance => &STRONG[..5],
-        }
-    }
-}
-
-/// Lists the transactions that would hold a statement on a table up. An autovacuum worker gives way
-/// by itself and is not among them.
-pub(super) async fn blockers(
-    session: &Session,
-    table: u32,
-    what: WaitsFor,
-) -> Result<Vec<Blocker>, PgError> {
-    let sql = "SELECT coalesce(l.pid, 0) || '/' || l.virtualtransaction, \
-            CASE WHEN l.pid IS NULL THEN 'a prepared transaction (see pg_prepared_xacts)' \
-                 ELSE pg_catalog.format('process %s%s%s', l.pid, \
-                      coalesce(' (' || concat_ws(', ', 'user ' || a.usename, nullif(a.application_name, ''), a.state) || ')', ''), \
-                      CASE l.locktype WHEN 'relation' THEN ', which uses the table' ELSE ', which holds a snapshot' END) \
-            END, \
-            extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::double precision \
-        FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
-        WHERE l.granted AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid() \
-        AND a.backend_type IS DISTINCT FROM 'autovacuum worker' \
-        AND (l.locktype = 'relation' AND l.relation = $1 AND l.mode = ANY ($2) AND l.database = \
-                 (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) \
-             OR $3 AND l.locktype = 'virtualxid' AND a.backend_xmin IS NOT NULL AND a.backend_type = 'client backend' \
-             AND a.datname = pg_catalog.current_database()) \
-        ORDER BY 1, l.locktype";
-    let snapshots = what == WaitsFor::WritersAndSnapshots;
-    let mut found: Vec<Blocker> = Vec::new();
-    for row in session.query(sql, &[&table, &what.modes(), &snapshots]).await? {
-        let blocker = Blocker { key: row.try_get(0)?, who: row.try_get(1)?, age: row.try_get(2)? };
-        if found.last().is_none_or(|last| last.key != blocker.key) {
-            found.push(blocker);
-        }
-    }
-    Ok(found)
-}
-
-/// Returns the names of event triggers that run on a command (`CREATE INDEX`, `DROP INDEX`).
-pub(super) async fn event_triggers(
-    session: &Session,
-    command: &str,
-) -> Result<Vec<String>, PgError> {
-    let sql = "SELECT evtname::text FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D' \
-               AND evtevent IN ('ddl_command_start', 'ddl_command_end', 'sql_drop') \
-               AND (evttags IS NULL OR $1 = ANY (evttags)) ORDER BY 1";
-    session.query(sql, &[&command]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// Returns when a table was last analyzed by hand.

@@ -1,133 +1,114 @@
-//! Whether the premises of an action still hold. Every reason names what a person can do about it.
+//! Asks the guards whether the premises of an action hold. Every reason names what a person can do about it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rules::change_plan::TableRef;
+use rules::guards::{
+    Blocker, Judgement, Limits, Premises, Scope, ServerFacts, Spent, TableFacts, Target, Work,
+    judge,
+};
+use rules::index::IndexDefinition;
 use rules::protocol::Found;
-use rules::quote::qualified;
 
-use super::catalog::{self, Blocker, TableState, WaitsFor};
 use super::runner::Runner;
-use super::{ApplyError, Event};
+use super::{ApplyError, Event, catalog};
+use crate::guards::{self, Expected, GuardError};
+use crate::postgres::Session;
 
 /// What a check answers: the way is free, or the reason why not.
 pub(super) type Checked<T> = Result<T, String>;
 
-/// Which right an action needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Right {
-    /// To make an index on the table.
-    Index,
-    /// To drop an index of the table.
-    Drop,
-    /// To analyze the table.
-    Analyze,
-}
-
-impl Right {
-    fn command(self) -> &'static str {
-        match self {
-            Self::Index => "CREATE INDEX",
-            Self::Drop => "DROP INDEX",
-            Self::Analyze => "ANALYZE",
-        }
+/// Says what guards noted, and returns the reason of the first that refused.
+fn heard(judgement: &Judgement) -> Checked<()> {
+    for (guard, note) in &judgement.notes {
+        tracing::info!(guard, note, "a guard notes");
     }
+    for (guard, reason) in &judgement.refusals {
+        tracing::info!(guard, reason, "a guard refuses");
+    }
+    judgement.reason().map_or(Ok(()), |reason| Err(reason.to_owned()))
 }
 
-/// Looks the table up and refuses it where it is not the one, is of the wrong kind, or our role lacks the
-/// right; refuses event triggers as well.
+/// Asks the guards of some scopes.
+fn ask(
+    runner: &Runner<'_>,
+    scopes: &[Scope],
+    server: &ServerFacts,
+    target: Option<Target<'_>>,
+) -> Checked<()> {
+    let limits = &runner.options.guards.limits;
+    heard(&judge(scopes, &Premises { server, limits, spent: runner.spent, target }))
+}
+
+/// Asks whether anything can and should be changed on this server, by our session.
+pub(super) async fn server(session: &Session, limits: &Limits) -> Result<(), ApplyError> {
+    let look = ApplyError::while_doing("look at the settings of our session");
+    let facts = guards::of_session(session).await.map_err(look)?;
+    let premises = Premises { server: &facts, limits, spent: Spent::default(), target: None };
+    heard(&judge(&[Scope::Server], &premises)).map_err(|reason| ApplyError::Refused { reason })
+}
+
+/// Asks whether a run may begin, or go on; for how long, where there is a window.
+pub(super) async fn run(runner: &Runner<'_>) -> Result<Checked<Option<Duration>>, ApplyError> {
+    let mut facts = ServerFacts::default();
+    read_run(runner, &mut facts).await?;
+    let asked = ask(runner, &[Scope::Run], &facts, None);
+    let window = runner.options.guards.limits.window.as_ref();
+    let now = facts.local_time.and_then(Result::ok);
+    Ok(asked.map(|()| window.and_then(|window| window.left(now?))))
+}
+
+async fn read_run(runner: &Runner<'_>, facts: &mut ServerFacts) -> Result<(), ApplyError> {
+    guards::for_run(&runner.session, &runner.options.guards, facts).await.map_err(|error| {
+        match error {
+            GuardError::Server(source) => {
+                ApplyError::Server { doing: "look whether the run may go on", source }
+            }
+            GuardError::Journal(error) => ApplyError::Journal(error),
+        }
+    })
+}
+
+/// Looks the table up and asks the guards of a table.
 pub(super) async fn table(
     runner: &Runner<'_>,
     planned: &TableRef,
-    right: Right,
-) -> Result<Checked<TableState>, ApplyError> {
+    work: Work,
+) -> Result<Checked<TableFacts>, ApplyError> {
     let look = ApplyError::while_doing("look at the table again");
-    let table = match catalog::table(&runner.session, planned.oid).await.map_err(look)? {
-        Some(table) if table.schema == planned.schema && table.name == planned.name => table,
-        Some(table) => {
-            let name = qualified(&table.schema, &table.name);
-            return Ok(Err(format!(
-                "{} is called {name} by now; run pgwright optimize again",
-                planned.qualified()
-            )));
-        }
-        None => {
-            return Ok(Err(format!(
-                "{} is not there any more, or was made anew; run pgwright optimize again",
-                planned.qualified()
-            )));
-        }
+    let table = match guards::table(&runner.session, planned, work).await.map_err(look)? {
+        guards::Found::Table(table) => table,
+        guards::Found::Refused(reason) => return Ok(Err(reason)),
     };
-    if let Some(reason) = wrong_kind(&table, right).or_else(|| lacking_right(&table, right)) {
-        return Ok(Err(reason));
-    }
-    if right != Right::Analyze {
-        let look = ApplyError::while_doing("look for event triggers");
-        let triggers =
-            catalog::event_triggers(&runner.session, right.command()).await.map_err(look)?;
-        if let Some(trigger) = triggers.first() {
-            return Ok(Err(format!(
-                "event trigger {} runs on {} and could leave a half-made index behind; disable it meanwhile \
-                 (ALTER EVENT TRIGGER … DISABLE), or run the statement by hand",
-                rules::quote::ident(trigger),
-                right.command()
-            )));
-        }
-    }
-    Ok(Ok(table))
+    let target = Some(Target { work, table: &table, index: None });
+    let asked = ask(runner, &[Scope::Table], &ServerFacts::default(), target);
+    Ok(asked.map(|()| table))
+}
+
+/// Asks the guards of a new index, and those of the run again in the light of it.
+pub(super) async fn new_index(
+    runner: &Runner<'_>,
+    table: &TableFacts,
+    definition: &IndexDefinition,
+    expected: &Expected,
+) -> Result<Checked<()>, ApplyError> {
+    let mut facts = ServerFacts::default();
+    read_run(runner, &mut facts).await?;
+    let options = &runner.options.guards;
+    let look = ApplyError::while_doing("look at what a build depends on");
+    guards::for_action(&runner.session, options, &mut facts).await.map_err(look)?;
+    let look = ApplyError::while_doing("look at the columns of the index");
+    let index =
+        guards::planned(&runner.session, table, definition, expected).await.map_err(look)?;
+    let target = Some(Target { work: Work::CreateIndex, table, index: Some(&index) });
+    Ok(ask(runner, &[Scope::Run, Scope::Table, Scope::Action], &facts, target))
 }
 
 /// Tells an object that is gone from one that is gone together with its table.
 pub(super) async fn absent(runner: &Runner<'_>, table: &TableRef) -> Result<Found, ApplyError> {
     let look = ApplyError::while_doing("look whether the table is still there");
-    let there = catalog::table(&runner.session, table.oid).await.map_err(look)?.is_some();
+    let there = catalog::is_there(&runner.session, table.oid).await.map_err(look)?;
     Ok(if there { Found::Absent } else { Found::TableGone })
-}
-
-fn wrong_kind(table: &TableState, right: Right) -> Option<String> {
-    let name = qualified(&table.schema, &table.name);
-    let kinds: &[&str] = if right == Right::Analyze { &["r", "m", "p"] } else { &["r", "m"] };
-    if table.kind == "p" && right != Right::Analyze {
-        return Some(format!(
-            "{name} is partitioned, and CONCURRENTLY does not work on it; by hand: CREATE INDEX … ON ONLY {name}, \
-             then CREATE INDEX CONCURRENTLY on each partition, then ALTER INDEX … ATTACH PARTITION for each"
-        ));
-    }
-    if !kinds.contains(&table.kind.as_str()) {
-        return Some(format!("{name} is no ordinary table or materialized view"));
-    }
-    if table.persistence == "t" || (table.persistence == "u" && right != Right::Analyze) {
-        return Some(format!("{name} is a temporary or unlogged table"));
-    }
-    if table.extension_member {
-        return Some(format!("{name} belongs to an extension"));
-    }
-    if table.wraparound && right == Right::Index {
-        return Some(format!(
-            "{name} needs a vacuum against transaction id wraparound first (VACUUM {name})"
-        ));
-    }
-    None
-}
-
-fn lacking_right(table: &TableState, right: Right) -> Option<String> {
-    let name = qualified(&table.schema, &table.name);
-    let owner = rules::quote::ident(&table.owner);
-    match right {
-        Right::Analyze if !table.may_analyze => {
-            Some(format!("only the owner of {name} may analyze it; GRANT {owner} TO this role"))
-        }
-        Right::Index | Right::Drop if !table.own => {
-            Some(format!("only the owner of {name} may do this; GRANT {owner} TO this role"))
-        }
-        Right::Index if !table.may_create => {
-            let schema = rules::quote::ident(&table.schema);
-            Some(format!(
-                "this role may make nothing in schema {schema}; GRANT CREATE ON SCHEMA {schema} TO it"
-            ))
-        }
-        _ => None,
-    }
 }
 
 /// Waits for transactions that would hold a statement on the table up, and refuses where they stay. A
@@ -135,45 +116,34 @@ fn lacking_right(table: &TableState, right: Right) -> Option<String> {
 pub(super) async fn way_is_free(
     runner: &Runner<'_>,
     table: u32,
-    what: WaitsFor,
+    work: Work,
 ) -> Result<Checked<()>, ApplyError> {
     let since = Instant::now();
-    let mut there = old(runner, blockers(runner, table, what).await?);
+    let (server, mut facts) = (ServerFacts::default(), TableFacts::default());
+    facts.blockers = blockers(runner, table, work).await?;
     let mut told = false;
-    while let Some(first) = there.first() {
-        if since.elapsed() >= runner.options.patience {
-            let age = first.age.map_or(String::new(), |age| format!(", for {age:.0} s now"));
-            return Ok(Err(format!(
-                "{}{age}, would hold the statement up; end it or try again later",
-                first.who
-            )));
+    loop {
+        let target = Target { work, table: &facts, index: None };
+        let asked = ask(runner, &[Scope::Way], &server, Some(target));
+        if asked.is_ok() || since.elapsed() >= runner.options.patience {
+            return Ok(asked);
         }
         if !told {
             told = true;
-            let why = format!("{}, to end", first.who);
+            let why = format!("{}, to end", facts.blockers[0].who);
             runner.tell(Event::Waiting { action: runner.action.clone(), why });
         }
         runner.pause(runner.options.watch_interval.min(runner.options.patience)).await?;
-        let still = blockers(runner, table, what).await?;
-        there = still
+        // One that grew old meanwhile is not waited for in addition.
+        let still = blockers(runner, table, work).await?;
+        facts.blockers = still
             .into_iter()
-            .filter(|now| there.iter().any(|before| before.key == now.key))
+            .filter(|now| facts.blockers.iter().any(|before| before.key == now.key))
             .collect();
     }
-    Ok(Ok(()))
 }
 
-/// Those old enough to count; also those whose age we may not see, for they may be.
-fn old(runner: &Runner<'_>, blockers: Vec<Blocker>) -> Vec<Blocker> {
-    let limit = runner.options.max_transaction_age.as_secs_f64();
-    blockers.into_iter().filter(|blocker| blocker.age.is_none_or(|age| age >= limit)).collect()
-}
-
-async fn blockers(
-    runner: &Runner<'_>,
-    table: u32,
-    what: WaitsFor,
-) -> Result<Vec<Blocker>, ApplyError> {
+async fn blockers(runner: &Runner<'_>, table: u32, work: Work) -> Result<Vec<Blocker>, ApplyError> {
     let look = ApplyError::while_doing("look for transactions in the way");
-    catalog::blockers(&runner.session, table, what).await.map_err(look)
+    guards::blockers(&runner.session, table, work).await.map_err(look)
 }

@@ -1,6 +1,7 @@
 //! `CREATE INDEX CONCURRENTLY`, and its undo.
 
 use rules::change_plan::{Operation, TableRef};
+use rules::guards::Work;
 use rules::index::IndexDefinition;
 use rules::protocol::Found;
 use rules::quote::qualified;
@@ -9,11 +10,12 @@ use rules::statement::index_shape::IndexShape;
 use serde_json::json;
 
 use super::ApplyError;
-use super::catalog::{self, IndexState, Named, WaitsFor};
-use super::check::{self, Checked, Right};
+use super::catalog::{self, IndexState, Named};
+use super::check::{self, Checked};
 use super::runner::Runner;
 use super::send::Order;
 use super::subject::{Outset, Ready, Seen, View};
+use crate::guards::Expected;
 use crate::journal::{self, Entry, INDEX_PREFIX};
 
 /// An index that is to be made, or that we made.
@@ -26,15 +28,23 @@ pub(super) struct CreateIndex {
     shape: IndexShape,
     /// As the server printed it, once it was made.
     recorded: Option<String>,
+    /// What the plan expects of it.
+    expected: Expected,
     /// Size of the table when it was last looked at.
-    bytes: i64,
+    bytes: u64,
 }
 
 impl CreateIndex {
     pub(super) fn new(table: TableRef, name: &str, definition: &IndexDefinition) -> Checked<Self> {
         let shape = IndexShape::of(&definition.create(name))?;
         let (name, definition) = (name.to_owned(), definition.clone());
-        Ok(Self { table, name, definition, shape, recorded: None, bytes: 0 })
+        let expected = Expected::default();
+        Ok(Self { table, name, definition, shape, recorded: None, expected, bytes: 0 })
+    }
+
+    /// With what the plan expects of it.
+    pub(super) fn expecting(self, expected: Expected) -> Self {
+        Self { expected, ..self }
     }
 
     /// Out of a row, if its columns tell the same of the index.
@@ -75,10 +85,11 @@ impl CreateIndex {
         runner: &Runner<'_>,
         key: &str,
     ) -> Result<Outset, ApplyError> {
-        match check::table(runner, &self.table, Right::Index).await? {
-            Ok(table) => self.bytes = table.bytes,
+        let table = match check::table(runner, &self.table, Work::CreateIndex).await? {
+            Ok(table) => table,
             Err(reason) => return Ok(Outset::Refused(reason)),
-        }
+        };
+        self.bytes = table.bytes;
         if let Some(outset) = self.there_already(runner, key).await? {
             return Ok(outset);
         }
@@ -92,17 +103,20 @@ impl CreateIndex {
                 entry.id
             )));
         }
-        let what = WaitsFor::WritersAndSnapshots;
-        if let Err(reason) = check::way_is_free(runner, self.table.oid, what).await? {
+        let asked = check::new_index(runner, &table, &self.definition, &self.expected).await?;
+        if let Err(reason) = asked {
+            return Ok(Outset::Refused(reason));
+        }
+        if let Err(reason) = check::way_is_free(runner, self.table.oid, Work::CreateIndex).await? {
             return Ok(Outset::Refused(reason));
         }
         let (name, definition) = (self.name.clone(), self.definition.clone());
-        Ok(Outset::Ready(Ready {
+        Ok(Outset::Ready(Box::new(Ready {
             index: (Some(self.name.clone()), None, None),
             before: json!({}),
             operation: Operation::CreateIndex { name, definition },
             frees: None,
-        }))
+        })))
     }
 
     /// Looks whether the name is free and no other index does the same.
@@ -151,10 +165,10 @@ impl CreateIndex {
         &mut self,
         runner: &Runner<'_>,
     ) -> Result<Checked<()>, ApplyError> {
-        if let Err(reason) = check::table(runner, &self.table, Right::Drop).await? {
+        if let Err(reason) = check::table(runner, &self.table, Work::DropIndex).await? {
             return Ok(Err(reason));
         }
-        check::way_is_free(runner, self.table.oid, WaitsFor::Users).await
+        check::way_is_free(runner, self.table.oid, Work::DropIndex).await
     }
 
     pub(super) async fn look(&self, runner: &Runner<'_>, view: View) -> Result<Seen, ApplyError> {
@@ -193,7 +207,7 @@ impl CreateIndex {
                 tablespace: None,
             },
             purpose: Purpose::Change,
-            limit: runner.options.time_for(u64::try_from(self.bytes).unwrap_or(0)),
+            limit: runner.options.time_for(self.bytes),
             stoppable: true,
         }
     }

@@ -1,6 +1,7 @@
 //! `DROP INDEX CONCURRENTLY` of an index that is not ours: only what can be made again exactly. And its undo.
 
 use rules::change_plan::{Operation, TableRef, recreate};
+use rules::guards::Work;
 use rules::protocol::Found;
 use rules::quote::{ident, qualified};
 use rules::snapshot::Index;
@@ -9,8 +10,8 @@ use rules::statement::index_shape::IndexShape;
 use serde_json::json;
 
 use super::ApplyError;
-use super::catalog::{self, IndexState, Named, WaitsFor};
-use super::check::{self, Checked, Right};
+use super::catalog::{self, IndexState, Named};
+use super::check::{self, Checked};
 use super::create_index::removal;
 use super::runner::Runner;
 use super::send::Order;
@@ -24,7 +25,7 @@ pub(super) struct DropIndex {
     index: Index,
     shape: IndexShape,
     /// Size of the table when it was last looked at.
-    bytes: i64,
+    bytes: u64,
 }
 
 impl DropIndex {
@@ -57,7 +58,7 @@ impl DropIndex {
     }
 
     pub(super) async fn premises(&mut self, runner: &Runner<'_>) -> Result<Outset, ApplyError> {
-        if let Err(reason) = check::table(runner, &self.table, Right::Drop).await? {
+        if let Err(reason) = check::table(runner, &self.table, Work::DropIndex).await? {
             return Ok(Outset::Refused(reason));
         }
         let full = self.full();
@@ -71,7 +72,7 @@ impl DropIndex {
         if let Some(reason) = self.more_than_an_index(runner, &now).await? {
             return Ok(Outset::Refused(reason));
         }
-        if let Err(reason) = check::way_is_free(runner, self.table.oid, WaitsFor::Users).await? {
+        if let Err(reason) = check::way_is_free(runner, self.table.oid, Work::DropIndex).await? {
             return Ok(Outset::Refused(reason));
         }
         // What the journal tells people and the undo is made from the index as it is now.
@@ -79,12 +80,12 @@ impl DropIndex {
         self.index.comment.clone_from(&now.comment);
         self.index.statistics_targets.clone_from(&now.statistics_targets);
         let index = &self.index;
-        Ok(Outset::Ready(Ready {
+        Ok(Outset::Ready(Box::new(Ready {
             index: (Some(index.name.clone()), Some(now.oid), Some(now.definition.clone())),
             before: json!({"index": index}),
             operation: Operation::DropIndex { index: Box::new(index.clone()) },
             frees: Some(now.bytes),
-        }))
+        })))
     }
 
     /// Why this index must not be dropped, if there is a reason.
@@ -130,11 +131,11 @@ impl DropIndex {
         &mut self,
         runner: &Runner<'_>,
     ) -> Result<Checked<()>, ApplyError> {
-        match check::table(runner, &self.table, Right::Index).await? {
+        match check::table(runner, &self.table, Work::CreateIndex).await? {
             Ok(table) => self.bytes = table.bytes,
             Err(reason) => return Ok(Err(reason)),
         }
-        check::way_is_free(runner, self.table.oid, WaitsFor::WritersAndSnapshots).await
+        check::way_is_free(runner, self.table.oid, Work::CreateIndex).await
     }
 
     pub(super) async fn look(&self, runner: &Runner<'_>, view: View) -> Result<Seen, ApplyError> {
@@ -199,7 +200,7 @@ impl DropIndex {
                 tablespace: self.index.tablespace.clone(),
             },
             purpose: Purpose::Restore,
-            limit: runner.options.time_for(u64::try_from(self.bytes).unwrap_or(0)),
+            limit: runner.options.time_for(self.bytes),
             stoppable: true,
         }
     }

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::conninfo::ConnInfo;
+use crate::guards::GuardOptions;
 use crate::journal::{self, Entry, JournalError, State};
 use crate::postgres::{Meter, PgError};
 
@@ -50,14 +51,15 @@ pub struct ApplyOptions {
     pub build_bytes_per_second: u64,
     /// How long others may wait behind us before we cancel our own statement.
     pub max_block: Duration,
-    /// Transactions older than this that would hold our statement up are not waited out.
-    pub max_transaction_age: Duration,
-    /// How long we look whether such a transaction ends, and others too whose age we may not see.
+    /// How long we look whether a transaction that would hold our statement up ends: an old one, or one whose age we
+    /// may not see.
     pub patience: Duration,
     /// How long we wait for another run to end; a run that was killed holds its lock for some seconds.
     pub runner_wait: Duration,
     /// How often the second connection looks at what the first one is doing.
     pub watch_interval: Duration,
+    /// What the guards look at.
+    pub guards: GuardOptions,
     /// Becomes true when the user wants to stop.
     pub stop: Option<watch::Receiver<bool>>,
 }
@@ -73,10 +75,10 @@ impl Default for ApplyOptions {
             build_floor: Duration::from_mins(30),
             build_bytes_per_second: 1 << 20,
             max_block: Duration::from_secs(5),
-            max_transaction_age: Duration::from_secs(30),
             patience: Duration::from_secs(10),
             runner_wait: Duration::from_secs(10),
             watch_interval: Duration::from_secs(1),
+            guards: GuardOptions::default(),
             stop: None,
         }
     }
@@ -328,7 +330,10 @@ async fn apply_due(
     run: Uuid,
 ) -> Result<Vec<Outcome>, ApplyError> {
     let due: Vec<&Action> = plan.due().collect();
-    if journal::exists(&runner.session).await? {
+    let held_up = runner.held_up().await?;
+    if held_up.is_some() {
+        // Not even what an earlier run left is touched.
+    } else if journal::exists(&runner.session).await? {
         recover(runner).await?;
     } else if !due.is_empty() {
         journal::refuse_lost(&runner.session).await?;
@@ -337,7 +342,12 @@ async fn apply_due(
     for action in due {
         runner.heed_stop()?;
         action.id().clone_into(&mut runner.action);
-        let (row, effect) = carry_out(runner, run, action).await?;
+        let now = if held_up.is_some() { held_up.clone() } else { runner.held_up().await? };
+        let (row, effect) = match now {
+            Some(reason) => (None, Effect::Refused { reason }),
+            None => carry_out(runner, run, action).await?,
+        };
+        runner.spend(action, &effect);
         let index = match &action.operation {
             Operation::CreateIndex { name, .. } => Some(name.clone()),
             Operation::DropIndex { index } => Some(index.name.clone()),

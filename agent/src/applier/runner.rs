@@ -3,8 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::check::Checked;
-use super::{ApplyError, ApplyOptions, Event};
+use rules::change_plan::{Action, Operation};
+use rules::guards::Spent;
+
+use super::check::{self, Checked};
+use super::{ApplyError, ApplyOptions, Effect, Event};
 use crate::conninfo::ConnInfo;
 use crate::journal::{self, Change, Identity, NewEntry, State};
 use crate::postgres::{Meter, PgError, Purpose, Session};
@@ -27,6 +30,13 @@ pub(crate) struct Runner<'a> {
     progress: Mutex<&'a mut (dyn FnMut(Event) + Send)>,
     /// Short id of the action at work.
     pub(crate) action: String,
+    /// What this run has used up of its budget.
+    pub(super) spent: Spent,
+    /// Whether the switch, the stop file and the window hold this run up; a person who takes something back is not
+    /// held up.
+    pub(crate) heeds_switch: bool,
+    /// When the window ends.
+    pub(super) window_end: Option<Instant>,
 }
 
 impl<'a> Runner<'a> {
@@ -39,13 +49,23 @@ impl<'a> Runner<'a> {
     ) -> Result<Self, ApplyError> {
         let connect = ApplyError::while_doing("connect to change the database");
         let session = Session::connect(info, Purpose::Apply, meter).await.map_err(connect)?;
-        may_change(&session)?;
+        check::server(&session, &options.guards.limits).await?;
         let look = ApplyError::while_doing("find out which database this is");
         let here = identity(&session).await.map_err(look)?;
         let connect = ApplyError::while_doing("connect to watch over the changes");
         let watch = Session::connect(info, Purpose::Watch, meter).await.map_err(connect)?;
         let progress = Mutex::new(progress);
-        let runner = Self { session, watch, here, options, progress, action: String::new() };
+        let runner = Self {
+            session,
+            watch,
+            here,
+            options,
+            progress,
+            action: String::new(),
+            spent: Spent::default(),
+            heeds_switch: false,
+            window_end: None,
+        };
         runner.take_lock().await?;
         Ok(runner)
     }
@@ -65,10 +85,32 @@ impl<'a> Runner<'a> {
         progress(event);
     }
 
+    /// Returns why nothing may be begun now: the switch, the stop file, or the window.
+    pub(crate) async fn held_up(&mut self) -> Result<Option<String>, ApplyError> {
+        self.heeds_switch = true;
+        Ok(match check::run(self).await? {
+            Ok(left) => {
+                self.window_end = left.map(|left| Instant::now() + left);
+                None
+            }
+            Err(reason) => Some(reason),
+        })
+    }
+
     /// Returns an error when the user wants to stop.
     pub(crate) fn heed_stop(&self) -> Result<(), ApplyError> {
         let stopped = self.options.stop.as_ref().is_some_and(|stop| *stop.borrow());
         if stopped { Err(ApplyError::Interrupted) } else { Ok(()) }
+    }
+
+    /// Takes what an action has built from the budget.
+    pub(super) fn spend(&mut self, action: &Action, effect: &Effect) {
+        if let (Operation::CreateIndex { .. }, Effect::Applied { seconds, bytes, .. }) =
+            (&action.operation, effect)
+        {
+            self.spent.time += Duration::try_from_secs_f64(*seconds).unwrap_or_default();
+            self.spent.bytes += bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
+        }
     }
 
     /// Writes the row of an action; the reason where an unfinished one is in its way. Makes the journal for
@@ -178,38 +220,6 @@ impl<'a> Runner<'a> {
             }),
         }
     }
-}
-
-/// Refuses servers on which nothing can or should be changed.
-fn may_change(session: &Session) -> Result<(), ApplyError> {
-    let facts = session.facts();
-    let refuse = |reason: String| Err(ApplyError::Refused { reason });
-    let version = facts.version;
-    if let Err(error) = version.supported() {
-        return refuse(error.to_string());
-    }
-    // Release notes of 14.4: CREATE INDEX CONCURRENTLY of 14.0 to 14.3 could build corrupt indexes.
-    if (140_000..140_004).contains(&version.0) {
-        return refuse(format!(
-            "PostgreSQL {version} can corrupt indexes that are built with CONCURRENTLY; upgrade to 14.4 or later"
-        ));
-    }
-    if facts.in_recovery {
-        return refuse("the server is a standby; connect to the primary".to_owned());
-    }
-    if facts.read_only {
-        return refuse(
-            "the session is read-only (default_transaction_read_only); connect with a role that may write"
-                .to_owned(),
-        );
-    }
-    if facts.behind_pooler {
-        return refuse(
-            "a connection pooler stands between, and would hand our session to others; connect directly to the server"
-                .to_owned(),
-        );
-    }
-    Ok(())
 }
 
 async fn identity(session: &Session) -> Result<Identity, PgError> {

@@ -9,6 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::runner::Runner;
 use super::{ApplyError, Event};
+use crate::guards;
 use crate::postgres::{CancelToken, PgError, PgErrorKind, Session};
 
 /// How long one look from the second connection may take before we count as blind.
@@ -36,11 +37,12 @@ fn refused(message: String) -> Failure {
 fn failure(error: &PgError, cancelled: Option<Cancelled>) -> Failure {
     let sqlstate = error.sqlstate().map(str::to_owned);
     let ours = cancelled.filter(|_| sqlstate.as_deref() == Some("57014"));
-    let chance = Chance::of(sqlstate.as_deref());
-    let (message, stopped) = match ours {
-        Some(Cancelled::Stop) => ("stopped by the user".to_owned(), true),
-        Some(Cancelled::Guarding(why)) => (why, false),
-        None => (without_values(error), false),
+    let usual = Chance::of(sqlstate.as_deref());
+    let (message, stopped, chance) = match ours {
+        Some(Cancelled::Stop) => ("stopped by the user".to_owned(), true, usual),
+        Some(Cancelled::Guarding(why)) => (why, false, usual),
+        Some(Cancelled::HeldUp(why)) => (format!("we cancelled it: {why}"), false, Chance::Later),
+        None => (without_values(error), false, usual),
     };
     Failure { sqlstate, message, chance, stopped }
 }
@@ -65,6 +67,8 @@ enum Cancelled {
     Stop,
     /// To protect others; the reason.
     Guarding(String),
+    /// Since the run may not go on; the reason.
+    HeldUp(String),
 }
 
 /// Cancels the statement under way when the future that waits for it is dropped.
@@ -149,6 +153,9 @@ async fn watched(runner: &Runner<'_>, order: &Order) -> (Result<u64, PgError>, O
                     "we cancelled it, since {who} had waited behind it for more than {limit} s"
                 )))
             });
+            if cancelled.is_none() && order.stoppable && runner.heeds_switch {
+                cancelled = held_up(runner).await.map(Cancelled::HeldUp);
+            }
         }
         if cancelled.is_some() {
             // If this fails, the next tick tries again.
@@ -162,6 +169,16 @@ async fn watched(runner: &Runner<'_>, order: &Order) -> (Result<u64, PgError>, O
         let _ = session.query("SELECT pg_catalog.pg_sleep(0.2)", &[]).await;
     }
     (result, cancelled)
+}
+
+/// Why a statement under way should not go on. What cannot be asked is no reason: that we still see anything is
+/// looked at apart.
+async fn held_up(runner: &Runner<'_>) -> Option<String> {
+    if runner.window_end.is_some_and(|end| std::time::Instant::now() >= end) {
+        return Some("the maintenance window has ended".to_owned());
+    }
+    let asked = guards::at_work(&runner.watch, &runner.options.guards);
+    timeout(LOOK_MAX, asked).await.ok()?.ok()?
 }
 
 /// What the second connection sees of a statement under way.

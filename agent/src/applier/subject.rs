@@ -14,6 +14,7 @@ use super::create_index::CreateIndex;
 use super::drop_index::DropIndex;
 use super::runner::Runner;
 use super::send::Order;
+use crate::guards::Expected;
 use crate::journal::Entry;
 
 /// What an action is about.
@@ -28,7 +29,7 @@ pub(super) enum Subject {
 #[derive(Clone, Debug)]
 pub(super) enum Outset {
     /// It may.
-    Ready(Ready),
+    Ready(Box<Ready>),
     /// There is nothing to do: what is there.
     AlreadyThere(String),
     /// It may not: the reason.
@@ -75,7 +76,8 @@ impl Subject {
     pub(super) fn of_action(action: &Action) -> Checked<Self> {
         Ok(match &action.operation {
             Operation::CreateIndex { name, definition } => {
-                Self::Create(CreateIndex::new(action.table.clone(), name, definition)?)
+                let create = CreateIndex::new(action.table.clone(), name, definition)?;
+                Self::Create(create.expecting(Expected::of(action)))
             }
             Operation::DropIndex { index } => {
                 Self::Drop(DropIndex::new(action.table.clone(), index)?)

@@ -1,7 +1,7 @@
 //! The switch that stops pgwright, which anyone with psql can set (`pgwright."Control"`).
 
 use super::{JournalError, exists};
-use crate::postgres::Session;
+use crate::postgres::{PgError, Session};
 
 /// Returns why nothing may be changed now, where a person has set the switch; `None` where none has, and
 /// where there is no journal yet. The clock is the server's.
@@ -9,12 +9,17 @@ pub async fn pause(session: &Session) -> Result<Option<String>, JournalError> {
     if !exists(session).await? {
         return Ok(None);
     }
+    paused(session).await.map_err(JournalError::Read)
+}
+
+/// The same where the journal is known to be there.
+pub(crate) async fn paused(session: &Session) -> Result<Option<String>, PgError> {
     let sql = r#"SELECT pg_catalog.concat(
                CASE WHEN "paused" THEN 'pgwright is paused'
                     ELSE 'pgwright is paused until ' || "pausedUntil"::timestamptz(0) END,
                ': ' || nullif("pausedBecause", ''),
                ' (UPDATE pgwright."Control" SET "paused" = false, "pausedUntil" = NULL lets it go on)')
                FROM pgwright."Control" WHERE "paused" OR "pausedUntil" > pg_catalog.clock_timestamp()"#;
-    let row = session.query_opt(sql, &[]).await.map_err(JournalError::Read)?;
-    row.map(|row| row.try_get(0)).transpose().map_err(|error| JournalError::Read(error.into()))
+    let row = session.query_opt(sql, &[]).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
 }

@@ -20,6 +20,7 @@ pub use attention::{Attention, attention};
 pub use blocks::{BY_HAND, unblock};
 pub(crate) use blocks::{block_days, blocks};
 pub use control::pause;
+pub(crate) use control::paused;
 pub use entry::Entry;
 pub(crate) use failures::failures;
 pub use rules::protocol::State;

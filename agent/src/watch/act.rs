@@ -32,6 +32,10 @@ pub(super) async fn act(
 }
 
 async fn act_all(runner: &mut Runner<'_>, verified: &mut Verified) -> Result<(), ApplyError> {
+    if let Some(reason) = runner.held_up().await? {
+        verified.notes.push(format!("{reason}; nothing was kept or taken back"));
+        return Ok(());
+    }
     recover(runner).await?;
     for watched in &mut verified.actions {
         let Some(verdict) = watched.verdict() else { continue };

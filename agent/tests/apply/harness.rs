@@ -97,7 +97,7 @@ CREATE TABLE app."Log" (id bigint PRIMARY KEY, "userId" int NOT NULL, "timestamp
 INSERT INTO app."Log" SELECT n, n % 100, now(), 'u' || n || '@x', jsonb_build_object('theme', n % 7) FROM generate_series(1, 20000) n;"#;
 
 impl Database {
-    async fn on(cluster: &'static Cluster) -> Self {
+    pub(crate) async fn on(cluster: &'static Cluster) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let name = format!("t{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let postgres = connect(&info_of(&cluster.conninfo("postgres"))).await;

@@ -1,6 +1,6 @@
 //! What is not begun, and that the reason names a way out.
 
-use agent::applier::{ApplyError, ApplyOptions, Effect, ErrorKind, Left};
+use agent::applier::{ApplyError, Effect, ErrorKind, Left};
 use agent::journal::{self, JournalError, State, Which};
 use agent::postgres::Meter;
 use agent::rollback::rollback;
@@ -199,7 +199,8 @@ async fn event_triggers_and_transactions_in_the_way_are_named() {
     assert!(reason(&db.apply_one(&action).await).contains("event trigger watch_ddl"));
     db.sql.batch("ALTER EVENT TRIGGER watch_ddl DISABLE").await.unwrap();
 
-    let impatient = ApplyOptions { max_transaction_age: std::time::Duration::ZERO, ..quick() };
+    let mut impatient = quick();
+    impatient.guards.limits.max_transaction_age = std::time::Duration::ZERO;
     let other = db.session().await;
     for (sql, end, expected) in [
         ("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1", "ROLLBACK", "which holds a snapshot"),

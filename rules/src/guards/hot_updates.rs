@@ -1,7 +1,5 @@
 use super::{Answer, Guard, Premises, Scope, declare_guard};
-
-/// Share of a table's updates that an index may end to be HOT.
-const ENDED_MAX: f64 = 0.2;
+use crate::evidence::HOT_ENDED_MAX;
 
 declare_guard! {
     /// Indexes that end HOT updates.
@@ -35,7 +33,7 @@ impl Guard for HotUpdates {
         let hot = table.hot_updated as f64 / table.updated.max(1) as f64;
         // Updates that are not HOT any more cannot be lost.
         let ended = index.ends_hot.unwrap_or(0.0).min(hot);
-        Answer::refuse_if((ended >= ENDED_MAX).then(|| {
+        Answer::refuse_if((ended >= HOT_ENDED_MAX).then(|| {
             format!(
                 "{:.0} % of the updates of {} are HOT, and the index would end that for {:.0} % of all; they would take \
                  some twice as long; if reads are worth it, make it by hand or give --waive-guard hot_updates",

@@ -112,7 +112,7 @@ impl Window {
                 None => break,
             }
         }
-        (end > second).then(|| Duration::from_secs(u64::from(end - second)))
+        (end > second).then(|| Duration::from_secs(u64::from((end - second).min(WEEK_SECONDS))))
     }
 
     /// Seconds until the last end of those spans that hold at a second of the week.

@@ -124,6 +124,13 @@ fn verdict(page: &mut Page, document: &Document<'_>, action: &ActionReport) {
         word,
         &format!("{style}{bar}{style:#} confidence {:.2}{why_not}", action.confidence),
     );
+    for reason in &action.refused_now {
+        let reason = text::line(reason);
+        inner(page, CAUTION, "guard", &format!("would be refused now: {reason}"));
+    }
+    for note in action.noted_now.iter().filter(|_| document.verbose) {
+        inner(page, FAINT, "guard", &text::line(note));
+    }
 }
 
 /// Milliseconds saved per day, where there are any.
