@@ -42,6 +42,9 @@ fn at_points(stage: &mut Stage, name: &str, spread: usize, harm: &dyn Fn(&Stage)
     tally
 }
 
+/// What happens to the connection or the server, and its name in the table.
+type NamedHarm<'a> = (&'a str, &'a dyn Fn(&Stage) -> Harm);
+
 #[test]
 fn killed_at_any_message_a_run_is_finished_by_the_next_one() {
     let Some(binaries) = binaries() else { return };
@@ -65,7 +68,7 @@ fn a_connection_that_ends_or_falls_silent_leaves_nothing_half_done() {
     let spread = if all() { 40 } else { 2 };
     let mut violations = Vec::new();
     let silence = Duration::from_secs(if all() { 10 } else { 1 });
-    let harms: [(&str, &dyn Fn(&Stage) -> Harm); 6] = [
+    let harms: [NamedHarm<'_>; 6] = [
         ("connection closed (FIN)", &|_| Harm::Fin),
         ("connection reset (RST)", &|_| Harm::Rst),
         ("silence for a time", &move |_| Harm::Silence(Some(silence))),
@@ -88,7 +91,7 @@ fn a_server_that_crashes_or_stops_leaves_nothing_half_done() {
     let mut stage = Stage::start(&binaries);
     let spread = if all() { 20 } else { 1 };
     let mut violations = Vec::new();
-    let harms: [(&str, &dyn Fn(&Stage) -> Harm); 2] = [
+    let harms: [NamedHarm<'_>; 2] = [
         ("server process killed (crash recovery)", &|stage| stage.end_backends("KILL")),
         ("server killed and started again", &Stage::restart),
     ];
