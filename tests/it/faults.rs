@@ -3,9 +3,9 @@
 //! (`tests/checker`) judges what is there.
 //!
 //! Here a spread of the points is tried; `make faults` tries all of them (`PGWRIGHT_FAULTS=all`, or a share of
-//! them such as `2/4`, for several at a time) and prints how many. What is started is this test binary anew (`runs`), which calls `agent::applier::apply` or
-//! `agent::rollback::rollback` as the program does, without the sampling before it: a process of its own that
-//! can be killed.
+//! them such as `2/4`, for several at a time) and prints how many. What is started to carry a plan out is this
+//! test binary anew (`runs`), which calls `agent::applier::apply` as the program does, without the sampling before
+//! it; what takes it back is the program itself.
 
 mod oracle;
 mod points;

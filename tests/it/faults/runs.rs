@@ -1,4 +1,4 @@
-//! The process that is killed: this test binary, started anew, carries a plan out or takes it back.
+//! The processes that are killed: the program takes back, and this test binary, started anew, carries a plan out.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use agent::applier::{ApplyOptions, Effect, apply};
 use agent::conninfo::ConnInfo;
-use agent::journal::Which;
 use agent::postgres::Meter;
-use agent::rollback::rollback;
 use rules::change_plan::ChangePlan;
 use uuid::Uuid;
 
@@ -27,20 +25,25 @@ pub(super) struct Ended {
     pub(super) said: String,
 }
 
-/// Carries the plan out in a process of its own, or without a plan takes everything back.
+/// Carries the plan out in a process of its own, or without a plan takes everything back by `pgwright rollback`.
 pub(super) fn run(connection: &str, plan: Option<&Path>, killer: &Killer, said: &Path) -> Ended {
     let output = std::fs::File::create(said).unwrap();
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", "faults::runs::as_a_process_of_its_own", "--nocapture"])
-        .env(CONNECTION, connection)
-        .env_remove(PLAN)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(output);
-    if let Some(plan) = plan {
-        command.env(PLAN, plan);
-    }
+    let mut command = match plan {
+        Some(plan) => {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command
+                .args(["--exact", "faults::runs::as_a_process_of_its_own", "--nocapture"])
+                .env(CONNECTION, connection)
+                .env(PLAN, plan);
+            command
+        }
+        None => {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_pgwright"));
+            command.args(["rollback", "--all", "-d", connection]);
+            command
+        }
+    };
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
     killer.start(&mut command);
     let status = killer.wait(PATIENCE);
     if status.is_none() {
@@ -59,14 +62,9 @@ async fn as_a_process_of_its_own() {
     let Ok(connection) = std::env::var(CONNECTION) else { return };
     let info = ConnInfo::resolve(Some(&connection), &|_| None).unwrap();
     let options = ApplyOptions::default();
-    let outcomes = match std::env::var(PLAN) {
-        Ok(path) => {
-            let plan = std::fs::read_to_string(path).unwrap();
-            let plan: ChangePlan = serde_json::from_str(&plan).unwrap();
-            apply(&info, &Meter::new(), &plan, Uuid::new_v4(), &options, &mut |_| {}).await
-        }
-        Err(_) => rollback(&info, &Meter::new(), Which::All, &options, &mut |_| {}).await,
-    };
+    let plan = std::fs::read_to_string(std::env::var(PLAN).unwrap()).unwrap();
+    let plan: ChangePlan = serde_json::from_str(&plan).unwrap();
+    let outcomes = apply(&info, &Meter::new(), &plan, Uuid::new_v4(), &options, &mut |_| {}).await;
     let outcomes = outcomes.unwrap_or_else(|error| panic!("{error}: {error:?}"));
     let bad = outcomes
         .iter()
