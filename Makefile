@@ -8,7 +8,7 @@ PROFILE ?= dev
 CARGO_FLAGS ?= --locked
 
 .DEFAULT_GOAL := build
-.PHONY: help setup build demo test test-matrix fmt lint bench servers
+.PHONY: help setup build demo test test-matrix faults fmt lint bench servers
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: lint ## everything that CI runs on the installed PostgreSQL
 
 test-matrix: setup ## the integration tests on PostgreSQL 14, 16, 17 and 18
 	scripts/test-matrix
+
+faults: setup ## do harm at every message between the applier and the server; CI does it at a spread of them
+	PGWRIGHT_FAULTS=all cargo test $(CARGO_FLAGS) --test it -- faults --nocapture --test-threads 1
 
 lint: setup ## formatting and clippy, warnings being errors
 	cargo fmt --all --check

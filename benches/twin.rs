@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent::blueprint::DrawOptions;
 use agent::cluster::{Binaries, Cluster, ClusterOptions};
 use agent::conninfo::ConnInfo;
 use agent::explain::{Explainer, Text};
@@ -21,7 +22,6 @@ use agent::sampler::SampleOptions;
 use agent::twin::{Twin, TwinOptions};
 use agent::whatif::twin::{TwinWhatIf, candidate_of};
 use anyhow::{Context as _, Result, ensure};
-use planparse::Plan;
 use rules::candidate::{Candidate, Change};
 use rules::fidelity::compare;
 use rules::index::{IndexDefinition, Key, Term};
@@ -96,7 +96,7 @@ impl Source {
     }
 
     async fn snapshot(&self) -> Result<Snapshot> {
-        Ok(snapshot(&self.info, &self.meter, &self.sample).await?)
+        Ok(snapshot(&self.info, &self.meter, &self.sample, &DrawOptions::default()).await?)
     }
 
     /// The file that a statement came from.
@@ -239,7 +239,7 @@ async fn with_indexes(
     // Parts of an index of a partitioned table come and go with it.
     let whole = |index: &Index| index.partition_of.is_none();
     let fresh = indexes(&after).filter(|(_, index)| !known.contains(&index.oid) && whole(index));
-    let tried = fresh.map(|(table, index)| Tried::new(table, index)).collect();
+    let tried = fresh.map(|(table, index)| Tried::new(&after, table, index)).collect();
     for index in &tried {
         let Tried { schema, name, .. }: &Tried = index;
         session.play(&format!("DROP INDEX {}", qualified(schema, name))).await?;
@@ -283,12 +283,13 @@ fn indexes(snapshot: &Snapshot) -> impl Iterator<Item = (&Table, &Index)> {
 struct Tried {
     schema: String,
     name: String,
-    bytes: u64,
+    /// Name and bytes by schema and table: of a partitioned table those on its partitions.
+    parts: BTreeMap<(String, String), (String, u64)>,
     candidate: Candidate,
 }
 
 impl Tried {
-    fn new(table: &Table, index: &Index) -> Self {
+    fn new(after: &Snapshot, table: &Table, index: &Index) -> Self {
         let key = |key: &IndexKey| Key {
             term: match (&key.column, &key.expression) {
                 (Some(column), _) => Term::Column(column.clone()),
@@ -315,13 +316,30 @@ impl Tried {
             facts: Vec::new(),
             own_gain_ms_per_day: 0.0,
         };
-        Self {
-            schema: index.schema.clone(),
-            name: index.name.clone(),
-            bytes: index.bytes,
-            candidate,
-        }
+        let (schema, name) = (index.schema.clone(), index.name.clone());
+        Self { schema, name, parts: parts(after, index.oid), candidate }
     }
+}
+
+/// An index with what is below it.
+fn parts(after: &Snapshot, whole: u32) -> BTreeMap<(String, String), (String, u64)> {
+    let mut family = BTreeSet::from([whole]);
+    loop {
+        let below = indexes(after)
+            .filter(|(_, index)| index.partition_of.is_some_and(|above| family.contains(&above)));
+        let more: BTreeSet<u32> = below.map(|(_, index)| index.oid).collect();
+        if more.is_subset(&family) {
+            break;
+        }
+        family.extend(more);
+    }
+    let of_family = indexes(after).filter(|(_, index)| family.contains(&index.oid));
+    of_family
+        .map(|(table, index)| {
+            let place = (table.schema.clone(), table.name.clone());
+            (place, (index.name.clone(), index.bytes))
+        })
+        .collect()
 }
 
 /// Prices everything with all indexes at once on the twin and compares with the plans that the source really had.
@@ -336,14 +354,14 @@ async fn what_if(
     let mut answerer = TwinWhatIf::new(twin, snapshot, &with.statements, &candidates).await?;
     let answers = answerer.answer(questions(with, &[all]), &mut |_| ()).await?;
     answerer.finish().await?;
-    sizes(twin, tried).await?;
+    let names = sizes(twin, tried).await?;
     let mut checked = Vec::new();
     for (question, answer) in answers {
         let analyzed = &with.statements[question.statement];
         let Some(source) = &analyzed.plans[question.binding] else { continue };
         let outcome = answer.map(|price| {
             let mut plan = price.plan;
-            plan.rename_indexes(&real_names(&plan, tried));
+            plan.rename_indexes(&names);
             compare(source, &plan)
         });
         let binding = Some(analyzed.bindings[question.binding].clone());
@@ -352,36 +370,31 @@ async fn what_if(
     Ok(checked)
 }
 
-/// How large the indexes are on both.
-async fn sizes(twin: &Twin, tried: &[Tried]) -> Result<()> {
+/// How large the indexes are on both; the twin's names of them, with the source's.
+async fn sizes(twin: &Twin, tried: &[Tried]) -> Result<BTreeMap<String, String>> {
     let explainer = twin.explainer(0).await?;
-    let sql = "SELECT c.relname::text, pg_catalog.pg_relation_size(c.oid) FROM pg_catalog.pg_class AS c \
+    let sql = "SELECT c.relname::text, pg_catalog.pg_relation_size(c.oid), n.nspname::text, t.relname::text \
+               FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid \
+               JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid \
+               JOIN pg_catalog.pg_namespace AS n ON n.oid = t.relnamespace \
                WHERE c.relkind = 'i' AND c.relname LIKE 'pgwright\\_%'";
+    let mut names = BTreeMap::new();
     println!("  {:<20} {:>10} {:>10} {:>8}", "index", "source kB", "twin kB", "ratio");
     for row in explainer.session().query(sql, &[]).await? {
-        let (name, bytes): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
-        let Some(tried) = candidate_of(&name).and_then(|candidate| tried.get(candidate)) else {
-            continue;
-        };
+        let (trial, bytes): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let place: (String, String) = (row.try_get(2)?, row.try_get(3)?);
+        let tried = candidate_of(&trial).and_then(|candidate| tried.get(candidate));
+        let Some((name, real)) = tried.and_then(|tried| tried.parts.get(&place)) else { continue };
         println!(
-            "  {:<20} {:>10} {:>10} {:>8.3}",
-            tried.name,
-            tried.bytes / 1024,
+            "  {name:<20} {:>10} {:>10} {:>8.3}",
+            real / 1024,
             bytes / 1024,
-            bytes as f64 / tried.bytes as f64
+            bytes as f64 / *real as f64
         );
+        names.insert(trial, name.clone());
     }
     explainer.close().await;
-    Ok(())
-}
-
-/// The twin's names of the indexes on trial, and the source's.
-fn real_names(plan: &Plan, tried: &[Tried]) -> BTreeMap<String, String> {
-    let real = |name: &String| {
-        let candidate = candidate_of(name)?;
-        Some((name.clone(), tried.get(candidate)?.name.clone()))
-    };
-    plan.indexes_used().iter().filter_map(real).collect()
+    Ok(names)
 }
 
 /// All statements with all their values under each of the configurations.

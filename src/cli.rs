@@ -402,11 +402,11 @@ pub(crate) struct VerifyArgs {
     /// Report only: write nothing down, keep nothing, take nothing back
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Length of a window: how far apart counters are written down [default: 1h]
+    /// Write the counters down this far apart [default: 1h]
     ///
     /// In between, they are only looked at for harm that cannot wait.
-    #[arg(long, value_name = "DURATION", env = "PGWRIGHT_WINDOW", hide_env_values = true)]
-    pub(crate) window: Option<Wait>,
+    #[arg(long, value_name = "DURATION", env = "PGWRIGHT_EVERY", hide_env_values = true)]
+    pub(crate) every: Option<Wait>,
     /// Watch at least this long before an action is kept or called unused [default: 3 days]
     #[arg(long, value_name = "DURATION", env = "PGWRIGHT_AT_LEAST", hide_env_values = true)]
     pub(crate) at_least: Option<Wait>,

@@ -325,6 +325,7 @@ mod tests {
 
     use super::{KEYS, Settings, parse, settings};
     use crate::cli::{Cli, Color, Command, WhatIf};
+    use crate::limits::LimitArgs;
 
     /// The settings of a command line beside files, as plain text.
     fn layered(line: &str, here: Option<&str>, home: Option<&str>) -> Result<Settings, String> {

@@ -37,6 +37,8 @@ use self::folder::{Folder, make_private, older_than, remove_strays};
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How often we look whether it did.
 const GLANCE: Duration = Duration::from_millis(20);
+/// How many such looks the end of a server takes at most once its clients are cut off.
+const DYING: u32 = 50;
 /// A kept `initdb` result older than this is made anew, before cleaners of temporary folders
 /// start to take files out of it.
 const TEMPLATE_AGE: Duration = Duration::from_hours(24);
@@ -295,8 +297,14 @@ impl Cluster {
         Err(ClusterError::Slow { action: "stopping", log: self.log_tail() })
     }
 
-    /// Whether the server ended without being told to.
-    pub(crate) fn is_dead(&mut self) -> bool {
+    /// Whether the server ended without being told to. Its clients may know it a moment before we do.
+    pub(crate) async fn is_dead(&mut self) -> bool {
+        for _ in 0..DYING {
+            if !matches!(self.has_ended(), Ok(None)) {
+                break;
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
         matches!(self.has_ended(), Ok(Some(_)))
     }
 

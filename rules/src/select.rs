@@ -435,11 +435,23 @@ fn unselective_bindings(cx: &Context<'_>) -> BTreeMap<(usize, usize), Vec<(u32, 
     bindings.filter(|(_, wide)| !wide.is_empty()).collect()
 }
 
-/// What each partition is a partition of, at any depth.
+/// What each partition is a partition of, at any depth, and of a table that others inherit from those: reading the one,
+/// an index of the other can serve.
 fn ancestors(snapshot: &Snapshot) -> BTreeMap<u32, BTreeSet<u32>> {
     let parent = |&of: &u32| snapshot.table(of).and_then(|table| table.partition_of);
     let partitions = snapshot.tables.iter().filter(|table| table.partition_of.is_some());
-    partitions
+    let mut ancestors: BTreeMap<u32, BTreeSet<u32>> = partitions
         .map(|leaf| (leaf.oid, std::iter::successors(leaf.partition_of, parent).collect()))
-        .collect()
+        .collect();
+    for child in snapshot.tables.iter().filter(|table| !table.inherits.is_empty()) {
+        let mut above = child.inherits.clone();
+        let mut seen = BTreeSet::new();
+        while let Some(table) = above.pop() {
+            if seen.insert(table) {
+                ancestors.entry(table).or_default().insert(child.oid);
+                above.extend(snapshot.table(table).iter().flat_map(|table| &table.inherits));
+            }
+        }
+    }
+    ancestors
 }

@@ -132,6 +132,9 @@ pub struct Table {
     pub partition_of: Option<u32>,
     /// Whether the table has inheritance children that are no partitions.
     pub inherited: bool,
+    /// Oids of the tables that it inherits from, as no partition of theirs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inherits: Vec<u32>,
     /// Whether row level security is on.
     pub row_security: bool,
     /// Whether an extension owns the table.

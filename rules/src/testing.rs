@@ -219,6 +219,7 @@ fn add_table(snapshot: &mut Snapshot, line: &str) {
         all_visible: 0,
         partition_of: None,
         inherited: false,
+        inherits: Vec::new(),
         row_security: false,
         extension_member: false,
         excluded: false,

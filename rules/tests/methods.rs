@@ -67,6 +67,7 @@ fn table(real: &Real) -> Table {
         all_visible: 0,
         partition_of: None,
         inherited: false,
+        inherits: Vec::new(),
         row_security: false,
         extension_member: false,
         excluded: false,

@@ -51,7 +51,7 @@ fn options(args: &VerifyArgs) -> VerifyOptions {
     };
     VerifyOptions {
         dry_run: args.dry_run,
-        window: span(args.window, usual.window),
+        window: span(args.every, usual.window),
         limits: Limits {
             at_least: span(args.at_least, usual.limits.at_least),
             at_most: span(args.at_most, usual.limits.at_most),
@@ -200,9 +200,8 @@ impl<'a> From<&'a Verified> for Wire<'a> {
 /// One line for every verdict; nothing where there is none.
 fn in_short(verified: &Verified, dry_run: bool) -> String {
     let decided = verified.actions.iter().filter(|watched| watched.verdict().is_some());
-    decided
-        .map(|watched| format!("{}: {}\n", headline(watched, dry_run), text::line(&why(watched))))
-        .collect()
+    let line = |watched| format!("{}: {}\n", headline(watched, dry_run), text::line(&why(watched)));
+    decided.map(line).collect::<Vec<_>>().concat()
 }
 
 fn headline(watched: &Watched, dry_run: bool) -> String {

@@ -196,6 +196,16 @@ fn nothing_is_left_unfinished_or_switched_off() {
     }
 }
 
+/// Comments are sent as well, and a server refuses what the encoding of its database cannot hold.
+#[test]
+fn queries_are_of_characters_that_every_encoding_has() {
+    let queries = files(&["agent/src"], "sql");
+    assert!(queries.len() > 30, "{queries:?}");
+    for path in queries {
+        assert!(fs::read_to_string(&path).unwrap().is_ascii(), "{}", path.display());
+    }
+}
+
 #[test]
 fn every_test_file_is_part_of_the_binary() {
     let folder = Path::new(ROOT).join("tests/it");
@@ -209,6 +219,11 @@ fn every_test_file_is_part_of_the_binary() {
 }
 
 fn rust_files(folders: &[&str]) -> Vec<PathBuf> {
+    files(folders, "rs")
+}
+
+/// The files with this ending in these folders of the workspace and below.
+fn files(folders: &[&str], ending: &str) -> Vec<PathBuf> {
     let mut open: Vec<PathBuf> =
         folders.iter().map(|folder| Path::new(ROOT).join(folder)).collect();
     let mut files = Vec::new();
@@ -217,7 +232,7 @@ fn rust_files(folders: &[&str]) -> Vec<PathBuf> {
         for path in entries.map(|entry| entry.unwrap().path()) {
             if path.is_dir() {
                 open.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == ending) {
                 files.push(path);
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use agent::cluster::{Cluster, ClusterError, ClusterOptions};
 use tokio_postgres::NoTls;
 
-use crate::harness::binaries;
+use crate::harness::{binaries, processes};
 
 async fn ask(cluster: &Cluster, sql: &str) -> String {
     let conninfo = cluster.conninfo("postgres");
@@ -71,6 +71,40 @@ async fn a_wrong_setting_is_reported_in_the_servers_words() {
     let error = Cluster::start(&binaries, options).await.unwrap_err();
     assert!(matches!(error, ClusterError::Start { .. }), "{error}");
     assert!(error.to_string().contains("banana"), "{error}");
+}
+
+/// A session that a killed server leaves behind notices that only when it waits for something.
+#[tokio::test]
+async fn nothing_of_a_killed_server_stays_even_while_a_session_is_busy() {
+    const BUSY: &str = "DO $$ BEGIN LOOP BEGIN LOOP END LOOP; \
+                        EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$";
+    let Some(binaries) = binaries() else { return };
+    let options = ClusterOptions { keep_template: true, ..ClusterOptions::default() };
+    let cluster = Cluster::start(&binaries, options).await.unwrap();
+    let folder = cluster.data_dir().parent().unwrap().to_owned();
+    let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+    let pid_file = std::fs::read_to_string(cluster.data_dir().join("postmaster.pid")).unwrap();
+    let segment = pid_file.lines().nth(6).unwrap().split_whitespace().nth(1).unwrap().to_owned();
+    let conninfo = cluster.conninfo("postgres");
+    let (client, connection) = tokio_postgres::connect(&conninfo, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let busy = tokio::spawn(async move { client.batch_execute(BUSY).await });
+    while ask(&cluster, "SELECT count(*)::text FROM pg_stat_activity WHERE query LIKE 'DO%'").await
+        == "0"
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let pid = cluster.pid().unwrap().to_string();
+    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    cluster.stop().await;
+    assert!(busy.await.unwrap().is_err());
+    assert!(!folder.exists());
+    let title = format!("postgres: {name}: ");
+    assert_eq!(processes(&title), Vec::<String>::new());
+    if let Ok(segments) = std::fs::read_to_string("/proc/sysvipc/shm") {
+        let left = segments.lines().any(|line| line.split_whitespace().nth(1) == Some(&*segment));
+        assert!(!left, "shared memory {segment} is left");
+    }
 }
 
 /// Runs this test again in a process of its own, kills that one, and looks at what remains.

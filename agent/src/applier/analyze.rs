@@ -50,12 +50,12 @@ impl Analyze {
             return Ok(Outset::Refused(reason));
         }
         self.before = self.last(runner).await?;
-        Ok(Outset::Ready(Ready {
+        Ok(Outset::Ready(Box::new(Ready {
             index: (None, None, None),
             before: json!({"last_analyze": self.before}),
             operation: Operation::Analyze,
             frees: None,
-        }))
+        })))
     }
 
     pub(super) async fn look(&self, runner: &Runner<'_>, view: View) -> Result<Seen, ApplyError> {

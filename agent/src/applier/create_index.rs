@@ -111,12 +111,12 @@ impl CreateIndex {
             return Ok(Outset::Refused(reason));
         }
         let (name, definition) = (self.name.clone(), self.definition.clone());
-        Ok(Outset::Ready(Ready {
+        Ok(Outset::Ready(Box::new(Ready {
             index: (Some(self.name.clone()), None, None),
             before: json!({}),
             operation: Operation::CreateIndex { name, definition },
             frees: None,
-        }))
+        })))
     }
 
     /// Looks whether the name is free and no other index does the same.

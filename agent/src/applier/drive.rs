@@ -148,7 +148,7 @@ impl<'a, 'r> Drive<'a, 'r> {
         let Some(subject) = &mut self.subject else { return Ok(()) };
         self.facts.premises = Some(match subject.premises(self.runner, &self.key).await? {
             Outset::Ready(ready) => {
-                self.ready = Some(ready);
+                self.ready = Some(*ready);
                 Premises::Hold
             }
             Outset::AlreadyThere(what) => Premises::AlreadyThere(what),

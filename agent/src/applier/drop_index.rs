@@ -80,12 +80,12 @@ impl DropIndex {
         self.index.comment.clone_from(&now.comment);
         self.index.statistics_targets.clone_from(&now.statistics_targets);
         let index = &self.index;
-        Ok(Outset::Ready(Ready {
+        Ok(Outset::Ready(Box::new(Ready {
             index: (Some(index.name.clone()), Some(now.oid), Some(now.definition.clone())),
             before: json!({"index": index}),
             operation: Operation::DropIndex { index: Box::new(index.clone()) },
             frees: Some(now.bytes),
-        }))
+        })))
     }
 
     /// Why this index must not be dropped, if there is a reason.

@@ -29,7 +29,7 @@ pub(super) enum Subject {
 #[derive(Clone, Debug)]
 pub(super) enum Outset {
     /// It may.
-    Ready(Ready),
+    Ready(Box<Ready>),
     /// There is nothing to do: what is there.
     AlreadyThere(String),
     /// It may not: the reason.

@@ -124,7 +124,9 @@ fn read_off(asks: &[Ask<'_>], rows: &[Row]) -> Vec<((u32, usize), Scan)> {
 
 fn collect(node: &Value, asks: &[Ask<'_>], found: &mut Vec<((u32, usize), Scan)>) {
     if let Value::Array(nodes) = node {
-        nodes.iter().for_each(|node| collect(node, asks, found));
+        for node in nodes {
+            collect(node, asks, found);
+        }
     }
     let Value::Object(of) = node else { return };
     let asked = of.get("Alias").and_then(Value::as_str);
@@ -167,7 +169,7 @@ fn solve(pages: u64, scans: [Scan; 3]) -> Option<GinFigures> {
         let data = if per_key > 0.0 { (keys * per_key).round() } else { 0.0 };
         let entry = usable - pending - data;
         let consistent = entry >= 1.0 && (entry.powf(0.15).round() - descent).abs() < f64::EPSILON;
-        consistent.then(|| GinFigures {
+        consistent.then_some(GinFigures {
             pending_pages: pending as u64,
             entry_pages: entry as u64,
             data_pages: data as u64,

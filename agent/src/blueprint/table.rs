@@ -86,6 +86,7 @@ pub(super) struct Index {
     table_oid: u32,
     schema: String,
     name: String,
+    kind: char,
     definition: String,
     valid: bool,
     options: Vec<String>,
@@ -429,7 +430,8 @@ impl<'a> Maker<'a> {
         };
         // Left out when the catalog says that it is part of a constraint.
         push(0, "", index.definition.clone(), Vec::new());
-        if !index.options.is_empty() {
+        // Those of a partitioned index stand in its definition and cannot be changed.
+        if !index.options.is_empty() && index.kind == 'i' {
             let options: Vec<String> =
                 index.options.iter().map(|option| with_value(option, "")).collect();
             push(

@@ -345,25 +345,32 @@ async fn with_twin(
     };
     let thought = think(snapshot, planner, options, progress).await;
     explainer.close().await;
-    let thought = thought.map_err(|error| of_twin(&mut twin, error)).map(|thought| Thought {
-        twin: Some(TwinReport {
-            version: version(twin.cluster().binaries()),
-            missing: twin.missing().iter().map(|m| format!("{}: {}", m.name, m.reason)).collect(),
-            notes: twin.notes().to_vec(),
+    let thought = match thought {
+        Ok(thought) => Ok(Thought {
+            twin: Some(TwinReport {
+                version: version(twin.cluster().binaries()),
+                missing: twin
+                    .missing()
+                    .iter()
+                    .map(|m| format!("{}: {}", m.name, m.reason))
+                    .collect(),
+                notes: twin.notes().to_vec(),
+            }),
+            ..thought
         }),
-        ..thought
-    });
+        Err(error) => Err(of_twin(&mut twin, error).await),
+    };
     twin.stop().await;
     thought
 }
 
 /// What failed on a twin, with what its server shows of the cause.
-fn of_twin(twin: &mut Twin, error: OptimizeError) -> OptimizeError {
+async fn of_twin(twin: &mut Twin, error: OptimizeError) -> OptimizeError {
     match error {
         OptimizeError::Postgres { action, source } => {
-            twin.diagnosed(TwinError::Postgres { action, source }).into()
+            twin.diagnosed(TwinError::Postgres { action, source }).await.into()
         }
-        OptimizeError::Twin(error) => twin.diagnosed(error).into(),
+        OptimizeError::Twin(error) => twin.diagnosed(error).await.into(),
         error => error,
     }
 }

@@ -79,7 +79,10 @@ pub async fn check_twin(
     let mut explainer = twin.explainer(0).await?;
     let checked = compare_plans(&mut explainer, &snapshot, &planned, progress).await;
     explainer.close().await;
-    let checked = checked.map_err(|error| of_twin(&mut twin, error));
+    let checked = match checked {
+        Ok(checked) => Ok(checked),
+        Err(error) => Err(of_twin(&mut twin, error).await),
+    };
     twin.stop().await;
     Ok(TwinCheck { checked: checked?, snapshot, notes, ready })
 }

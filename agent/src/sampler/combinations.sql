@@ -1,4 +1,4 @@
--- What ANALYZE found of columns together (CREATE STATISTICS … (mcv)); expressions are left aside.
+-- What ANALYZE found of columns together (CREATE STATISTICS ... (mcv)); expressions are left aside.
 SELECT
     s.schemaname AS schema,
     s.tablename AS "table",

@@ -28,6 +28,9 @@ SELECT
     c.relkind <> 'p' AND EXISTS (
         SELECT FROM pg_catalog.pg_inherits AS h WHERE h.inhparent = c.oid
     ) AS inherited,
+    CASE WHEN c.relispartition THEN '{}' ELSE ARRAY(
+        SELECT h.inhparent::bigint FROM pg_catalog.pg_inherits AS h WHERE h.inhrelid = c.oid ORDER BY h.inhseqno
+    ) END AS inherits,
     c.relrowsecurity AS row_security,
     EXISTS (
         SELECT FROM pg_catalog.pg_depend AS e

@@ -140,7 +140,9 @@ async fn fill_one(
         }
         match insert(&database.owner, table, &known).await {
             Ok(()) => return Ok(()),
-            Err(error) if is_of_space(&error) => return Err(TwinError::doing("put rows in")(error)),
+            Err(error) if is_of_space(&error) => {
+                return Err(TwinError::doing("put rows in")(error));
+            }
             Err(error) => {
                 if error.is_lost() {
                     database.reopen_owner().await?;

@@ -93,7 +93,7 @@ pub(super) fn is_of_space(error: &PgError) -> bool {
 
 impl TwinError {
     /// Says why the server failed, where the server itself shows it.
-    pub(super) fn diagnosed(self, cluster: &mut Cluster) -> Self {
+    pub(super) async fn diagnosed(self, cluster: &mut Cluster) -> Self {
         let lost = matches!(&self, Self::Postgres { source, .. } if source.is_lost() || source.connect_cause().is_some());
         let full = match &self {
             Self::Cluster(error) => error.is_of_space(),
@@ -103,7 +103,7 @@ impl TwinError {
         };
         if full {
             Self::Space { folder: base(&cluster.data_dir()), source: Box::new(self) }
-        } else if lost && cluster.is_dead() {
+        } else if lost && cluster.is_dead().await {
             Self::Ended { source: Box::new(self) }
         } else {
             self

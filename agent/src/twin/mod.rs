@@ -118,7 +118,7 @@ impl Twin {
                 Ok(Self { databases, guard, missing, notes, meter, options, cluster })
             }
             Err(error) => {
-                let error = error.diagnosed(&mut cluster);
+                let error = error.diagnosed(&mut cluster).await;
                 cluster.stop().await;
                 Err(error)
             }
@@ -127,9 +127,8 @@ impl Twin {
 
     /// Says more of an error of this twin where its server shows more: that the disk is full, or that somebody
     /// ended it.
-    #[must_use]
-    pub fn diagnosed(&mut self, error: TwinError) -> TwinError {
-        error.diagnosed(&mut self.cluster)
+    pub async fn diagnosed(&mut self, error: TwinError) -> TwinError {
+        error.diagnosed(&mut self.cluster).await
     }
 
     /// What of the source it does not have; statements that need it are refused by its planner.

@@ -151,16 +151,21 @@ impl<'a> World<'a> {
     }
 }
 
-/// The tables that a statement reads, with what is partitioned into them and what they are partitions of: an
-/// index of a partitioned table is tried on the partitions.
+/// The tables that a statement reads, with what is partitioned into them and what they are partitions of, since an
+/// index of a partitioned table is tried on the partitions; and what inherits from them, which is read as well.
 fn family(snapshot: &Snapshot, analyzed: &Analyzed) -> BTreeSet<u32> {
     let mut family: BTreeSet<u32> = analyzed.analysis.relations.iter().map(|r| r.table).collect();
     let partitions = || snapshot.tables.iter().filter_map(|t| Some((t.oid, t.partition_of?)));
+    let children = || snapshot.tables.iter().flat_map(|t| t.inherits.iter().map(|p| (t.oid, *p)));
     loop {
-        let more: Vec<u32> = partitions()
+        let mut more: Vec<u32> = partitions()
             .filter(|(leaf, parent)| family.contains(leaf) != family.contains(parent))
             .flat_map(|(leaf, parent)| [leaf, parent])
             .collect();
+        let below = children()
+            .filter(|(child, parent)| family.contains(parent) && !family.contains(child))
+            .map(|(child, _)| child);
+        more.extend(below);
         if more.is_empty() {
             return family;
         }

@@ -339,7 +339,8 @@ async fn a_standby_that_is_behind_is_left_in_peace_and_a_build_under_way_is_canc
 
     follower.far.batch("ROLLBACK").await.unwrap();
     follower.waits_until(|behind| behind < 1 << 20).await;
-    let outcome = disturbed(db, &action, &options, async || follower.fall_behind(2).await).await;
+    let disturbing = disturbed(db, &action, &options, async || follower.fall_behind(2).await);
+    let outcome = Box::pin(disturbing).await;
     let Effect::Failed { message, left: Left::Cleaned | Left::Nothing, .. } = &outcome.effect
     else {
         panic!("{outcome:?}")

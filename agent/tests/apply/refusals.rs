@@ -1,6 +1,6 @@
 //! What is not begun, and that the reason names a way out.
 
-use agent::applier::{ApplyError, ApplyOptions, Effect, ErrorKind, Left};
+use agent::applier::{ApplyError, Effect, ErrorKind, Left};
 use agent::journal::{self, JournalError, State, Which};
 use agent::postgres::Meter;
 use agent::rollback::rollback;

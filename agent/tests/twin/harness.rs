@@ -44,6 +44,11 @@ pub(crate) struct Source {
 impl Source {
     /// Starts a server and makes a schema in it; statements end with `;` and a line break.
     pub(crate) async fn start(binaries: &Binaries, schema: &str) -> Self {
+        Self::start_in(binaries, "", schema).await
+    }
+
+    /// The same in a database that is made with these options.
+    pub(crate) async fn start_in(binaries: &Binaries, locale: &str, schema: &str) -> Self {
         let options = ClusterOptions {
             settings: vec![("autovacuum".to_owned(), "off".to_owned())],
             preload: vec!["pg_stat_statements".to_owned()],
@@ -52,7 +57,8 @@ impl Source {
         };
         let cluster = Cluster::start(binaries, options).await.unwrap();
         let maker = connect(&cluster.conninfo("postgres")).await;
-        maker.batch_execute("CREATE DATABASE app TEMPLATE template0").await.unwrap();
+        let make = format!("CREATE DATABASE app TEMPLATE template0 {locale}");
+        maker.batch_execute(&make).await.unwrap();
         let client = connect(&cluster.conninfo("app")).await;
         let source = Self { cluster, client };
         source.run("CREATE EXTENSION pg_stat_statements").await;

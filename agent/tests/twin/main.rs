@@ -5,5 +5,6 @@ mod faults;
 mod fidelity;
 mod harness;
 mod hostile;
+mod locales;
 mod roles;
 mod whatif;

@@ -70,10 +70,9 @@ async fn a_statement_is_planned_under_its_roles_settings() {
         let meter = Meter::new();
 
         let sample = SampleOptions::default();
-        let checked =
-            check_twin(&info, None, &meter, &sample, &TwinOptions::default(), &mut |_| {})
-                .await
-                .unwrap();
+        let (plain, mut quiet) = (TwinOptions::default(), |_| {});
+        let checking = check_twin(&info, None, &meter, &sample, &plain, &mut quiet);
+        let checked = Box::pin(checking).await.unwrap();
         let settings = |text: &str| -> BTreeMap<String, String> {
             let of = |statement: &&rules::snapshot::Statement| statement.text.starts_with(text);
             checked.snapshot.statements.iter().find(of).unwrap().settings.clone()

@@ -297,7 +297,12 @@ fn roles_have_their_own_values() {
     let text = "SELECT date_trunc($1, created_at), $2 FROM orders WHERE id = $3 LIMIT $4 OFFSET $5";
     assert_eq!(
         shown(text, &["text", "text", "int8", "int8", "int8"]),
-        ["typical: day a 50000 100 100", "rare: day a 99991 100 2000"]
+        ["typical: day a 50000 100 100"]
+    );
+    assert_eq!(
+        shown("SELECT id FROM orders ORDER BY total LIMIT 20 OFFSET $1", &["int8"]),
+        ["typical: 20", "rare: 400"],
+        "a page or two, and now and then far"
     );
     let mut statement = testing::statement("SELECT 1 FROM orders LIMIT $1");
     (statement.calls, statement.rows) = (10, Some(195));

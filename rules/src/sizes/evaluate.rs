@@ -199,6 +199,10 @@ fn binary(left: Value, operator: &str, right: Value) -> Option<Value> {
     if let ("+" | "-", Some(at), None) = (operator, moment(&left), moment(&right)) {
         return Some(Some(shifted(&left, at, &right, operator == "-")?));
     }
+    // Days between two dates; of two moments it would be an interval, which is printed in many ways.
+    if let ("-", Some(from), Some(to), 10) = (operator, moment(&right), moment(&left), left.len()) {
+        return Some(Some((to - from).num_days().to_string())).filter(|_| right.len() == 10);
+    }
     match operator {
         "=" => compared(std::cmp::Ordering::is_eq),
         "<>" | "!=" => compared(std::cmp::Ordering::is_ne),

@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Date,
     /// A moment, with or without time zone.
     Timestamp,
+    /// A span of time.
+    Interval,
     /// Text of any kind.
     Text,
     /// jsonb.
@@ -52,6 +54,7 @@ impl Kind {
             "jsonb" | "json" => Self::Document,
             "tsvector" => Self::Lexemes,
             "uuid" => Self::Other(16),
+            "interval" => Self::Interval,
             _ => {
                 let element = Self::of_type(name.strip_prefix('_')?)?;
                 Self::Array(element.fixed_bytes())
@@ -66,6 +69,7 @@ impl Kind {
             Self::Integer(bytes) | Self::Float(bytes) | Self::Other(bytes) => bytes,
             Self::Date => 4,
             Self::Timestamp => 8,
+            Self::Interval => 16,
             Self::Numeric | Self::Text | Self::Document | Self::Array(_) | Self::Lexemes => 0,
         }
     }
@@ -82,7 +86,12 @@ impl Kind {
     pub(super) fn deduplicates(self) -> bool {
         !matches!(
             self,
-            Self::Numeric | Self::Float(_) | Self::Document | Self::Array(_) | Self::Lexemes
+            Self::Numeric
+                | Self::Float(_)
+                | Self::Interval
+                | Self::Document
+                | Self::Array(_)
+                | Self::Lexemes
         )
     }
 
@@ -149,7 +158,10 @@ fn of_operator(operator: &str, left: Kind, right: Kind) -> Option<Kind> {
             (Kind::Float(_), _) | (_, Kind::Float(_)) => Kind::Float(8),
             (Kind::Numeric, _) | (_, Kind::Numeric) => Kind::Numeric,
             (Kind::Date, Kind::Integer(_)) => Kind::Date,
+            (Kind::Date, Kind::Date) => Kind::Integer(4),
+            (Kind::Timestamp | Kind::Date, Kind::Timestamp | Kind::Date) => Kind::Interval,
             (Kind::Timestamp | Kind::Date, _) => Kind::Timestamp,
+            (Kind::Interval, _) => Kind::Interval,
             _ => return None,
         },
         _ => Kind::Boolean,

@@ -211,7 +211,7 @@ pub(super) fn expression_shape(
 ) -> Option<ColumnShape> {
     let kind = kind_of(expr, table, version)?;
     let Some(samples) = Samples::of_expression(expr, table) else {
-        return unsampled_shape(expr, kind, table);
+        return unsampled_shape(expr, kind, table, rows);
     };
     let seen = samples.seen(|text| kind.bytes(text));
     let fixed = kind.fixed_bytes();
@@ -263,19 +263,23 @@ pub(super) fn expression_shape(
     })
 }
 
-/// The shape of an expression on one column of fixed length of which no values are known (ranges have none that
-/// everybody may see): it tells rows apart as the column does.
-fn unsampled_shape(expr: &Expr, kind: Kind, table: &Table) -> Option<ColumnShape> {
-    let names = columns(expr);
-    let [name] = names.as_slice() else { return None };
-    let stats = table.column(name)?.stats.as_ref()?;
+/// The shape of an expression of fixed length of which no values are known (ranges have none that everybody may see): it
+/// tells rows apart as its column does, or as several do together.
+fn unsampled_shape(expr: &Expr, kind: Kind, table: &Table, rows: f64) -> Option<ColumnShape> {
+    let (mut distinct, mut present) = (1.0, 1.0);
+    for name in columns(expr) {
+        let column = table.column(name)?;
+        let stats = column.stats.as_ref()?;
+        distinct *= column.distinct(rows).unwrap_or(rows);
+        present *= 1.0 - stats.null_fraction;
+    }
     (kind.fixed_bytes() > 0).then(|| ColumnShape {
         width: f64::from(kind.fixed_bytes()),
         widths: Vec::new(),
         align: kind.align(),
         fixed: true,
-        null_fraction: stats.null_fraction,
-        distinct: if kind == Kind::Boolean { 2.0 } else { stats.n_distinct },
+        null_fraction: 1.0 - present,
+        distinct: if kind == Kind::Boolean { 2.0 } else { distinct.clamp(1.0, rows.max(1.0)) },
         common: Vec::new(),
         deduplicates: kind.deduplicates(),
     })

@@ -108,6 +108,24 @@ impl Killer {
         child.wait().unwrap();
     }
 
+    /// Starts a program that it can end.
+    pub(crate) fn start(&self, command: &mut Command) {
+        let mut slot = self.0.lock().unwrap();
+        *slot = Some(command.spawn().unwrap());
+    }
+
+    /// Waits so long for its end.
+    pub(crate) fn wait(&self, patience: Duration) -> Option<ExitStatus> {
+        let since = Instant::now();
+        while since.elapsed() < patience {
+            if let Some(status) = self.status() {
+                return Some(status);
+            }
+            sleep(Duration::from_millis(5));
+        }
+        None
+    }
+
     fn status(&self) -> Option<ExitStatus> {
         self.0.lock().unwrap().as_mut().unwrap().try_wait().unwrap()
     }
@@ -119,4 +137,16 @@ fn read_all(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
         pipe.read_to_string(&mut text).unwrap();
         text
     })
+}
+
+/// The processes of this machine whose command line holds a text, by number; none where there is no `/proc`.
+pub(crate) fn processes(text: &str) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let numbers = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    let holds = |number: &String| {
+        let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).replace('\0', " ").contains(text)
+    };
+    numbers.filter(holds).collect()
 }

@@ -40,6 +40,16 @@ SELECT
             FROM (VALUES (1), (40)) AS w (count))
             || pg_catalog.format('%s OPERATOR(pg_catalog.@>) %L::%s', k.key, '{}',
                 pg_catalog.format_type(a.atttypid, NULL))
+        WHEN o.opcname = 'gin_hstore_ops' THEN ARRAY(
+            SELECT pg_catalog.format('%s OPERATOR(%I.?&) %L::pg_catalog.text[]', k.key, p.nspname,
+                (SELECT pg_catalog.array_agg('pgwright ' || g) FROM pg_catalog.generate_series(1, w.count) AS g))
+            FROM (VALUES (1), (40)) AS w (count))
+            || pg_catalog.format('%s OPERATOR(%I.@>) %L', k.key, p.nspname, '')
+        WHEN o.opcname = 'gin__int_ops' THEN ARRAY(
+            SELECT pg_catalog.format('%s OPERATOR(%I.@>) %L::pg_catalog.int4[]', k.key, p.nspname,
+                (SELECT pg_catalog.array_agg(1000010 + g) FROM pg_catalog.generate_series(1, w.count) AS g))
+            FROM (VALUES (1), (40)) AS w (count))
+            || pg_catalog.format('%s OPERATOR(%I.@>) %L::pg_catalog.int4[]', k.key, p.nspname, '{}')
         ELSE '{}'
     END AS conditions
 FROM pg_catalog.pg_index AS i
@@ -49,6 +59,7 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.relnamespace
 JOIN pg_catalog.pg_am AS m ON m.oid = c.relam AND m.amname = 'gin'
 JOIN pg_catalog.pg_opclass AS o ON o.oid = i.indclass[0]
+JOIN pg_catalog.pg_namespace AS p ON p.oid = o.opcnamespace
 LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = i.indkey[0] AND a.attnum > 0
 LEFT JOIN pg_catalog.pg_type AS y ON y.oid = a.atttypid AND y.typtype = 'b'
 LEFT JOIN (VALUES ('_int4', '10000%s'), ('_int8', '10000%s'), ('_int2', '100%s'), ('_text', 'pgwright %s'),

@@ -1,0 +1,103 @@
+//! The n-th failure loop: at every message between the applier and the server something goes wrong, then the
+//! same command is run again, twice, as cron would, and a checker that shares no code with the program
+//! (`tests/checker`) judges what is there.
+//!
+//! Here a spread of the points is tried; `make faults` tries all of them (`PGWRIGHT_FAULTS=all`, or a share of
+//! them such as `2/4`, for several at a time) and prints how many. What is started is this test binary anew (`runs`), which calls `agent::applier::apply` or
+//! `agent::rollback::rollback` as the program does, without the sampling before it: a process of its own that
+//! can be killed.
+
+mod oracle;
+mod points;
+mod runs;
+mod stage;
+
+use std::time::Duration;
+
+use crate::harness::{Harm, binaries, say};
+use oracle::Oracle;
+use points::{Loop, Tally};
+use stage::Stage;
+
+/// How many points a spread has, for each kind of run.
+const SPREAD: usize = 6;
+
+/// Which share of all points is wanted: the how-many-th of how many; none where a spread will do.
+fn share() -> Option<(usize, usize)> {
+    let wanted = std::env::var("PGWRIGHT_FAULTS").ok()?;
+    let (part, of) = if wanted == "all" { ("1", "1") } else { wanted.split_once('/')? };
+    Some((part.parse().ok()?, of.parse().ok()?))
+}
+
+fn all() -> bool {
+    share().is_some()
+}
+
+/// Tries one harm at points of the way there and of the way back; no violation may come of it.
+fn at_points(stage: &mut Stage, name: &str, spread: usize, harm: &dyn Fn(&Stage) -> Harm) -> Tally {
+    let mut tally = Tally::default();
+    for loop_ in [Loop::Apply, Loop::Rollback] {
+        tally.add(points::run(stage, name, loop_, spread, harm));
+    }
+    say(&tally.line(name));
+    tally
+}
+
+/// What happens to the connection or the server, and its name in the table.
+type NamedHarm<'a> = (&'a str, &'a dyn Fn(&Stage) -> Harm);
+
+#[test]
+fn killed_at_any_message_a_run_is_finished_by_the_next_one() {
+    let Some(binaries) = binaries() else { return };
+    let mut stage = Stage::start(&binaries);
+    let oracle = Oracle::start(&stage);
+    let spread = if all() { usize::MAX } else { SPREAD };
+    let tally = at_points(&mut stage, "agent killed (SIGKILL)", spread, &|stage| {
+        Harm::Kill(stage.killer())
+    });
+    let felt = oracle.stop();
+    say(&format!("  beside it: {felt}"));
+    assert_eq!(tally.violations, Vec::<String>::new());
+    felt.was_not_hurt();
+}
+
+#[test]
+fn a_connection_that_ends_or_falls_silent_leaves_nothing_half_done() {
+    let Some(binaries) = binaries() else { return };
+    let mut stage = Stage::start(&binaries);
+    let oracle = Oracle::start(&stage);
+    let spread = if all() { 40 } else { 2 };
+    let mut violations = Vec::new();
+    let silence = Duration::from_secs(if all() { 10 } else { 1 });
+    let harms: [NamedHarm<'_>; 6] = [
+        ("connection closed (FIN)", &|_| Harm::Fin),
+        ("connection reset (RST)", &|_| Harm::Rst),
+        ("silence for a time", &move |_| Harm::Silence(Some(silence))),
+        ("one message 500 ms late", &|_| Harm::Delay(Duration::from_millis(500))),
+        ("byte by byte", &|_| Harm::Fragments),
+        ("server process ended (pg_terminate_backend)", &|stage| stage.end_backends("TERM")),
+    ];
+    for (name, harm) in harms {
+        violations.extend(at_points(&mut stage, name, spread, harm).violations);
+    }
+    let felt = oracle.stop();
+    say(&format!("  beside it: {felt}"));
+    assert_eq!(violations, Vec::<String>::new());
+    felt.was_not_hurt();
+}
+
+#[test]
+fn a_server_that_crashes_or_stops_leaves_nothing_half_done() {
+    let Some(binaries) = binaries() else { return };
+    let mut stage = Stage::start(&binaries);
+    let spread = if all() { 20 } else { 1 };
+    let mut violations = Vec::new();
+    let harms: [NamedHarm<'_>; 2] = [
+        ("server process killed (crash recovery)", &|stage| stage.end_backends("KILL")),
+        ("server killed and started again", &Stage::restart),
+    ];
+    for (name, harm) in harms {
+        violations.extend(at_points(&mut stage, name, spread, harm).violations);
+    }
+    assert_eq!(violations, Vec::<String>::new());
+}
