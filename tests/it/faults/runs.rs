@@ -28,20 +28,17 @@ pub(super) struct Ended {
 /// Carries the plan out in a process of its own, or without a plan takes everything back by `pgwright rollback`.
 pub(super) fn run(connection: &str, plan: Option<&Path>, killer: &Killer, said: &Path) -> Ended {
     let output = std::fs::File::create(said).unwrap();
-    let mut command = match plan {
-        Some(plan) => {
-            let mut command = Command::new(std::env::current_exe().unwrap());
-            command
-                .args(["--exact", "faults::runs::as_a_process_of_its_own", "--nocapture"])
-                .env(CONNECTION, connection)
-                .env(PLAN, plan);
-            command
-        }
-        None => {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_pgwright"));
-            command.args(["rollback", "--all", "-d", connection]);
-            command
-        }
+    let mut command = if let Some(plan) = plan {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "faults::runs::as_a_process_of_its_own", "--nocapture"])
+            .env(CONNECTION, connection)
+            .env(PLAN, plan);
+        command
+    } else {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pgwright"));
+        command.args(["rollback", "--all", "-d", connection]);
+        command
     };
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
     killer.start(&mut command);
