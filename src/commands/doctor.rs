@@ -20,7 +20,8 @@ pub(crate) async fn run(call: &Call, args: &DoctorArgs) -> Result<Exit, Failure>
     }
     let info = call.conninfo()?;
     let unreachable = |error| Failure::of(Exit::Connection, &error);
-    let session = Session::connect(&info, Purpose::Sample, &call.meter).await.map_err(unreachable)?;
+    let session =
+        Session::connect(&info, Purpose::Sample, &call.meter).await.map_err(unreachable)?;
     if args.grants {
         let role = args.role.as_deref().unwrap_or("pgwright");
         let found = grants(&session, role, &format!("{role}_explain")).await;

@@ -46,7 +46,13 @@ async fn what_failed_for_good_is_left_to_a_person_for_a_while() {
         let output = run(&db, args).await;
         assert_eq!(output.status, Some(0), "{output:?}");
     }
-    assert_eq!(proposed(&db).await["applies"], true, "what a person took back may be proposed");
+    // What a person took back is left to a person, until one lifts the block.
+    let held = proposed(&db).await;
+    assert_eq!(held["applies"], false);
+    assert!(held["evidence"].to_string().contains("a person took it back"), "{held:#}");
+    let output = run(&db, &["log", "--unblock", "1"]).await;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    assert_eq!(proposed(&db).await["applies"], true);
     let set = |code: &str, days: u32| {
         format!(
             "UPDATE pgwright.\"OptimizationLog\" SET state = 'aborted', \"lastSqlstate\" = '{code}', \

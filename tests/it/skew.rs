@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use crate::harness::{cli, database};
 
-/// Half of the rows are of one owner, the others of 5000.
+/// Nine tenths of the rows are of one owner, the others of 500.
 const SCHEMA: &str = "
 CREATE TABLE job (id int PRIMARY KEY, owner int NOT NULL, note text NOT NULL);
-INSERT INTO job SELECT n, CASE WHEN n % 2 = 0 THEN 0 ELSE 1 + n % 5000 END, repeat('x', 60)
+INSERT INTO job SELECT n, CASE WHEN n % 10 < 9 THEN 0 ELSE 1 + n % 5000 END, repeat('x', 60)
 FROM generate_series(1, 100000) AS n;
 CREATE INDEX job_owner ON job (owner);
 VACUUM ANALYZE job";

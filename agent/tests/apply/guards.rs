@@ -217,9 +217,14 @@ async fn disturbed(
     let disturb = async {
         begun.notified().await;
         disturb().await;
+        // The writer is still there when the build ends, so that nothing but the disturbance can have ended it.
+        let sql = "SELECT FROM pg_stat_progress_create_index WHERE datname = current_database()";
+        while !db.sql.query(sql, &[]).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        writer.batch("ROLLBACK").await.unwrap();
     };
     let (outcomes, ()) = tokio::join!(work, disturb);
-    writer.batch("ROLLBACK").await.unwrap();
     outcomes.unwrap().remove(0)
 }
 

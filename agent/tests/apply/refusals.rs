@@ -177,7 +177,8 @@ async fn a_changed_or_lost_journal_stops_everything() {
         assert_eq!(error.kind(), ErrorKind::Refused);
         db.sql.batch(&format!("UPDATE pgwright.\"Control\" SET {back}")).await.unwrap();
     }
-    let second = db.sql.batch("INSERT INTO pgwright.\"Control\" (single, format) VALUES (false, 2)");
+    let second =
+        db.sql.batch("INSERT INTO pgwright.\"Control\" (single, format) VALUES (false, 2)");
     assert_eq!(second.await.unwrap_err().sqlstate(), Some("23514"));
     db.sql.batch("ALTER TABLE pgwright.\"Control\" RENAME TO hidden").await.unwrap();
     let error = journal::list(&db.sql, Which::All).await.unwrap_err();

@@ -9,8 +9,8 @@ use super::made;
 use super::types::{ParameterType, array, interval, micros};
 use crate::snapshot::{Column, Snapshot, Statement, Table};
 use crate::statement::{
-    Analysis, Comparison, Limit, Making, Operand, ParameterRole, PathStep, PredicateClass, RelationId,
-    Target, json_path,
+    Analysis, Comparison, Limit, Making, Operand, ParameterRole, PathStep, PredicateClass,
+    RelationId, Target, json_path,
 };
 
 /// Share of the rows that a range lets pass, by scenario, where nothing else is known.

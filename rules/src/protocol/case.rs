@@ -80,7 +80,9 @@ impl Case {
 
     /// The failure that keeps it from its end: of the main statement, or of what cleans up for it.
     pub fn failure(&self) -> Option<&Failure> {
-        [&self.main, &self.complete, &self.clean].into_iter().find_map(|tries| tries.failure.as_ref())
+        [&self.main, &self.complete, &self.clean]
+            .into_iter()
+            .find_map(|tries| tries.failure.as_ref())
     }
 
     /// How many statements that change something were sent.

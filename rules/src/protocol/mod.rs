@@ -17,7 +17,8 @@ mod state;
 mod tests;
 
 pub use case::{
-    Answer, Case, Chance, End, Facts, Failure, Found, Kind, Limits, Orphan, Premises, Statement, Step, Tries, Wish,
+    Answer, Case, Chance, End, Facts, Failure, Found, Kind, Limits, Orphan, Premises, Statement,
+    Step, Tries, Wish,
 };
 pub use state::State;
 
@@ -28,9 +29,9 @@ pub fn next(case: &Case, facts: &Facts, limits: &Limits) -> Step {
         return match orphan {
             Orphan { waited, .. } if *waited < limits.orphan_patience => Step::AwaitOrphan,
             Orphan { cancelled: false, .. } => Step::CancelOrphan,
-            Orphan { .. } => {
-                Step::End(End::Refused("its server process of an earlier run is still at work".to_owned()))
-            }
+            Orphan { .. } => Step::End(End::Refused(
+                "its server process of an earlier run is still at work".to_owned(),
+            )),
         };
     }
     let back = state.is_undoing() || case.wish == Wish::TakeBack;

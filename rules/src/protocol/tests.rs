@@ -55,9 +55,8 @@ struct World {
 }
 
 fn world() -> impl Strategy<Value = World> {
-    (found(), answer(), prop::bool::weighted(0.8), prop::bool::weighted(0.1), orphan()).prop_map(
-        |(found, answer, way, stop, orphan)| World { found, answer, way, stop, orphan },
-    )
+    (found(), answer(), prop::bool::weighted(0.8), prop::bool::weighted(0.1), orphan())
+        .prop_map(|(found, answer, way, stop, orphan)| World { found, answer, way, stop, orphan })
 }
 
 fn case() -> impl Strategy<Value = Case> {

@@ -253,26 +253,57 @@ fn compared(expr: &Expr, table: &Table) -> Option<f64> {
     if on_left.len() != 1 || on_right.len() != 1 || on_left == on_right {
         return None;
     }
-    let sorted = |side: &Expr| {
-        let samples = Samples::of_expression(side, table)?;
-        let present = samples.share(Option::is_some);
-        let mut values: Vec<String> =
-            samples.spread().into_iter().filter_map(Clone::clone).collect();
-        values.sort_by(|a, b| order(a, b));
-        (!values.is_empty()).then_some((values, present))
+    let (left, right) = (Side::of(left, table)?, Side::of(right, table)?);
+    let passes = |one: &str, other: &str| f64::from(wanted(order(one, other)));
+    let pairs =
+        left.values.iter().flat_map(|one| right.values.iter().map(move |other| (one, other)));
+    let by_chance = pairs.map(|(one, other)| passes(one, other)).sum::<f64>()
+        / (left.values.len() * right.values.len()) as f64;
+    let share = if left.moments.is_empty() || right.moments.is_empty() {
+        by_chance
+    } else {
+        let at = |place: usize| place as f64 / (QUANTILES - 1) as f64;
+        let passes = |place: &usize| {
+            wanted(left.quantile(at(*place)).total_cmp(&right.quantile(at(*place))))
+        };
+        let together = (0..QUANTILES).filter(passes).count() as f64 / QUANTILES as f64;
+        f64::midpoint(together, by_chance)
     };
-    let ((left, left_present), (right, right_present)) = (sorted(left)?, sorted(right)?);
-    let passes = |left: &String, right: &String| f64::from(wanted(order(left, right)));
-    let together = (0..left.len())
-        .map(|place| passes(&left[place], &right[place * right.len() / left.len()]))
-        .sum::<f64>()
-        / left.len() as f64;
-    let by_chance =
-        left.iter().flat_map(|one| right.iter().map(move |other| passes(one, other))).sum::<f64>()
-            / (left.len() * right.len()) as f64;
-    let dates = left.iter().chain(&right).all(|value| moment(value).is_some());
-    let share = if dates { f64::midpoint(together, by_chance) } else { by_chance };
-    Some(share * left_present.min(right_present))
+    Some(share * left.present.min(right.present))
+}
+
+/// Points at which two distributions are compared.
+const QUANTILES: usize = 201;
+
+/// One side of a comparison.
+struct Side {
+    /// Values, each for an equal share of the rows.
+    values: Vec<String>,
+    /// Share of the rows that are not NULL.
+    present: f64,
+    /// Bounds of the histogram in seconds, lowest first, where they are dates.
+    moments: Vec<f64>,
+}
+
+impl Side {
+    fn of(expr: &Expr, table: &Table) -> Option<Self> {
+        let samples = Samples::of_expression(expr, table)?;
+        let values: Vec<String> = samples.spread().into_iter().filter_map(Clone::clone).collect();
+        let seconds = |text: &str| Some(moment(text)?.and_utc().timestamp() as f64);
+        let moments: Option<Vec<f64>> =
+            samples.rest.iter().flatten().map(|text| seconds(text)).collect();
+        let mut moments = moments.unwrap_or_default();
+        moments.sort_by(f64::total_cmp);
+        let present = samples.share(Option::is_some);
+        (!values.is_empty()).then_some(Self { values, present, moments })
+    }
+
+    /// The moment below which this part of the rows lies.
+    fn quantile(&self, part: f64) -> f64 {
+        let at = part * (self.moments.len() - 1) as f64;
+        let (below, above) = (self.moments[at.floor() as usize], self.moments[at.ceil() as usize]);
+        below + (above - below) * at.fract()
+    }
 }
 
 /// What the columns' values say. That none of a sample passes is no proof that none does: half of one is taken to.
@@ -327,7 +358,9 @@ mod tests {
             let day = |n: i64| first + chrono::TimeDelta::days(from + n * 14);
             (0..101).map(|n| day(n).to_string()).collect()
         };
-        let (ordered, shipped) = (days(0), days(6));
+        // Bounds lie further apart than the two columns.
+        let (ordered, mut shipped) = (days(0), days(6));
+        shipped.insert(50, shipped[50].clone());
         let listed = |days: &[String]| {
             stats(1460.0, &[], &days.iter().map(String::as_str).collect::<Vec<_>>())
         };
