@@ -101,3 +101,29 @@ fn a_server_that_crashes_or_stops_leaves_nothing_half_done() {
     }
     assert_eq!(violations, Vec::<String>::new());
 }
+
+#[test]
+fn the_checker_sees_what_is_wrong() {
+    let Some(binaries) = binaries() else { return };
+    let stage = Stage::start(&binaries);
+    let ours = "(SELECT oid FROM pg_class WHERE relname LIKE 'pgw\\_%')";
+    let journal = "UPDATE pgwright.\"OptimizationLog\" SET";
+    for (harm, expected) in [
+        (format!("DELETE FROM pgwright.\"OptimizationLog\" WHERE \"indexOid\" = {ours}"), "I1"),
+        (format!("{journal} \"definition\" = 'another' WHERE \"indexOid\" = {ours}"), "I1"),
+        (format!("UPDATE pg_index SET indisvalid = false WHERE indexrelid = {ours}"), "I2"),
+        (format!("{journal} \"state\" = 'reverted' WHERE \"indexOid\" = {ours}"), "I5"),
+        (format!("{journal} \"state\" = 'reverting' WHERE \"indexOid\" = {ours}"), "I5"),
+        (format!("{journal} \"undo\" = '' WHERE \"kind\" = 'drop_index'"), "I9"),
+        ("CREATE INDEX more ON app.visit (email)".to_owned(), "I9"),
+        ("UPDATE app.visit SET email = '' WHERE id = 5".to_owned(), "I6"),
+    ] {
+        stage.reset();
+        assert!(stage.once(true).well);
+        assert_eq!(stage.violations(true), Vec::<String>::new());
+        stage.sql(&harm);
+        let found = stage.violations(true);
+        assert!(found.iter().any(|line| line.starts_with(expected)), "{harm}: {found:?}");
+        stage.sql("DROP INDEX IF EXISTS app.more");
+    }
+}
