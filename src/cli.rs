@@ -370,7 +370,7 @@ pub(crate) struct LogArgs {
     /// Number of the action to show in full
     #[arg(value_name = "ID")]
     pub(crate) id: Option<i64>,
-    /// Let the action with this number be tried again, which was taken back and is blocked for that
+    /// Let the action with this number, taken back before, be tried again
     #[arg(long, value_name = "ID", conflicts_with_all = ["id", "format"])]
     pub(crate) unblock: Option<i64>,
     /// Print in this form

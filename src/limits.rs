@@ -56,7 +56,14 @@ pub(crate) struct LimitArgs {
     /// Let this guard of an action warn instead of refuse (can be repeated)
     ///
     /// `pgwright rules` tells of rules, docs/guards.md of guards.
-    #[arg(long, value_name = "GUARD", value_delimiter = ',', value_parser = waivable())]
+    #[arg(
+        long,
+        value_name = "GUARD",
+        env = "PGWRIGHT_WAIVE_GUARD",
+        hide_env_values = true,
+        value_delimiter = ',',
+        value_parser = waivable()
+    )]
     #[serde(deserialize_with = "only_waivable")]
     waive_guard: Vec<String>,
 }
