@@ -2,8 +2,8 @@
 --
 -- At the bottom are functions in a language other than C, and aggregates and operators that no extension brought:
 -- an operator of anybody's can stand for any function there is, and estimating its selectivity calls that. Foreign
--- tables count too, for planning asks their servers. From there pg_depend leads up: what depends on such code
--- reaches it, and so does what consists of what depends on it.
+-- tables count too, unless superusers made them and their servers, for planning asks those. From there pg_depend leads
+-- up: what depends on such code reaches it, and so does what consists of what depends on it.
 WITH RECURSIVE member AS (
     SELECT d.classid, d.objid FROM pg_catalog.pg_depend AS d WHERE d.deptype = 'e'
 ), code AS (
@@ -48,7 +48,11 @@ WITH RECURSIVE member AS (
     UNION
     SELECT 2617, o.oid FROM operators AS o
     UNION
-    SELECT 1259, c.oid FROM pg_catalog.pg_class AS c WHERE c.relkind = 'f'
+    SELECT 1259, f.ftrelid FROM pg_catalog.pg_foreign_table AS f
+    JOIN pg_catalog.pg_foreign_server AS s ON s.oid = f.ftserver
+    JOIN pg_catalog.pg_class AS c ON c.oid = f.ftrelid
+    WHERE NOT (SELECT pg_catalog.bool_and(r.rolsuper) FROM pg_catalog.pg_roles AS r
+               WHERE r.oid IN (s.srvowner, c.relowner))
     UNION
     SELECT u.classid, u.objid FROM reaching AS r JOIN up AS u ON u.by_class = r.classid AND u.by_object = r.objid
 )

@@ -66,6 +66,7 @@ fn the_pure_crates_know_no_network_and_no_runtime() {
             "serde_json",
             "sha2",
             "sqlparser",
+            "statrs",
             "thiserror",
         ],
     );

@@ -78,7 +78,7 @@ async fn the_file_gives_the_report_of_the_server_without_asking_it_to_plan() {
     assert_eq!(live, filed);
 }
 
-const EVERY_KIND: &str = include_str!("snapshot_roads.sql");
+const EVERY_KIND: &str = include_str!("snapshot/roads.sql");
 
 const EVERY_KIND_READ: &str = "
 SELECT * FROM kinds.visit WHERE at > '2024-03-01' AND at < '2024-03-02' AND who = 7;

@@ -1,6 +1,6 @@
 -- Planner settings that anybody may change and that this session has otherwise.
 SELECT given.name, given.value
-FROM pg_catalog.unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS given (name, value)
+FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS given (name, value)
 JOIN pg_catalog.pg_settings AS g ON g.name = given.name
 WHERE g.context = 'user'
   AND (g.category LIKE 'Query Tuning%' OR g.name IN (

@@ -36,7 +36,10 @@ async fn refused(db: &Database, action: &Action, options: &ApplyOptions, expecte
     let effect = run(db, action, options).await;
     let reason = reason(&effect);
     assert!(reason.contains(expected), "{reason}");
-    assert!(before.refusals.iter().any(|said| said == reason), "{before:?}\n{reason}");
+    // Figures move on meanwhile: a table ages with every transaction.
+    let words = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+    let same = before.refusals.iter().any(|said| words(said) == words(reason));
+    assert!(same, "{before:?}\n{reason}");
 }
 
 fn with(alter: impl FnOnce(&mut agent::guards::GuardOptions)) -> ApplyOptions {
