@@ -13,6 +13,7 @@ use crate::harness::{Source, skip};
 const SCHEMA: &str = "
 CREATE EXTENSION dblink;
 CREATE TABLE public.t (a int, b text);
+INSERT INTO public.t VALUES (1, 'x');
 CREATE FUNCTION public.sleeps(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(600); RETURN 1; END';
 CREATE FUNCTION public.stays(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
     'BEGIN LOOP BEGIN PERFORM pg_sleep(600); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END';

@@ -70,7 +70,7 @@ fn each_of_these_alone_does_not() {
         Fact::SeldomSeen { calls: 2 },
         Fact::SeenConstant,
         Fact::StaleStatistics { share: 0.3 },
-        Fact::EndsHot { share: 0.2 },
+        Fact::EndsHot { share: 0.19 },
         Fact::SlowsInserts { share: INSERT_SLOWDOWN_MAX },
         Fact::GuessedConstant { probability: 0.95 },
         Fact::ExpressionShare { share: 0.01 },
