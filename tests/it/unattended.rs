@@ -108,7 +108,7 @@ async fn a_run_with_nothing_to_do_says_nothing_and_one_with_something_one_line()
     assert_eq!((dead.status, &last["exit"], &last["level"]), (Some(3), &3.into(), &"error".into()));
 }
 
-const BUILDING: &str = "SELECT count(*) FROM pg_stat_progress_create_index WHERE datname = current_database() AND phase LIKE 'building index%'";
+const BUILDING: &str = "SELECT count(*) FROM pg_stat_progress_create_index WHERE relid = to_regclass('orders') AND phase LIKE 'building index%'";
 
 #[tokio::test]
 async fn a_signal_ends_a_run_and_leaves_nothing_half_made() {

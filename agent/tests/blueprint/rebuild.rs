@@ -38,7 +38,10 @@ async fn a_rich_schema_is_made_again() {
     let Some(db) = database().await else { return };
     db.run(RICH).await;
     let drawn = round_trip(&db).await;
-    assert_eq!(drawn.notes, [""; 0]);
+    // Some of its indexes run functions of the schema, which a superuser has no business to call.
+    let by_superuser =
+        |note: &String| note.contains("the ends of") && note.contains("code of users");
+    assert!(drawn.notes.len() <= 1 && drawn.notes.iter().all(by_superuser), "{:?}", drawn.notes);
     assert_eq!(drawn.written_by, "pgwright");
 }
 

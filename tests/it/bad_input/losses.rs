@@ -98,8 +98,9 @@ async fn large(admin: &Client) -> tempfile::NamedTempFile {
     file
 }
 
-const BUILDING: &str =
-    "SELECT pid FROM pg_stat_progress_create_index WHERE phase LIKE 'building index%'";
+/// The index on the table, and not one of the journal's.
+const BUILDING: &str = "SELECT pid FROM pg_stat_progress_create_index \
+    WHERE relid = 'orders'::regclass AND phase LIKE 'building index%'";
 
 /// The indexes of the table: how many, and how many of them can be used.
 async fn indexes(client: &Client) -> (i64, i64) {
