@@ -8,7 +8,7 @@ PROFILE ?= dev
 CARGO_FLAGS ?= --locked
 
 .DEFAULT_GOAL := build
-.PHONY: help setup build demo test test-matrix faults fmt lint bench servers
+.PHONY: help setup build demo test test-matrix faults dumps fmt lint bench servers
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +28,12 @@ test: lint ## everything that CI runs on the installed PostgreSQL
 test-matrix: setup ## the integration tests on PostgreSQL 14, 16, 17 and 18
 	scripts/test-matrix
 
-faults: setup ## do harm at every message between the applier and the server; CI does it at a spread of them
+faults: setup ## do harm at every message between the applier and the server, and run ten at once; CI does some of it
 	PGWRIGHT_FAULTS=all cargo test $(CARGO_FLAGS) --test it -- faults:: --skip twin_faults --nocapture --test-threads 1
+	PGWRIGHT_ROUNDS=20 cargo test $(CARGO_FLAGS) --test it -- of_ten_runs_at_once
+
+dumps: setup ## compare pg_dump before apply and after rollback for fifty random plans; CI does it for a few
+	PGWRIGHT_DUMPS=50 cargo test $(CARGO_FLAGS) --test it -- dumps:: --nocapture
 
 lint: setup ## formatting and clippy, warnings being errors
 	cargo fmt --all --check

@@ -4,16 +4,20 @@
     reason = "doc comments here are the texts of --help, printed as they stand"
 )]
 
-use std::ffi::OsString;
+mod reading;
+
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::limits::LimitArgs;
+use crate::limits::{LimitArgs, Manners};
 use crate::values::{ByteSize, Gate, Milliseconds, Since, Wait, Whole};
+use reading::Switch;
+
+#[cfg(test)]
+pub(crate) use reading::command;
+pub(crate) use reading::parse;
 
 /// Make a PostgreSQL server faster, provably and undoably
 ///
@@ -104,7 +108,7 @@ pub(crate) struct Global {
     /// Say nothing unless something was found, done or went wrong
     ///
     /// What `optimize --apply` did is then one line.
-    #[arg(short, long, global = true, env = "PGWRIGHT_QUIET", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new(), conflicts_with = "verbose")]
+    #[arg(short, long, global = true, env = "PGWRIGHT_QUIET", hide_env_values = true, value_parser = Switch, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     /// Colour the output
     #[arg(
@@ -116,6 +120,9 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     pub(crate) color: Option<Color>,
+    /// How what changes something behaves.
+    #[command(flatten)]
+    pub(crate) manners: Manners,
 }
 
 /// When to colour.
@@ -203,7 +210,7 @@ pub(crate) struct OptimizeArgs {
     ///
     /// Only actions that pgwright may take alone and whose confidence reaches --min-confidence are carried
     /// out; the rest stay recommendations. Cannot be set in a configuration file.
-    #[arg(long, env = "PGWRIGHT_APPLY", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, env = "PGWRIGHT_APPLY", hide_env_values = true, value_parser = Switch)]
     pub(crate) apply: bool,
     /// Think about this file of `pgwright snapshot`, without any server
     ///
@@ -229,12 +236,14 @@ pub(crate) struct OptimizeArgs {
     /// Set the gate of --apply, 0.5 to 1.0 [default: 0.90]
     #[arg(long, value_name = "P", env = "PGWRIGHT_MIN_CONFIDENCE", hide_env_values = true)]
     pub(crate) min_confidence: Option<Gate>,
-    /// Let all new indexes together take at most this much disk
+    /// Let all indexes of pgwright together take at most this much disk
     ///
-    /// As PostgreSQL writes sizes: 500MB, 2GB, 1.5 GiB; 1 kB is 1024 bytes.
+    /// Those that earlier runs made count with the size that they have now. As PostgreSQL writes sizes: 500MB, 2GB, 1.5 GiB; 1 kB is 1024 bytes.
     #[arg(long, value_name = "SIZE", env = "PGWRIGHT_STORAGE_BUDGET", hide_env_values = true)]
     pub(crate) storage_budget: Option<ByteSize>,
     /// Propose for tables of this schema only (can be repeated)
+    ///
+    /// Names are read as for --exclude-table.
     #[arg(
         long,
         value_name = "NAME",
@@ -244,6 +253,9 @@ pub(crate) struct OptimizeArgs {
     )]
     pub(crate) schema: Vec<String>,
     /// Propose nothing for this table, given as name or schema.name (can be repeated)
+    ///
+    /// As in psql upper case counts as lower unless it is quoted ('app."Orders"'); the name just as it is stored does as
+    /// well. A name that is not there is a warning, and with --apply an error.
     #[arg(
         long,
         value_name = "TABLE",
@@ -258,7 +270,7 @@ pub(crate) struct OptimizeArgs {
     /// Take another PostgreSQL version for the planner twin where the server's is not installed
     ///
     /// Its planner may choose otherwise, so confidence falls, and the report says so.
-    #[arg(long, env = "PGWRIGHT_TWIN_ANY_VERSION", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, env = "PGWRIGHT_TWIN_ANY_VERSION", hide_env_values = true, value_parser = Switch)]
     pub(crate) twin_any_version: bool,
     /// Print the result in this form [default: human]
     #[arg(long, value_name = "FORM", value_enum, env = "PGWRIGHT_FORMAT", hide_env_values = true)]
@@ -497,7 +509,7 @@ pub(crate) struct DoctorArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Undo everything at the end and show that nothing is left of it
-    #[arg(long, env = "PGWRIGHT_ROLLBACK", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, env = "PGWRIGHT_ROLLBACK", hide_env_values = true, value_parser = Switch)]
     pub(crate) rollback: bool,
     /// Size of the data
     #[arg(
@@ -511,7 +523,7 @@ pub(crate) struct DemoArgs {
     )]
     pub(crate) scale: Scale,
     /// Leave the server running at the end and print how to connect
-    #[arg(long, env = "PGWRIGHT_KEEP", hide_env_values = true, value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, env = "PGWRIGHT_KEEP", hide_env_values = true, value_parser = Switch)]
     pub(crate) keep: bool,
     /// Print in this form
     ///
@@ -563,181 +575,3 @@ Examples:
   psql -XAtc 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT …' | pgwright explain -
   pgwright explain plan.json --format html --output plan.html   a picture to share
   pgwright explain --diff before.json after.json                what an index or an upgrade changed";
-
-const EXAMPLES: &str = "\
-Examples:
-  pgwright doctor -d postgres://app@db.example.com/shop     see what is missing first
-  pgwright optimize -d postgres://app@db.example.com/shop   show what would help; changes nothing
-  pgwright optimize --apply                                 carry it out
-  pgwright log                                              see what was done
-  pgwright rollback --all                                   undo it";
-
-const ENVIRONMENT: &str = "\
-Environment:
-  PGWRIGHT_…     stands for the option that names it, as PGWRIGHT_STORAGE_BUDGET=2GB for --storage-budget
-  PG…            the connection as for psql: PGHOST, PGUSER, PGDATABASE, PGPASSFILE, PGSERVICE …
-  PGWRIGHT_LOG   a trace on stderr, by part: debug, agent=trace …
-  NO_COLOR       no colours
-
-Options go before environment variables, these before configuration files, these before defaults.";
-
-/// The command line as clap sees it, with exit codes and environment at the end of `--help`.
-pub(crate) fn command() -> clap::Command {
-    use std::fmt::Write as _;
-    let mut after = format!("{EXAMPLES}\n\nExit codes:\n");
-    for exit in Exit::ALL {
-        let _ = writeln!(after, "  {:<5}{}", exit.code(), exit.meaning());
-    }
-    let _ = write!(after, "\n{ENVIRONMENT}");
-    Cli::command().after_long_help(after)
-}
-
-/// Reads the command line. `Err` holds how the program ends at once: `--help`, `--version`, a wrong option.
-pub(crate) fn parse() -> Result<Cli, Exit> {
-    let arguments: Vec<OsString> = std::env::args_os().collect();
-    read(&arguments).map_err(|stop| match stop {
-        Stop::Clap(error) => {
-            // Where the terminal is gone, nobody is left to be told.
-            let _ = error.print();
-            if error.exit_code() == 0 { Exit::Success } else { Exit::Usage }
-        }
-        Stop::Misplaced => {
-            let failure = Failure::new(Exit::Usage, "a connection stands where none is expected")
-                .hint("give it with -d, as in `pgwright optimize -d postgres://…`");
-            crate::commands::complain(&failure.render());
-            failure.exit
-        }
-    })
-}
-
-/// Why there is no command to carry out.
-#[derive(Debug)]
-enum Stop {
-    /// What clap has to say.
-    Clap(clap::Error),
-    /// A connection in the wrong place: clap's message would repeat it, with the password in it.
-    Misplaced,
-}
-
-fn read(arguments: &[OsString]) -> Result<Cli, Stop> {
-    let mut command = command();
-    let matches = command.try_get_matches_from_mut(arguments).and_then(|matches| {
-        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
-    });
-    matches.map_err(|error| {
-        let told = error.to_string();
-        let connection = |text: &str| text.contains("://") || text.contains("password=");
-        let mut given = arguments.iter().map(|argument| argument.to_string_lossy());
-        if error.use_stderr() && given.any(|text| connection(&text) && told.contains(&*text)) {
-            Stop::Misplaced
-        } else {
-            Stop::Clap(error)
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser as _;
-
-    use super::{Cli, Command, command};
-
-    fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(line.split(' '))
-    }
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        command().debug_assert();
-    }
-
-    #[test]
-    fn every_help_text_begins_with_a_short_line_without_a_period() {
-        fn check(command: &clap::Command) {
-            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-            let helps = command.get_arguments().map(|arg| {
-                (
-                    arg.get_id().to_string(),
-                    arg.get_help().map(ToString::to_string).unwrap_or_default(),
-                )
-            });
-            for (id, help) in helps.chain([(command.get_name().to_owned(), about)]) {
-                assert!(!help.is_empty(), "{id} has no help");
-                assert!(!help.ends_with('.') && help.len() <= 90, "{id}: {help}");
-                assert!(help.starts_with(char::is_uppercase), "{id}: {help}");
-            }
-            command.get_subcommands().for_each(check);
-        }
-        check(&command());
-    }
-
-    #[test]
-    fn every_option_of_optimize_has_an_environment_variable_of_its_name() {
-        let command = command();
-        let optimize = command.find_subcommand("optimize").unwrap();
-        for arg in optimize.get_arguments().chain(command.get_arguments()) {
-            // PGWRIGHT_LOG is the trace.
-            let none = |long: &&str| matches!(*long, "help" | "version" | "log");
-            let Some(long) = arg.get_long().filter(|long| !none(long)) else {
-                continue;
-            };
-            let name = format!("PGWRIGHT_{}", long.to_ascii_uppercase().replace('-', "_"));
-            assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(name.as_str()));
-        }
-    }
-
-    #[test]
-    fn rollback_takes_exactly_one_choice() {
-        assert!(parse("pgwright rollback").is_err());
-        assert!(parse("pgwright rollback 3 --all").is_err());
-        assert!(
-            parse("pgwright rollback --since 2h --run 67e55044-10b1-426f-9247-bb680e5fe0c8")
-                .is_err()
-        );
-        for one in ["3", "--all", "--since 2h", "--run 67e55044-10b1-426f-9247-bb680e5fe0c8"] {
-            assert!(parse(&format!("pgwright rollback {one}")).is_ok(), "{one}");
-        }
-    }
-
-    #[test]
-    fn wrong_options_are_usage_errors() {
-        for wrong in [
-            "pgwright",
-            "pgwright improve",
-            "pgwright optimize --fast",
-            "pgwright optimize --storage-budget banana",
-            "pgwright optimize --min-confidence 0.3",
-            "pgwright optimize --limit 0",
-            "pgwright optimize -q -v",
-            "pgwright log x",
-        ] {
-            assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
-        }
-        let message = parse("pgwright optimize --storage-budget banana").unwrap_err().to_string();
-        assert!(message.contains("'banana'") && message.contains("500MB"), "{message}");
-    }
-
-    #[test]
-    fn lists_are_repeated_or_comma_separated() {
-        let cli = parse("pgwright optimize --schema a --schema b,c -d service=x").unwrap();
-        let Command::Optimize(args) = cli.command else { panic!("not optimize") };
-        assert_eq!(args.schema, ["a", "b", "c"]);
-        assert_eq!(cli.global.database.as_deref(), Some("service=x"));
-    }
-
-    #[test]
-    fn a_connection_in_the_wrong_place_is_not_repeated() {
-        for wrong in [
-            "pgwright postgres://u:canary@h/d",
-            "pgwright optimize postgres://u:canary@h/d",
-            "pgwright log postgres://u:canary@h/d",
-            "pgwright optimize password=canary",
-            "pgwright optimize --limit postgres://u:canary@h/d",
-        ] {
-            let arguments: Vec<_> = wrong.split(' ').map(Into::into).collect();
-            assert!(matches!(super::read(&arguments), Err(super::Stop::Misplaced)), "{wrong}");
-        }
-        let arguments: Vec<_> = ["pgwright", "optimize", "--fast"].map(Into::into).into();
-        assert!(matches!(super::read(&arguments), Err(super::Stop::Clap(_))));
-    }
-}

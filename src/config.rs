@@ -102,7 +102,7 @@ pub(crate) struct Optimize {
     pub(crate) logs: Vec<PathBuf>,
     /// The gate.
     pub(crate) min_confidence: f64,
-    /// Bytes for all new indexes together.
+    /// Bytes for all indexes of pgwright together.
     pub(crate) storage_budget: Option<u64>,
     /// Number of statements.
     pub(crate) limit: u32,
@@ -176,7 +176,9 @@ fn merge(global: &Global, args: &OptimizeArgs, files: &[File]) -> Settings {
             .map_or(LOCK_WAIT, |wait| wait.0),
         log_file: first(global.log_file.as_ref(), files, |file| file.log.as_ref()),
         color: first(global.color.as_ref(), files, |file| file.color.as_ref()).unwrap_or_default(),
-        limits: files.iter().fold(args.limits.clone(), |given, file| given.or(&file.limits)),
+        limits: files
+            .iter()
+            .fold(args.limits.clone().with(&global.manners), |given, file| given.or(&file.limits)),
         optimize: Optimize {
             apply: args.apply,
             snapshot: args.snapshot.clone(),

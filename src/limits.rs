@@ -11,9 +11,43 @@ use rules::guards::{Limits, Window};
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-use crate::values::{ByteSize, Wait, Whole};
+use crate::values::{ByteSize, LockTimeout, Unreadable, Wait, Whole};
 
-/// What keeps `--apply` polite.
+/// What keeps every command that changes something polite.
+#[derive(Clone, Debug, Default, Args, PartialEq)]
+pub(crate) struct Manners {
+    /// Begin nothing while this file exists, and cancel the build at work when it appears
+    ///
+    /// From psql: `UPDATE pgwright."Control" SET "paused" = true`. A person's `rollback` is not held up.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "PGWRIGHT_STOP_FILE",
+        hide_env_values = true
+    )]
+    pub(crate) stop_file: Option<PathBuf>,
+    /// Cancel our own statement when anyone has waited behind it for this long [default: 5s]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        env = "PGWRIGHT_MAX_BLOCK",
+        hide_env_values = true
+    )]
+    pub(crate) max_block: Option<Wait>,
+    /// Wait for a lock for at most this long, three times [default: 3s]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        env = "PGWRIGHT_LOCK_TIMEOUT",
+        hide_env_values = true
+    )]
+    pub(crate) lock_timeout: Option<LockTimeout>,
+}
+
+/// What keeps `--apply` polite; of [`Manners`] what files say.
 #[derive(Clone, Debug, Default, Args, Deserialize, PartialEq)]
 #[command(next_help_heading = "Limits of --apply")]
 #[serde(rename_all = "kebab-case", default)]
@@ -25,10 +59,7 @@ pub(crate) struct LimitArgs {
     /// end is cancelled.
     #[arg(long, value_name = "SPANS", env = "PGWRIGHT_WINDOW", hide_env_values = true)]
     window: Option<WindowText>,
-    /// Begin nothing while this file exists, and cancel the build at work when it appears
-    ///
-    /// From psql: `UPDATE pgwright."Control" SET "paused" = true`.
-    #[arg(long, value_name = "FILE", env = "PGWRIGHT_STOP_FILE", hide_env_values = true)]
+    #[arg(skip)]
     pub(crate) stop_file: Option<PathBuf>,
     /// Take this for the free disk of the server: a size, or a path on this machine to measure at
     ///
@@ -47,12 +78,10 @@ pub(crate) struct LimitArgs {
     /// Build nothing while a standby or replication slot is this much WAL behind [default: 1GB]
     #[arg(long, value_name = "SIZE", env = "PGWRIGHT_MAX_LAG", hide_env_values = true)]
     max_lag: Option<ByteSize>,
-    /// Cancel our own statement when anyone has waited behind it for this long [default: 5s]
-    #[arg(long, value_name = "TIME", env = "PGWRIGHT_MAX_BLOCK", hide_env_values = true)]
+    #[arg(skip)]
     max_block: Option<Wait>,
-    /// Wait for a lock for at most this long, three times [default: 3s]
-    #[arg(long, value_name = "TIME", env = "PGWRIGHT_LOCK_TIMEOUT", hide_env_values = true)]
-    lock_timeout: Option<Wait>,
+    #[arg(skip)]
+    lock_timeout: Option<LockTimeout>,
     /// Let this guard of an action warn instead of refuse (can be repeated)
     ///
     /// `pgwright rules` tells of rules, docs/guards.md of guards.
@@ -82,6 +111,12 @@ impl LimitArgs {
         "limits.lock-timeout",
         "limits.waive-guard",
     ];
+
+    /// With what is said of manners, and that before the rest.
+    pub(crate) fn with(self, manners: &Manners) -> Self {
+        let Manners { stop_file, max_block, lock_timeout } = manners.clone();
+        Self { stop_file, max_block, lock_timeout, ..Self::default() }.or(&self)
+    }
 
     /// What is said here, and for the rest what `later` says.
     pub(crate) fn or(self, later: &Self) -> Self {
@@ -176,13 +211,22 @@ impl<'de> Deserialize<'de> for WindowText {
 struct DiskText(DiskFree);
 
 impl FromStr for DiskText {
-    type Err = crate::values::Unreadable;
+    type Err = Unreadable;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.starts_with('/') {
-            return Ok(Self(DiskFree::Path(PathBuf::from(text))));
+            let path = PathBuf::from(text);
+            // A typo must not become a guard that knows nothing.
+            return match path.metadata() {
+                Ok(_) => Ok(Self(DiskFree::Path(path))),
+                Err(error) => Err(Unreadable::path(&path, &error)),
+            };
         }
-        text.parse().map(|size: ByteSize| Self(DiskFree::Bytes(size.0)))
+        let size: ByteSize = text.parse().map_err(|error: Unreadable| {
+            error
+                .or("the absolute path of a folder on the file system, such as /var/lib/postgresql")
+        })?;
+        Ok(Self(DiskFree::Bytes(size.0)))
     }
 }
 
@@ -205,8 +249,9 @@ mod tests {
 
     fn given(line: &[&str]) -> LimitArgs {
         let line = ["pgwright", "optimize"].iter().chain(line);
-        match Cli::try_parse_from(line).unwrap().command {
-            Command::Optimize(args) => args.limits.clone(),
+        let cli = Cli::try_parse_from(line).unwrap();
+        match cli.command {
+            Command::Optimize(args) => args.limits.clone().with(&cli.global.manners),
             _ => panic!("not optimize"),
         }
     }
@@ -250,14 +295,25 @@ mod tests {
     }
 
     #[test]
+    fn every_command_that_changes_something_takes_manners() {
+        for command in [&["verify"][..], &["rollback", "--all"]] {
+            let line =
+                [&["pgwright"], command, &["--stop-file", "s", "--lock-timeout", "1s"]].concat();
+            let manners = Cli::try_parse_from(line).unwrap().global.manners;
+            assert_eq!(manners.stop_file, Some(PathBuf::from("s")));
+            assert_eq!(manners.lock_timeout.unwrap().0, Duration::from_secs(1));
+        }
+    }
+
+    #[test]
     fn the_command_line_goes_before_the_file() {
         let file = LimitArgs {
             waive_guard: vec!["disk_space".into()],
-            ..given(&["--max-lag", "2GB", "--disk-free", "/srv"])
+            ..given(&["--max-lag", "2GB", "--disk-free", "/"])
         };
         let joined = given(&["--max-lag", "3GB"]).or(&file).guards();
         assert_eq!(joined.limits.max_lag, 3 << 30);
-        assert_eq!(joined.disk_free, Some(DiskFree::Path(PathBuf::from("/srv"))));
+        assert_eq!(joined.disk_free, Some(DiskFree::Path(PathBuf::from("/"))));
         assert_eq!(joined.limits.waived, ["disk_space"]);
     }
 
@@ -266,6 +322,8 @@ mod tests {
         for (line, expected) in [
             (["--window", "Sat"], "02:00-05:00"),
             (["--disk-free", "lots"], "500MB"),
+            (["--disk-free", "data/main"], "absolute path of a folder"),
+            (["--disk-free", "/no/such/folder"], "cannot look at `/no/such/folder`"),
             (["--waive-guard", "standby"], "hot_updates"),
         ] {
             let error =

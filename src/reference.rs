@@ -82,7 +82,7 @@ fn guard_pages() -> String {
         "{NOTE}\n\n# The guards\n\nWhat must hold before `optimize --apply` begins anything, and while it is at work. A dry \
          run asks the same guards and says of each action that it would carry out what would be refused now. A refusal \
          names the figure that caused it and the next step; what is not known is noted (`-v` shows it) and refuses nothing, \
-         unless the page says otherwise. The limits are options of `optimize`, or keys of the table `[limits]` in a \
+         unless the page says otherwise. The limits are options of `optimize` (`--stop-file`, `--max-block` and `--lock-timeout` of every command), or keys of the table `[limits]` in a \
          configuration file.\n\n\
          - *server*: of the server and our session, once, before anything is changed, also by a rollback.\n\
          - *run*: when a run begins, before each action, and while a statement is at work. A rollback is not held up; \
@@ -121,8 +121,10 @@ const WATCHDOG: &str = "
 
 - `lock_timeout` (`--lock-timeout`, 3 s): a statement that does not get its lock gives up and is sent again, three times at
   most, after a pause that doubles and differs from run to run.
-- A second connection looks every second, always outside of a transaction. When anyone has waited behind our statement
-  for `--max-block` (5 s), it cancels our own statement and removes what is left of it. So it does when it cannot see any more.
+- A second connection looks four times a second (more often where `deadlock_timeout` is shorter than a second), always
+  outside of a transaction. When anyone has waited behind our statement for `--max-block` (5 s), it cancels our own
+  statement and removes what is left of it; at once when that one holds what the statement waits for, or will wait for,
+  in its turn, since PostgreSQL could end either of the two as a deadlock. So it does when it cannot see any more.
 - It cancels as well when the switch in the journal is set, the stop file appears, the window ends, or a standby falls
   more than `--max-lag` behind.
 - The time limit of a statement grows with the table: half an hour and a second for each MB.

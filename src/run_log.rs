@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use agent::applier::{Effect, Event, Outcome};
+use agent::watch::Verified;
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 
@@ -102,6 +103,25 @@ pub(crate) enum Entry<'a> {
         /// Bytes on disk that it takes.
         bytes: Option<i64>,
     },
+    /// Watching an action came to its end.
+    Verdict {
+        /// Short id of the action.
+        action: &'a str,
+        /// Row of the journal.
+        log_id: i64,
+        /// What it does.
+        kind: &'a str,
+        /// `schema.table`.
+        table: String,
+        /// The index or statistics, if it is about some.
+        index: Option<&'a str>,
+        /// The journal's word: `kept`, `regressed`, `unused`, `writes_harmed`, `undecided` or `by_hand`.
+        verdict: &'static str,
+        /// The figures behind it, one sentence; statements by their ids.
+        reason: &'a str,
+        /// Where the row of the journal stands now.
+        state: &'static str,
+    },
     /// The run ends.
     End {
         /// The exit code.
@@ -167,6 +187,28 @@ impl RunLog {
         }
     }
 
+    /// Writes down what watching came to: of every action that is decided, the verdict and what it rests on.
+    pub(crate) fn verified(&self, verified: &Verified) {
+        for watched in &verified.actions {
+            let Some(verdict) = watched.verdict() else { continue };
+            let entry = &watched.entry;
+            self.write(&Entry::Verdict {
+                action: entry.action_id(),
+                log_id: entry.id,
+                kind: &entry.kind,
+                table: entry.table.qualified(),
+                index: entry.index_name.as_deref(),
+                verdict,
+                reason: if watched.by_hand {
+                    "a person took it back"
+                } else {
+                    &watched.judgement.why
+                },
+                state: watched.state.name(),
+            });
+        }
+    }
+
     /// Writes down how the run ended.
     pub(crate) fn end(&self, exit: Exit, error: Option<&str>, meter: &agent::postgres::Meter) {
         self.write(&Entry::End {
@@ -218,6 +260,8 @@ impl<'a> Entry<'a> {
             Self::Waiting { .. }
             | Self::Recovered { .. }
             | Self::Action { result: "refused", .. } => Level::Warn,
+            Self::Verdict { verdict: "kept" | "undecided", .. } => Level::Info,
+            Self::Verdict { .. } => Level::Warn,
             _ => Level::Info,
         }
     }

@@ -1,6 +1,7 @@
 //! The values that options and configuration file share, each read in one way.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -11,6 +12,21 @@ use uuid::Uuid;
 /// A value that could not be read; the text says what is expected.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable(String);
+
+impl Unreadable {
+    /// A path that cannot be looked at, where a size or a path was expected.
+    pub(crate) fn path(path: &Path, error: &std::io::Error) -> Self {
+        let path = path.display();
+        Self(format!(
+            "cannot look at `{path}` on this machine ({error}); a size such as 500GB will do as well"
+        ))
+    }
+
+    /// The same where something else would do as well.
+    pub(crate) fn or(self, what: &str) -> Self {
+        Self(format!("{}, or {what}", self.0))
+    }
+}
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,10 +154,32 @@ impl FromStr for Wait {
     type Err = Unreadable;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        span(text)
-            .and_then(|span| span.to_std().ok())
-            .map(Self)
-            .ok_or_else(|| Unreadable("expected a duration such as 30s, 10min or 1h".to_owned()))
+        span(text).and_then(|span| span.to_std().ok()).map(Self).ok_or_else(|| {
+            Unreadable(
+                "expected a duration such as 30s, 10min or 1h, of 100 years at most".to_owned(),
+            )
+        })
+    }
+}
+
+/// How long a statement may wait for a lock: not for ever, as PostgreSQL takes 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LockTimeout(pub(crate) Duration);
+
+impl LockTimeout {
+    /// The server counts milliseconds in 32 bits.
+    const MOST: Duration = Duration::from_hours(24 * 24);
+}
+
+impl FromStr for LockTimeout {
+    type Err = Unreadable;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Wait(wait) = text.parse()?;
+        if (Duration::from_millis(1)..=Self::MOST).contains(&wait) {
+            return Ok(Self(wait));
+        }
+        Err(Unreadable("expected a duration of at least 1ms, and 24 days at most".to_owned()))
     }
 }
 
@@ -183,7 +221,8 @@ impl FromStr for Since {
         }
         span(text).map(Self::Ago).ok_or_else(|| {
             Unreadable(
-                "expected an instant with its zone such as 2026-03-01T08:00:00Z, or a time ago such as 90min, 2h or `3 days`"
+                "expected an instant with its zone such as 2026-03-01T08:00:00Z, or a time ago such as 90min, 2h or `3 days`, of \
+                 100 years at most"
                     .to_owned(),
             )
         })
@@ -201,6 +240,7 @@ fn span(text: &str) -> Option<TimeDelta> {
         let (number, tail) = number_and_unit(rest)?;
         let end = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
         let unit = match tail[..end].to_ascii_lowercase().as_str() {
+            "ms" | "millisecond" | "milliseconds" => 0.001,
             "s" | "sec" | "second" | "seconds" => 1.0,
             "m" | "min" | "minute" | "minutes" => 60.0,
             "h" | "hour" | "hours" => 3_600.0,
@@ -212,7 +252,8 @@ fn span(text: &str) -> Option<TimeDelta> {
         rest = tail[end..].trim_start();
     }
     // A century is beyond any journal and keeps the subtraction within the calendar.
-    (seconds <= 36_525.0 * 86_400.0).then(|| TimeDelta::milliseconds((seconds * 1000.0) as i64))
+    (seconds <= 36_525.0 * 86_400.0)
+        .then(|| TimeDelta::milliseconds((seconds * 1000.0).round() as i64))
 }
 
 /// Reads a value that a file may give as a number or as a text.
@@ -263,6 +304,12 @@ impl<'de> Deserialize<'de> for Wait {
     }
 }
 
+impl<'de> Deserialize<'de> for LockTimeout {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 impl<'de> Deserialize<'de> for Milliseconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NumberOrText(Self::new, "a number of milliseconds"))
@@ -273,7 +320,7 @@ impl<'de> Deserialize<'de> for Milliseconds {
 mod tests {
     use chrono::{DateTime, TimeDelta};
 
-    use super::{ByteSize, Gate, Milliseconds, Since, Wait, Whole};
+    use super::{ByteSize, Gate, LockTimeout, Milliseconds, Since, Wait, Whole};
 
     #[test]
     fn sizes_are_read_as_postgresql_writes_them() {
@@ -324,9 +371,16 @@ mod tests {
     fn a_wait_has_a_unit() {
         let seconds = |text: &str| text.parse::<Wait>().map(|wait| wait.0.as_secs()).ok();
         assert_eq!((seconds("0s"), seconds("10min")), (Some(0), Some(600)));
-        for wrong in ["10", "-1s", "soon", ""] {
+        for wrong in ["10", "-1s", "soon", "", "40000d"] {
             assert_eq!(seconds(wrong), None, "{wrong}");
         }
+        let millis = |text: &str| text.parse::<LockTimeout>().map(|wait| wait.0.as_millis()).ok();
+        assert_eq!((millis("1ms"), millis("3s")), (Some(1), Some(3000)));
+        for wrong in ["0s", "0ms", "25d", "3"] {
+            assert_eq!(millis(wrong), None, "{wrong}");
+        }
+        let told = "40000d".parse::<Wait>().unwrap_err().to_string();
+        assert!(told.contains("100 years at most"), "{told}");
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub use self::binaries::Binaries;
 
 use self::account::Account;
 use self::folder::{Folder, make_private, older_than, remove_strays};
+use crate::disk;
 
 /// How long a server may take to start or to stop; a busy machine needs a few seconds.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -46,6 +47,9 @@ const TEMPLATE_AGE: Duration = Duration::from_hours(24);
 const PORT_TRIES: u32 = 3;
 /// How the C library names `ENOSPC` in the language that all programs of a server run in.
 const NO_SPACE: &str = "No space left on device";
+/// A server whose file system has less room cannot go on: a new session alone may write some 200 kB
+/// (`pg_internal.init`, `src/backend/utils/cache/relcache.c`).
+const FULL: u64 = 1 << 20;
 /// The superuser that `initdb` makes.
 const SUPERUSER: &str = "postgres";
 
@@ -386,11 +390,17 @@ impl Cluster {
             .collect()
     }
 
+    /// The last lines of the server's log. A full disk is named even where the log had no room for it either, or where
+    /// the server does not say why it could not write ("could not write init file").
     fn log_tail(&self) -> String {
         let log = fs::read(self.folder.path.join("log")).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(8)..].join("\n")
+        let mut lines: Vec<&str> = log.lines().collect();
+        lines.drain(..lines.len().saturating_sub(8));
+        if disk::free(&self.folder.path).is_some_and(|free| free < FULL) {
+            lines.push(NO_SPACE);
+        }
+        lines.join("\n")
     }
 
     /// A program of the server, run as its user, in a fixed language, without our `PG*` variables.

@@ -39,6 +39,8 @@ pub struct ConnInfo {
     application_name: Option<String>,
     options: Option<String>,
     warnings: Vec<String>,
+    /// Why the password file was not used, where there is one.
+    passfile_ignored: Option<String>,
 }
 
 /// One server to try.
@@ -221,10 +223,11 @@ impl ConnInfo {
             warnings.push("load_balance_hosts is ignored: hosts are tried in order".to_owned());
         }
         let password = settings.get("password").map(|text| Redacted::new(text.to_owned()));
-        let passfile = match password {
-            Some(_) => PassFile::default(),
-            None => read_passfile(settings, home, &mut warnings),
+        let (passfile, passfile_ignored) = match password {
+            Some(_) => (PassFile::default(), None),
+            None => read_passfile(settings, account),
         };
+        warnings.extend(passfile_ignored.clone());
         Ok(Self {
             hosts: values::hosts(settings)?,
             database: settings.get("dbname").unwrap_or(&user).to_owned(),
@@ -238,6 +241,7 @@ impl ConnInfo {
             application_name: settings.get("application_name").map(str::to_owned),
             options: settings.get("options").map(str::to_owned),
             warnings,
+            passfile_ignored,
         })
     }
 
@@ -291,6 +295,11 @@ impl ConnInfo {
     /// Returns the user's own startup options (`-c name=value …`).
     pub fn options(&self) -> Option<&str> {
         self.options.as_deref()
+    }
+
+    /// Returns why the password file was not used, one sentence; `None` where it was, or where there is none.
+    pub(crate) fn passfile_ignored(&self) -> Option<&str> {
+        self.passfile_ignored.as_deref()
     }
 
     /// Returns what the user should know of, but what stops nothing: one sentence each.
@@ -370,15 +379,14 @@ fn refuse_unsupported(settings: &Settings) -> Result<(), ConnInfoError> {
     Ok(())
 }
 
-fn read_passfile(settings: &Settings, home: Option<&Path>, warnings: &mut Vec<String>) -> PassFile {
-    let (path, asked_for) = match (settings.get("passfile"), home) {
+/// Reads the password file, and says why it is not used where it is not.
+fn read_passfile(settings: &Settings, account: &Account) -> (PassFile, Option<String>) {
+    let (path, asked_for) = match (settings.get("passfile"), &account.home) {
         (Some(path), _) => (PathBuf::from(path), true),
         (None, Some(home)) => (home.join(".pgpass"), false),
-        (None, None) => return PassFile::default(),
+        (None, None) => return (PassFile::default(), None),
     };
-    let (file, warning) = PassFile::read(&path, asked_for);
-    warnings.extend(warning);
-    file
+    PassFile::read(&path, asked_for, account.credentials.as_deref())
 }
 
 #[cfg(test)]
@@ -469,6 +477,7 @@ mod tests {
         let info = resolve("host=h user=u dbname=a", &env).unwrap();
         assert!(info.password(&info.hosts()[0]).is_none());
         assert!(info.warnings()[0].contains("chmod 0600"), "{:?}", info.warnings());
+        assert_eq!(info.passfile_ignored(), Some(info.warnings()[0].as_str()));
     }
 
     #[test]

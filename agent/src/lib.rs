@@ -7,6 +7,7 @@ pub mod applier;
 pub mod blueprint;
 pub mod cluster;
 pub mod conninfo;
+mod disk;
 pub mod doctor;
 pub mod explain;
 mod foreign_code;

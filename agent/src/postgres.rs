@@ -13,6 +13,7 @@ mod version;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use connect::Limits;
@@ -21,7 +22,7 @@ pub use link::{CancelToken, Notice};
 pub use marker::{MARKER, is_ours};
 pub use meter::{Meter, Purpose};
 pub use tokio_postgres::types::{FromSql, Json, Oid, ToSql};
-pub use values::RawJson;
+pub use values::{FOR_EVER, Instant, RawJson};
 pub use version::{NEWEST_MAJOR, OLDEST_MAJOR, ServerVersion, UnsupportedVersion};
 
 use tokio::time::timeout;
@@ -52,9 +53,9 @@ pub struct Session {
     purpose: Purpose,
     meter: Arc<Meter>,
     cancel: CancelToken,
-    /// How long one statement is waited for at most. The server's own limit comes first, but a function that
-    /// planning runs can catch that one.
-    deadline: Option<Duration>,
+    /// How many milliseconds one statement is waited for at most; 0 for ever. The server's own limit comes first,
+    /// but a function that planning runs can catch that one, and a server or proxy can fall silent.
+    deadline: AtomicU64,
 }
 
 /// What a session learns about its server when it begins.
@@ -202,19 +203,27 @@ impl Session {
     /// (`BEGIN`, `SET …`, `ROLLBACK`), never one with a user's words in it.
     pub async fn batch(&self, sql: &str) -> Result<(), PgError> {
         let text = marker::mark_batch(sql);
-        self.run(None, self.link.client.batch_execute(&text)).await
+        let work = self.link.client.batch_execute(&text);
+        match self.purpose {
+            // On a private server, and longer than one statement's time.
+            Purpose::Other => self.run_for(None, None, work).await,
+            _ => self.run(None, work).await,
+        }
     }
 
     /// Sends statements in the simple protocol exactly as they are, without the marker, and
     /// leaves their answers unread. The demo plays an application with it, whose statements must
     /// not be taken for ours.
     pub async fn play(&self, sql: &str) -> Result<(), PgError> {
-        self.run(None, self.link.client.batch_execute(sql)).await
+        self.run_for(None, None, self.link.client.batch_execute(sql)).await
     }
 
-    /// Bounds every later statement of this session; zero takes the bound away.
+    /// Bounds every later statement of this session; zero takes the bound away. A statement of which nothing is
+    /// heard some seconds after that ends with an error, and the connection with it.
     pub async fn set_statement_timeout(&self, limit: Duration) -> Result<(), PgError> {
-        self.set("statement_timeout", &format!("{}ms", limit.as_millis())).await
+        self.set("statement_timeout", &format!("{}ms", limit.as_millis())).await?;
+        self.deadline.store(connect::deadline(self.purpose, limit), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Bounds how long every later statement of this session may wait for a lock.
@@ -251,19 +260,36 @@ impl Session {
         self.link.close().await;
     }
 
+    /// Closes the connection at once, whatever the server is doing; statements under way fail as lost.
+    pub(crate) fn cut(&self) {
+        self.link.cut();
+    }
+
     /// Counts and awaits one statement, and translates its error.
     async fn run<T>(
         &self,
         sent: Option<&Marked>,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, PgError> {
+        let limit = self.deadline.load(Ordering::Relaxed);
+        let limit = (limit > 0).then(|| Duration::from_millis(limit));
+        self.run_for(limit, sent, work).await
+    }
+
+    /// As [`Session::run`], for so long at most.
+    async fn run_for<T>(
+        &self,
+        limit: Option<Duration>,
+        sent: Option<&Marked>,
+        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, PgError> {
         let running = self.meter.start(self.purpose);
-        let outcome = match self.deadline {
+        let outcome = match limit {
             None => work.await,
-            Some(deadline) => {
-                let Ok(outcome) = timeout(deadline, work).await else {
+            Some(limit) => {
+                let Ok(outcome) = timeout(limit, work).await else {
                     self.link.cut();
-                    return Err(PgError::beyond_limit());
+                    return Err(PgError::beyond_limit(limit));
                 };
                 outcome
             }

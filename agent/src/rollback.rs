@@ -27,7 +27,7 @@ pub async fn rollback(
 }
 
 async fn rollback_all(runner: &mut Runner<'_>, which: Which) -> Result<Vec<Outcome>, ApplyError> {
-    if journal::exists(&runner.session).await? {
+    if journal::found(&runner.session).await? {
         recover(runner).await?;
     }
     let mut entries = journal::list(&runner.session, which).await?;

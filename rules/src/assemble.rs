@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::candidate::{Candidate, Change, Refusal};
 use crate::change_plan::{
-    Action, ChangePlan, Help, Impact, Operation, TableRef, action_key, index_name,
+    Action, ChangePlan, Help, Impact, Operation, TableRef, action_key, index_name, statistics_name,
 };
 use crate::context::Context;
 use crate::evidence::{Fact, INDEXES_PER_TABLE_MAX, VETO_CAP, confidence};
@@ -66,7 +66,10 @@ pub fn actions(assembly: &Assembly<'_>) -> (Vec<Action>, Vec<Refusal>) {
     actions.extend(unpriced);
     for candidate in assembly.candidates {
         match &candidate.change {
-            Change::DropIndex { .. } | Change::Analyze { .. } => {
+            Change::DropIndex { .. }
+            | Change::Analyze { .. }
+            | Change::CreateStatistics { .. }
+            | Change::Vacuum { .. } => {
                 actions.push(assembly.plain(candidate));
             }
             Change::CreateIndex { .. } => {}
@@ -95,9 +98,11 @@ pub fn actions(assembly: &Assembly<'_>) -> (Vec<Action>, Vec<Refusal>) {
 /// Statistics first (others rest on them), then indexes, then drops; within a group by net time saved per day.
 fn order(action: &Action) -> (u8, f64) {
     let group = match action.operation {
-        Operation::Analyze => 0,
+        Operation::Analyze | Operation::CreateStatistics { .. } => 0,
         Operation::CreateIndex { .. } => 1,
         Operation::DropIndex { .. } => 2,
+        // After what it would have to clean up for.
+        Operation::Vacuum => 3,
     };
     (group, action.impact.ms_per_day.unwrap_or(0.0) - action.impact.write_ms_per_day)
 }
@@ -185,14 +190,24 @@ impl Assembly<'_> {
         let table = self.reference(table);
         let key = action_key(&table, &format!("create index {}", definition.canonical()));
         let name = index_name(definition, &key);
-        let by_hand = (owner.kind == TableKind::Partitioned)
-            .then(|| partitions::create(self.cx.snapshot, owner, &name, definition));
+        let (mut facts, mut reach) = (facts, candidate.reach);
+        let (mut parts, mut by_hand) = (Vec::new(), None);
+        if owner.kind == TableKind::Partitioned {
+            match partitions::plan(self.cx.snapshot, owner, &key, definition) {
+                Ok(planned) => parts = planned,
+                Err(reason) => {
+                    facts.push(Fact::NotAlone { reason });
+                    reach = Reach::Advise;
+                    by_hand = Some(partitions::create(self.cx.snapshot, owner, &name, definition));
+                }
+            }
+        }
         Action {
             key,
             rule: candidate.rules[0].to_owned(),
             table,
-            operation: Operation::CreateIndex { name, definition: definition.clone() },
-            reach: candidate.reach,
+            operation: Operation::CreateIndex { name, definition: definition.clone(), parts },
+            reach,
             confidence: confidence(&distinct(facts)),
             impact,
             helps,
@@ -435,9 +450,8 @@ impl Assembly<'_> {
         let reference = self.reference(table.oid);
         let (key, operation, impact) = match &candidate.change {
             Change::DropIndex { index, .. } => {
-                let spared = definition_of(table, index);
-                let spared = spared
-                    .map_or(0.0, |definition| write_cost(&self.cx, table, &definition).ms_per_day);
+                let spared =
+                    write_cost(&self.cx, table, &IndexDefinition::of(table, index)).ms_per_day;
                 let impact = Impact {
                     ms_per_day: None,
                     bytes: Some(-(index.bytes as i64)),
@@ -448,6 +462,16 @@ impl Assembly<'_> {
                     &format!("drop index {} {}", index.name, index.definition),
                 );
                 (key, Operation::DropIndex { index: index.clone() }, impact)
+            }
+            Change::CreateStatistics { definition, .. } => {
+                let text = format!("create statistics {}", definition.canonical());
+                let key = action_key(&reference, &text);
+                let name = statistics_name(definition, &key);
+                let definition = definition.clone();
+                (key, Operation::CreateStatistics { name, definition }, Impact::default())
+            }
+            Change::Vacuum { .. } => {
+                (action_key(&reference, "vacuum"), Operation::Vacuum, Impact::default())
             }
             _ => (action_key(&reference, "analyze"), Operation::Analyze, Impact::default()),
         };
@@ -479,7 +503,7 @@ impl Assembly<'_> {
 /// An index on an expression makes ANALYZE collect statistics of the expression; without them the planner
 /// goes on guessing. What it saves is counted with the index already, and what speaks for the index is said there.
 fn statistics_after(index: &Action) -> Option<Action> {
-    let Operation::CreateIndex { name, definition } = &index.operation else { return None };
+    let Operation::CreateIndex { name, definition, .. } = &index.operation else { return None };
     let follows = Fact::FollowsIndex { index: name.clone(), confidence: index.confidence.value };
     definition.keys.iter().any(|key| matches!(key.term, Term::Expression(_))).then(|| Action {
         key: statistics_key(index),
@@ -492,14 +516,6 @@ fn statistics_after(index: &Action) -> Option<Action> {
         helps: Vec::new(),
         by_hand: None,
     })
-}
-
-fn definition_of(table: &Table, index: &crate::snapshot::Index) -> Option<IndexDefinition> {
-    let keys = index.keys.iter().map(|key| Some(crate::index::Key::column(key.column.as_deref()?)));
-    let mut definition = IndexDefinition::btree(table, keys.collect::<Option<_>>()?);
-    definition.method.clone_from(&index.method);
-    definition.include.clone_from(&index.include);
-    Some(definition)
 }
 
 fn distinct(facts: Vec<Fact>) -> Vec<Fact> {

@@ -12,6 +12,7 @@ mod joint;
 mod json;
 mod keys;
 mod made;
+mod parts;
 mod substitute;
 mod types;
 mod values;

@@ -6,6 +6,7 @@ use crate::evidence::Fact;
 use crate::index::IndexDefinition;
 use crate::reach::Reach;
 use crate::snapshot::Index;
+use crate::statistics::StatisticsDefinition;
 
 /// A possible change to the database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,18 @@ pub enum Change {
         /// Oid of the table.
         table: u32,
     },
+    /// Make extended statistics.
+    CreateStatistics {
+        /// Oid of the table.
+        table: u32,
+        /// What statistics.
+        definition: StatisticsDefinition,
+    },
+    /// Vacuum.
+    Vacuum {
+        /// Oid of the table.
+        table: u32,
+    },
 }
 
 impl Change {
@@ -38,7 +51,9 @@ impl Change {
         match self {
             Self::CreateIndex { table, .. }
             | Self::DropIndex { table, .. }
-            | Self::Analyze { table } => *table,
+            | Self::Analyze { table }
+            | Self::CreateStatistics { table, .. }
+            | Self::Vacuum { table } => *table,
         }
     }
 }

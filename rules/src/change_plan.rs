@@ -7,21 +7,27 @@ use sha2::{Digest, Sha256};
 
 use crate::evidence::Confidence;
 use crate::index::IndexDefinition;
+use crate::partitions::{self, Part};
 use crate::quote::{ident, qualified};
 use crate::reach::Reach;
 use crate::snapshot::Index;
 use crate::statement::fingerprint;
+use crate::statement::guard::{Purpose, permitted};
+use crate::statistics::StatisticsDefinition;
 
 /// What an action does. The applier renders its SQL from this and from nothing else.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Operation {
-    /// `CREATE INDEX CONCURRENTLY`.
+    /// `CREATE INDEX CONCURRENTLY`; of a partitioned table, one for each leaf, and then all of them attached.
     CreateIndex {
         /// Name of the new index, unqualified; it holds the first eight digits of the action's key.
         name: String,
         /// What index.
         definition: IndexDefinition,
+        /// Of a partitioned table, the indexes on its partitions, parents before their children; empty otherwise.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        parts: Vec<Part>,
     },
     /// `DROP INDEX CONCURRENTLY`.
     DropIndex {
@@ -30,15 +36,35 @@ pub enum Operation {
     },
     /// `ANALYZE`.
     Analyze,
+    /// `CREATE STATISTICS`, and the ANALYZE without which they tell nothing.
+    CreateStatistics {
+        /// Their name, unqualified; it holds the first eight digits of the action's key.
+        name: String,
+        /// What statistics.
+        definition: StatisticsDefinition,
+    },
+    /// `VACUUM (ANALYZE)`, without cutting off the table's end.
+    Vacuum,
 }
 
 impl Operation {
-    /// `create_index`, `drop_index`, `analyze`: the journal's word for it.
+    /// `create_index`, `drop_index`, `analyze`, `create_statistics`, `vacuum`: the journal's word for it.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::CreateIndex { .. } => "create_index",
             Self::DropIndex { .. } => "drop_index",
             Self::Analyze => "analyze",
+            Self::CreateStatistics { .. } => "create_statistics",
+            Self::Vacuum => "vacuum",
+        }
+    }
+
+    /// The name of the index or statistics that it makes or drops, if it does.
+    pub fn object(&self) -> Option<&str> {
+        match self {
+            Self::CreateIndex { name, .. } | Self::CreateStatistics { name, .. } => Some(name),
+            Self::DropIndex { index } => Some(&index.name),
+            Self::Analyze | Self::Vacuum => None,
         }
     }
 }
@@ -126,34 +152,53 @@ impl Action {
         &self.key[..8]
     }
 
-    /// The statements that carry it out, for people: one, or those to be run by hand.
+    /// The statements that carry it out, for people: one, those that make the index of a partitioned table, statistics
+    /// with the ANALYZE that fills them, or those to be run by hand.
     pub fn statements(&self) -> Vec<String> {
-        self.by_hand.as_ref().map_or_else(|| vec![self.sql()], |by_hand| by_hand.statements.clone())
+        match (&self.by_hand, &self.operation) {
+            (Some(by_hand), _) => by_hand.statements.clone(),
+            (None, Operation::CreateIndex { name, definition, parts }) if !parts.is_empty() => {
+                partitions::statements(&self.table, name, definition, parts)
+            }
+            // Statistics tell nothing before the table is analyzed, which the applier does as well.
+            (None, Operation::CreateStatistics { .. }) => {
+                vec![self.sql(), format!("ANALYZE {}", self.table.qualified())]
+            }
+            (None, _) => vec![self.sql()],
+        }
     }
 
-    /// The statement that carries it out, for people and for the applier alike; of what is done by hand, the one
-    /// that names it.
+    /// The statement that carries it out, for people and for the applier alike; of several, the one that names it.
     pub fn sql(&self) -> String {
         match &self.operation {
-            Operation::CreateIndex { name, definition } => definition.create(name),
+            Operation::CreateIndex { name, definition, .. } => definition.create(name),
             Operation::DropIndex { index } => {
                 format!("DROP INDEX CONCURRENTLY {}", qualified(&index.schema, &index.name))
             }
             Operation::Analyze => format!("ANALYZE {}", self.table.qualified()),
+            Operation::CreateStatistics { name, definition } => definition.create(name),
+            Operation::Vacuum => {
+                format!("VACUUM (ANALYZE, TRUNCATE off, PARALLEL 0) {}", self.table.qualified())
+            }
         }
     }
 
-    /// The statements that undo it; empty when nothing needs undoing or nothing can (`ANALYZE`).
+    /// The statements that undo it; empty when nothing needs undoing or nothing can (`ANALYZE`, `VACUUM`).
     pub fn undo(&self) -> Vec<String> {
         if let Some(by_hand) = &self.by_hand {
             return by_hand.undo.clone();
         }
         match &self.operation {
-            Operation::CreateIndex { name, .. } => {
-                vec![format!("DROP INDEX CONCURRENTLY {}", qualified(&self.table.schema, name))]
+            Operation::CreateIndex { name, parts, .. } => {
+                // The index of a partitioned table is not dropped concurrently.
+                let concurrently = if parts.is_empty() { "CONCURRENTLY " } else { "" };
+                vec![format!("DROP INDEX {concurrently}{}", qualified(&self.table.schema, name))]
             }
             Operation::DropIndex { index } => recreate(index),
-            Operation::Analyze => Vec::new(),
+            Operation::CreateStatistics { name, .. } => {
+                vec![format!("DROP STATISTICS {}", qualified(&self.table.schema, name))]
+            }
+            Operation::Analyze | Operation::Vacuum => Vec::new(),
         }
     }
 }
@@ -248,6 +293,18 @@ fn hex(bytes: &[u8]) -> String {
 /// Name of a new index: `pgw_<table>_<keys>_<8 digits of the key>`, ASCII, at most 63 bytes, so that the
 /// server neither cuts it nor meets it twice.
 pub fn index_name(definition: &IndexDefinition, key: &str) -> String {
+    let keys = definition.keys.iter().map(|key| match &key.term {
+        crate::index::Term::Column(name) | crate::index::Term::Expression(name) => name.as_str(),
+    });
+    object_name(&definition.table, keys, key)
+}
+
+/// Name of new statistics, made as that of an index.
+pub fn statistics_name(definition: &StatisticsDefinition, key: &str) -> String {
+    object_name(&definition.table, definition.columns.iter().map(String::as_str), key)
+}
+
+fn object_name<'a>(table: &str, keys: impl Iterator<Item = &'a str>, key: &str) -> String {
     let plain = |text: &str, longest: usize| -> String {
         let mut out = String::new();
         for c in text.chars() {
@@ -260,14 +317,16 @@ pub fn index_name(definition: &IndexDefinition, key: &str) -> String {
         out.truncate(longest);
         out.trim_matches('_').to_owned()
     };
-    let keys: Vec<String> = definition
-        .keys
-        .iter()
-        .map(|key| match &key.term {
-            crate::index::Term::Column(name) | crate::index::Term::Expression(name) => name.clone(),
-        })
-        .collect();
-    format!("pgw_{}_{}_{}", plain(&definition.table, 24), plain(&keys.join("_"), 24), &key[..8])
+    let keys: Vec<&str> = keys.collect();
+    format!("pgw_{}_{}_{}", plain(table, 24), plain(&keys.join("_"), 24), &key[..8])
+}
+
+/// Whether a name is one that [`index_name`] gives.
+pub fn is_index_name(name: &str) -> bool {
+    let end = name.strip_prefix("pgw_").and_then(|rest| rest.rsplit_once('_'));
+    end.is_some_and(|(_, key)| {
+        key.len() == 8 && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
 
 /// What is wrong with a change plan; an empty list lets it pass. Run before any plan is shown or applied.
@@ -275,7 +334,7 @@ pub fn lint(plan: &ChangePlan) -> Vec<String> {
     let mut faults = Vec::new();
     for action in &plan.actions {
         let id = action.id();
-        if let Operation::CreateIndex { name, definition } = &action.operation {
+        if let Operation::CreateIndex { name, definition, parts } = &action.operation {
             if name.len() > 63 || !name.ends_with(id) || !name.is_ascii() {
                 faults.push(format!("action {id}: the name `{name}` could be cut or collide"));
             }
@@ -284,18 +343,40 @@ pub fn lint(plan: &ChangePlan) -> Vec<String> {
             {
                 faults.push(format!("action {id}: index and action name different tables"));
             }
+            if let (false, Err(reason)) = (parts.is_empty(), partitions::sound(parts)) {
+                faults.push(format!("action {id}: {reason}"));
+            }
+        }
+        if let Operation::CreateStatistics { name, definition } = &action.operation {
+            if name.len() > 63 || !name.ends_with(id) || !name.is_ascii() {
+                faults.push(format!("action {id}: the name `{name}` could be cut or collide"));
+            }
+            if (&definition.schema, &definition.table) != (&action.table.schema, &action.table.name)
+            {
+                faults.push(format!("action {id}: statistics and action name different tables"));
+            }
         }
         if action.by_hand.is_some() && action.reach != Reach::Advise {
             faults.push(format!("action {id}: would be applied, but can only be done by hand"));
         }
-        let by_hand =
-            action.by_hand.iter().flat_map(|hand| hand.statements.iter().chain(&hand.undo));
-        for sql in by_hand {
+        let several = if action.statements().len() > 1 || action.by_hand.is_some() {
+            [action.statements(), action.undo()].concat()
+        } else {
+            Vec::new()
+        };
+        for sql in &several {
             if let Err(error) = fingerprint(sql) {
                 faults.push(format!("action {id}: the server's parser refuses `{sql}`: {error}"));
             }
         }
-        if let Err(error) = second_opinion(&action.sql()) {
+        let opinion = match action.operation {
+            // The second parser knows neither CREATE STATISTICS nor the options of VACUUM.
+            Operation::CreateStatistics { .. } | Operation::Vacuum => {
+                permitted(&action.sql(), Purpose::Change).map(drop).map_err(|error| error.0)
+            }
+            _ => second_opinion(&action.sql()),
+        };
+        if let Err(error) = opinion {
             faults
                 .push(format!("action {id}: a second parser refuses `{}`: {error}", action.sql()));
         }

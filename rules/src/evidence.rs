@@ -3,6 +3,8 @@
 //! A rule cannot invent a number: it states facts, and [`confidence`] weighs them. The sum of the weights
 //! is the log-odds of "it helps"; every term is shown to the user.
 
+mod words;
+
 use serde::{Deserialize, Serialize};
 
 /// One fact about a candidate.
@@ -162,6 +164,31 @@ pub enum Fact {
         /// Statements that read the table.
         statements: usize,
     },
+    /// Index-only scans have to look most rows up in the table, for want of a vacuum.
+    HeapFetches {
+        /// Share of the table's pages that are marked as visible to all.
+        visible: f64,
+        /// Statements that scan so.
+        statements: usize,
+    },
+    /// Dead rows that autovacuum does not remove.
+    DeadRows {
+        /// How many.
+        dead: u64,
+        /// Live rows.
+        live: u64,
+        /// How many dead ones autovacuum waits for.
+        threshold: u64,
+    },
+    /// Columns that depend on each other, by the rows that a statement returns.
+    Dependent {
+        /// The columns.
+        columns: Vec<String>,
+        /// Rows a call, as the server counted them.
+        counted: f64,
+        /// Rows that independent columns could give at most.
+        most: f64,
+    },
     /// Statistics of an expression can be taken only once its index is there, and help as far as that does.
     FollowsIndex {
         /// The index.
@@ -268,6 +295,14 @@ impl Fact {
             Self::NeededFor { .. } => -4.0,
             Self::StatisticsNeeded { share: None, .. } => 3.5,
             Self::StatisticsNeeded { share: Some(share), .. } => 2.0 + share.min(2.0),
+            // That the marks are set is sure, that they last is not.
+            Self::HeapFetches { visible, .. } if *visible < 0.2 => 3.0,
+            Self::HeapFetches { .. } => 2.0,
+            Self::DeadRows { dead, live, .. } if *dead >= *live => 2.5,
+            Self::DeadRows { dead, live, .. } if *dead as f64 >= 0.5 * *live as f64 => 1.5,
+            Self::DeadRows { .. } => 0.7,
+            // Right estimates do not make every plan faster, and nobody has measured how many.
+            Self::Dependent { .. } => 1.4,
             Self::Unpriced { .. }
             | Self::OrderedLimitBesideFilter
             | Self::NestedLoopOverJoin
@@ -284,6 +319,7 @@ impl Fact {
             Self::OrderedLimitBesideFilter
             | Self::NestedLoopOverJoin
             | Self::GuessedSelectivity
+            | Self::Dependent { .. }
             // A person has to look: nothing is done on the word of a planner that will not plan.
             | Self::OtherVersion { .. } => VETO_CAP,
             Self::SlowsInserts { share } if *share > INSERT_SLOWDOWN_MAX => VETO_CAP,
@@ -331,180 +367,6 @@ pub fn confidence(facts: &[Fact]) -> Confidence {
     let cap = facts.iter().map(Fact::cap).fold(0.99, f64::min);
     let value = (1.0 / (1.0 + (-odds).exp())).min(cap);
     Confidence { value: (value * 1000.0 + 1e-9).floor() / 1000.0, terms }
-}
-
-impl std::fmt::Display for Fact {
-    #[expect(clippy::too_many_lines, reason = "one sentence for each fact")]
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Priced { by, ratio } => {
-                write!(f, "the planner uses it and its cost falls to {} ({by})", percent(*ratio))
-            }
-            Self::Unpriced { reason } => write!(f, "not priced: {reason}"),
-            Self::PaysWithTinyCache { ratio } => {
-                write!(f, "it pays with a cold cache too (cost falls to {})", percent(*ratio))
-            }
-            Self::FailsWithTinyCache { ratio } => {
-                write!(f, "with a cold cache it does not pay (cost {})", percent(*ratio))
-            }
-            Self::AllBindingsGain { bindings: 1 } => {
-                write!(f, "it gains for the one set of values tried")
-            }
-            Self::AllBindingsGain { bindings } => {
-                write!(f, "it gains for all {bindings} sets of values tried")
-            }
-            Self::SomeBindingsGain { gain, bindings } => {
-                write!(f, "it gains for {gain} of {bindings} sets of values tried")
-            }
-            Self::Skewed { spread } => {
-                write!(f, "the cost differs {spread:.0} times between values")
-            }
-            Self::GenericPlanStays { statements } => {
-                let which = match statements {
-                    1 => "1 statement".to_owned(),
-                    many => format!("{many} statements"),
-                };
-                write!(
-                    f,
-                    "where it is prepared, {which} would go on with the generic plan, which leaves the index aside; plan_cache_mode = force_custom_plan uses it"
-                )
-            }
-            Self::Measured { mean_ms, calls } => {
-                write!(f, "measured by the server: {} a call over {calls} calls", ms(*mean_ms))
-            }
-            Self::AlreadyFast { mean_ms } => write!(f, "already fast: {} a call", ms(*mean_ms)),
-            Self::SeldomSeen { calls: 1 } => write!(f, "seen only once"),
-            Self::SeldomSeen { calls } => write!(f, "seen only {calls} times"),
-            Self::OrderedLimitBesideFilter => write!(
-                f,
-                "ORDER BY … LIMIT would walk the index past rows that a filter discards; the planner's promise often breaks there"
-            ),
-            Self::NestedLoopOverJoin => {
-                write!(
-                    f,
-                    "the new plan loops over a join's result; the planner often underrates how many rows that is"
-                )
-            }
-            Self::GuessedSelectivity => write!(
-                f,
-                "the planner has no statistics of an expression and guesses how many rows it keeps; under a LIMIT or a nested loop the gain hangs on that"
-            ),
-            Self::NeverAnalyzed => write!(f, "the table was never analyzed"),
-            Self::StaleStatistics { share } => {
-                write!(f, "{} of the rows changed since the last ANALYZE", percent(*share))
-            }
-            Self::RowSecurity => write!(f, "row level security may keep the index from being used"),
-            Self::OtherVersion { planner, server } => write!(
-                f,
-                "the planner of PostgreSQL {planner} was asked in place of the server's own, {server}, and may choose otherwise"
-            ),
-            Self::GuessedConstant { probability } => write!(
-                f,
-                "the constant inside the expression is not in the sampled text; guessed from statistics ({})",
-                percent(*probability)
-            ),
-            Self::SeenConstant => {
-                write!(f, "the constant inside the expression was seen in a running session")
-            }
-            Self::ExpressionShare { share } => {
-                write!(f, "about {} of the rows match, counted in sampled values", percent(*share))
-            }
-            Self::EndsHot { share } => {
-                write!(
-                    f,
-                    "{} of the table's updates are HOT and touch these columns",
-                    percent(*share)
-                )
-            }
-            Self::SlowsInserts { share } => {
-                write!(
-                    f,
-                    "with the other new indexes, inserts into the table take {} longer",
-                    percent(*share)
-                )
-            }
-            Self::BesideDoubtful => {
-                f.write_str("it pays only beside other new indexes that wait for a person")
-            }
-            Self::NeedsIndex { index, .. } => {
-                write!(f, "it gains only together with {index}, and is no surer than that")
-            }
-            Self::ManyIndexes { indexes } => {
-                write!(f, "the table would have {indexes} indexes; planning takes longer with each")
-            }
-            Self::RowsAgree { factor } if *factor > 10.0 => {
-                write!(
-                    f,
-                    "the planner's row estimate is {factor:.0} times off what the server counted"
-                )
-            }
-            Self::RowsAgree { .. } => {
-                write!(f, "the planner's row estimate agrees with what the server counted")
-            }
-            Self::ParentChanges { per_day } if *per_day > 0.0 => {
-                write!(f, "{per_day:.0} deletes a day on the referenced table look up this one")
-            }
-            Self::ParentChanges { .. } => {
-                write!(f, "no deletes on the referenced table were counted")
-            }
-            Self::SameAs { index } => write!(f, "{index} has the very same definition and stays"),
-            Self::CoveredBy { index } => {
-                write!(f, "{index} serves everything that this one serves")
-            }
-            Self::Invalid => {
-                write!(f, "the index is invalid: writers maintain it, no query can use it")
-            }
-            Self::NeededFor { what } => write!(f, "it is needed for {what}"),
-            Self::StatisticsNeeded { share: None, statements } => {
-                write!(f, "the table has no statistics and {}", readers(*statements))
-            }
-            Self::StatisticsNeeded { share: Some(share), statements } => write!(
-                f,
-                "{} of the rows changed since the last ANALYZE and {}",
-                percent(*share),
-                readers(*statements)
-            ),
-            Self::FollowsIndex { index, .. } => write!(
-                f,
-                "the planner knows nothing of the values of {index} until the table is analyzed after the build"
-            ),
-            Self::UnknownWrites { inserted, updated: 0, .. } => write!(
-                f,
-                "{inserted} rows inserted into the table are not weighed: no file holds such a statement, and the server's counters were never reset"
-            ),
-            Self::UnknownWrites { updated, hot, .. } => write!(
-                f,
-                "the server counted {updated} updates of the table, {} of them HOT; no file holds them, so nobody knows whether they set these columns",
-                percent(*hot)
-            ),
-            Self::NotAlone { reason } => f.write_str(reason),
-        }
-    }
-}
-
-/// `1 statement reads it`, `3 statements read it`.
-fn readers(statements: usize) -> String {
-    match statements {
-        1 => "1 statement reads it".to_owned(),
-        many => format!("{many} statements read it"),
-    }
-}
-
-/// `3.1 %`, `47 %`.
-fn percent(share: f64) -> String {
-    let value = share * 100.0;
-    if value < 0.1 {
-        "under 0.1 %".to_owned()
-    } else if value < 10.0 {
-        format!("{value:.1} %")
-    } else {
-        format!("{value:.0} %")
-    }
-}
-
-/// `0.05 ms`, `12 ms`.
-fn ms(value: f64) -> String {
-    if value < 10.0 { format!("{value:.2} ms") } else { format!("{value:.0} ms") }
 }
 
 #[cfg(test)]

@@ -181,6 +181,24 @@ impl IndexDefinition {
         }
     }
 
+    /// The index as one that could be made; whether it is unique, its collations and options are left out.
+    pub fn of(table: &Table, index: &Index) -> Self {
+        let term = |key: &IndexKey| match (&key.column, &key.expression) {
+            (Some(column), _) => Term::Column(column.clone()),
+            (None, expression) => Term::Expression(expression.clone().unwrap_or_default()),
+        };
+        let key = |key: &IndexKey| Key {
+            opclass: (!key.opclass_default).then(|| key.opclass.clone()),
+            ..Key::ordered(term(key), key.descending, key.nulls_first)
+        };
+        Self {
+            method: index.method.clone(),
+            include: index.include.clone(),
+            predicate: index.predicate.clone(),
+            ..Self::btree(table, index.keys.iter().map(key).collect())
+        }
+    }
+
     /// Everything from the method on: `USING btree (a, b DESC) INCLUDE (c) WHERE …`.
     pub fn body(&self) -> String {
         let keys: Vec<_> = self.keys.iter().map(Key::sql).collect();

@@ -35,6 +35,7 @@ pub mod sizes;
 pub mod skew;
 pub mod snapshot;
 pub mod statement;
+pub mod statistics;
 #[doc(hidden)]
 pub mod testing;
 pub mod unpriced;

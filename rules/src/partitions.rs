@@ -1,8 +1,12 @@
-//! What a person runs by hand to index a partitioned table without keeping its writers out, and to undo that.
+//! Indexes of partitioned tables: as one action of ours (`parts`, `step`), and, where that cannot be, what a person
+//! runs by hand without keeping writers out, and to undo that.
 //!
 //! `CREATE INDEX CONCURRENTLY` takes no partitioned table. The way of PostgreSQL's documentation (section
 //! "Partition Maintenance" of table partitioning): an index on the parent alone, one built concurrently on each
 //! partition, and each of them attached; with the last one the parent's becomes valid.
+
+mod parts;
+mod step;
 
 use std::collections::BTreeSet;
 
@@ -11,6 +15,9 @@ use crate::index::IndexDefinition;
 use crate::quote::{ident, qualified};
 use crate::snapshot::{Index, Snapshot, Table, TableKind};
 use crate::statement::index_shape::IndexShape;
+
+pub use parts::{Branch, PARTS_MAX, Part, attaching, in_the_way, plan, sound, statements};
+pub use step::{Next, Sight, Stands};
 
 /// How to make an index with this name on a partitioned table and all its partitions, and how to undo it. What
 /// is there already, as after an interrupted run of the same statements, is used and not made again.

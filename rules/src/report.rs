@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::change_plan::{Action, Help, Impact, Operation};
-use crate::evidence::Term;
+use crate::evidence::{Fact, Term};
 use crate::index::Key;
 use crate::reach::Reach;
 use crate::skew::Skew;
@@ -78,6 +78,9 @@ pub struct RunReport {
     pub left_out: BTreeMap<String, u64>,
     /// Anything else worth knowing, one sentence each.
     pub notes: Vec<String>,
+    /// Why `--apply` would not even begin now, where its guards cannot look at what they need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hindered: Option<String>,
 }
 
 /// One statement of the workload.
@@ -153,6 +156,9 @@ pub struct ActionReport {
     /// The index, for index actions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<IndexReport>,
+    /// Why a person has to do it, or to approve of it, whatever the confidence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_a_person: Vec<String>,
     /// Facts that speak for it or only inform.
     pub evidence: Vec<FactReport>,
     /// Facts that speak against it or cap it.
@@ -186,6 +192,13 @@ impl From<&Term> for FactReport {
     }
 }
 
+fn by_a_person(term: &Term) -> Option<String> {
+    match &term.fact {
+        Fact::NotAlone { reason } => Some(reason.clone()),
+        _ => None,
+    }
+}
+
 impl ActionReport {
     /// The report of an action; `applies` tells whether it passes the gate.
     pub fn new(action: &Action, applies: bool) -> Self {
@@ -211,7 +224,7 @@ impl ActionReport {
                 include: index.include.clone(),
                 predicate: index.predicate.clone(),
             }),
-            Operation::Analyze => None,
+            Operation::Analyze | Operation::CreateStatistics { .. } | Operation::Vacuum => None,
         };
         Self {
             id: action.id().to_owned(),
@@ -226,6 +239,7 @@ impl ActionReport {
             impact: action.impact.clone(),
             helps: action.helps.clone(),
             index,
+            by_a_person: action.confidence.terms.iter().filter_map(by_a_person).collect(),
             evidence: evidence.into_iter().map(FactReport::from).collect(),
             against: against.into_iter().map(FactReport::from).collect(),
             refused_now: Vec::new(),

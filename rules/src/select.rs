@@ -15,6 +15,7 @@ use planparse::Plan;
 
 use crate::bindings::unselective;
 use crate::candidate::{Candidate, Change, Refusal};
+use crate::change_plan::is_index_name;
 use crate::context::Context;
 use crate::guess::rests_on_guess;
 use crate::index::{IndexDefinition, Term};
@@ -37,7 +38,7 @@ pub struct Task<'a> {
     pub cx: Context<'a>,
     /// All candidates; those that cannot be priced and those that create no index are left alone.
     pub candidates: &'a [Candidate],
-    /// Bytes that new indexes may take together.
+    /// Bytes that new indexes and those that earlier runs made may take together; `None` is no limit.
     pub storage_budget: Option<u64>,
     /// Who will answer: what it cannot price is left alone.
     pub answerer: Answerer,
@@ -164,9 +165,19 @@ impl<'a> Selector<'a> {
         }
     }
 
-    /// Bytes that new indexes may take together; `None` is no limit.
-    pub fn storage_budget(&self) -> Option<u64> {
-        self.task.storage_budget
+    /// Why new indexes of this size in all are too much, told of the one that comes after `others`; `None` when they
+    /// fit into the storage budget beside the indexes that earlier runs made.
+    pub fn over_budget(&self, bytes: u64, others: &str) -> Option<String> {
+        let budget = self.task.storage_budget?;
+        let tables = self.task.cx.snapshot.tables.iter().flat_map(|table| &table.indexes);
+        let made = tables.filter(|index| is_index_name(&index.name));
+        let standing: u64 = made.map(|index| index.bytes).sum();
+        let beside = match standing {
+            0 => others.to_owned(),
+            _ => format!("{others} and the {standing} bytes of indexes that earlier runs made"),
+        };
+        (bytes.saturating_add(standing) > budget)
+            .then(|| format!("does not fit the storage budget of {budget} bytes beside {beside}"))
     }
 
     /// Takes answers in.

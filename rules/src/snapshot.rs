@@ -4,7 +4,7 @@
 //! `None`, never zero. All lists are sorted (tables by schema and name, columns by number, indexes by
 //! name, statements by descending total time, then id) so that equal databases give equal bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::de::Error as _;
@@ -122,6 +122,10 @@ pub struct Table {
     pub owner: String,
     /// Whether the sampling role may act as the owner (`pg_has_role(owner, 'USAGE')`) and has CREATE on the schema.
     pub may_index: bool,
+    /// Whether the sampling role may ANALYZE and VACUUM it: as the table's or the database's owner, or, from PostgreSQL
+    /// 17 on, by MAINTAIN (documentation of ANALYZE). False where an older pgwright took the snapshot.
+    #[serde(default)]
+    pub may_analyze: bool,
     /// Rows: `reltuples`; for a partitioned table the sum over its leaves. `None` when never counted.
     pub rows: Option<f64>,
     /// Size of the heap in 8 kB blocks; for a partitioned table the sum over its leaves.
@@ -149,6 +153,9 @@ pub struct Table {
     /// Values that occur together, of the extended statistics that list them.
     #[serde(default)]
     pub combinations: Vec<Combinations>,
+    /// Extended statistics of its columns, whether ANALYZE has filled them or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statistics: Vec<Together>,
     /// Its indexes.
     pub indexes: Vec<Index>,
     /// Its constraints.
@@ -164,6 +171,17 @@ pub struct Combinations {
     pub columns: Vec<String>,
     /// A value for each column, `None` for NULL, with the share of the rows that have them; most frequent first.
     pub rows: Vec<(Vec<Option<String>>, f64)>,
+}
+
+/// Extended statistics (`pg_statistic_ext`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Together {
+    /// Their schema.
+    pub schema: String,
+    /// Their name.
+    pub name: String,
+    /// The columns; those that are expressions are left aside.
+    pub columns: BTreeSet<String>,
 }
 
 /// Counters of `pg_stat_user_tables`, since [`Server::counters_since`].
@@ -494,7 +512,7 @@ pub enum LeftOut {
     Truncated,
     /// DDL, SET, COPY, transaction control …
     Utility,
-    /// Sent by pgwright itself.
+    /// Sent by pgwright itself, or by people to its journal.
     Own,
     /// Of another database.
     OtherDatabase,

@@ -70,11 +70,8 @@ pub fn actions(assembly: &Assembly<'_>, chosen: &Configuration) -> (Vec<Action>,
             continue;
         }
         let bytes = index_bytes(assembly.cx.snapshot, assembly.table(*table), definition);
-        let budget = assembly.selector.storage_budget();
-        if let Some(budget) = budget.filter(|&budget| taken.saturating_add(bytes) > budget) {
-            let reason = format!(
-                "does not fit the storage budget of {budget} bytes beside what was chosen before it"
-            );
+        let all = taken.saturating_add(bytes);
+        if let Some(reason) = assembly.selector.over_budget(all, "what was chosen before it") {
             refusals.push(refusal(assembly, candidate, definition, reason));
             for (statement, share) in &gains {
                 *left.entry(*statement).or_default() += share;

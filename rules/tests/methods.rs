@@ -62,6 +62,7 @@ fn table(real: &Real) -> Table {
         persistence: Persistence::Permanent,
         owner: "owner".to_owned(),
         may_index: true,
+        may_analyze: true,
         rows: Some(real.rows),
         pages: real.pages,
         all_visible: 0,
@@ -76,6 +77,7 @@ fn table(real: &Real) -> Table {
         indexes: Vec::new(),
         constraints: Vec::new(),
         combinations: Vec::new(),
+        statistics: Vec::new(),
         counters: TableCounters::default(),
     }
 }

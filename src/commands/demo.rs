@@ -280,6 +280,7 @@ impl Demo<'_> {
             report: &proposal.report,
             applied: None,
             traffic: None,
+            unwatched: false,
             verbose: self.call.verbose > 0,
             width: self.story.width,
         };
@@ -359,7 +360,7 @@ impl Demo<'_> {
         session.close().await;
         let entries = entries.map_err(|error| Failure::of(Exit::Connection, &error))?;
         self.story.step("5. The journal: `pgwright log`")?;
-        self.story.print(&format!("\n{}", log::list(&entries)))
+        self.story.print(&format!("\n{}", log::list(&entries, &[])))
     }
 
     /// Undoes everything and holds the schema against the one from before.

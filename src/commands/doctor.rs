@@ -12,19 +12,45 @@ use crate::failure::Failure;
 use crate::output::{self, human::page::Page, json};
 use crate::text;
 
+/// What the login for plans is called after the other one's name.
+const PLANNER: &str = "_explain";
+/// Bytes of a name that the server keeps; it cuts the rest off.
+const LONGEST_NAME: usize = 63;
+
+/// Why the server makes no two logins of this name and the one derived from it.
+fn unfit(role: &str) -> Option<String> {
+    const LONGEST: usize = LONGEST_NAME - PLANNER.len();
+    if role.is_empty() {
+        Some("is empty".to_owned())
+    } else if role.starts_with("pg_") || ["public", "none"].contains(&role) {
+        Some("is a name that PostgreSQL keeps for itself".to_owned())
+    } else if role.len() > LONGEST {
+        Some(format!(
+            "has {} bytes; with `{PLANNER}` for the login that asks for plans there is room for {LONGEST}",
+            role.len()
+        ))
+    } else {
+        None
+    }
+}
+
 /// Asks the server and prints what was found. What keeps a dry run from working, with `--apply` also what keeps
 /// that from working, is exit code 3.
 pub(crate) async fn run(call: &Call, args: &DoctorArgs) -> Result<Exit, Failure> {
     if args.twin {
         return super::doctor_twin::run(call, args.format).await;
     }
+    let role = args.role.as_deref().unwrap_or("pgwright");
+    if let Some(why) = unfit(role).filter(|_| args.grants) {
+        return Err(Failure::new(Exit::Usage, format!("--role `{}` {why}", text::line(role)))
+            .hint("give the name that the login is to have, such as --role pgwright"));
+    }
     let info = call.conninfo()?;
     let unreachable = |error| Failure::of(Exit::Connection, &error);
     let session =
         Session::connect(&info, Purpose::Sample, &call.meter).await.map_err(unreachable)?;
     if args.grants {
-        let role = args.role.as_deref().unwrap_or("pgwright");
-        let found = grants(&session, role, &format!("{role}_explain")).await;
+        let found = grants(&session, role, &format!("{role}{PLANNER}")).await;
         session.close().await;
         let found = found.map_err(|error| Failure::of(Exit::Connection, &error))?;
         let text = match args.format {
@@ -110,17 +136,44 @@ impl<'a> WireGrants<'a> {
     }
 }
 
+/// A value of a connection string, as libpq reads it.
+fn value(text: &str) -> String {
+    if !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c == '\'' || c == '\\') {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"))
+}
+
+/// A word of a command line, as a shell reads it.
+fn word_of_shell(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-+=.,:/@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// A name of a database or role where a whole connection could stand too: as such where it would be taken for one.
+fn name_or_connection(name: &str, connection: &str) -> String {
+    let mistaken = name.contains('=') || name.contains("://") || name.starts_with('-');
+    word_of_shell(if mistaken { connection } else { name })
+}
+
 /// The script: what it grants is all or nothing.
 fn script(grants: &Grants) -> String {
-    let name = text::line(&grants.database);
+    let database = format!("dbname={}", value(&grants.database));
+    let login = |role: &str| format!("{database} user={}", value(role));
+    let (connection, planner) = (login(&grants.role), login(&grants.planner));
     let mut out = format!(
-        "-- Roles and grants for pgwright in database {name}, PostgreSQL {}.\n\
-         -- To be run there by a superuser, or by whoever may grant all this: psql -d {name} -f FILE\n\
+        "-- Roles and grants for pgwright in database {}, PostgreSQL {}.\n\
+         -- To be run there by a superuser, or by whoever may grant all this: psql -d {} -f FILE\n\
          -- Passwords are set apart, with \\password in psql, and go to the password file of the system's user.\n\
-         -- Then: pgwright optimize -d 'dbname={name} user={}' --explain-as {}\n",
+         -- Then: pgwright optimize -d {} --explain-as {}\n",
+        text::line(&grants.database),
         grants.major,
-        text::line(&grants.role),
-        text::line(&grants.planner),
+        text::line(&name_or_connection(&grants.database, &database)),
+        text::line(&word_of_shell(&connection)),
+        text::line(&name_or_connection(&grants.planner, &planner)),
     );
     let parts = [
         ("What a dry run needs", &grants.dry_run),
@@ -182,9 +235,40 @@ fn human(checks: &[Check], width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use agent::doctor::{Check, State};
+    use agent::doctor::{Check, Grants, State};
 
-    use super::human;
+    use super::{human, script};
+
+    #[test]
+    fn the_commands_in_the_script_are_quoted_for_shell_and_libpq() {
+        let head = |database: &str, role: &str| {
+            script(&Grants {
+                database: database.into(),
+                major: 16,
+                role: role.into(),
+                planner: format!("{role}_explain"),
+                dry_run: Vec::new(),
+                apply: Vec::new(),
+            })
+        };
+        let plain = head("shop", "pgwright");
+        assert!(plain.contains("psql -d shop -f FILE\n"), "{plain}");
+        assert!(
+            plain.contains("-d 'dbname=shop user=pgwright' --explain-as pgwright_explain\n"),
+            "{plain}"
+        );
+        let odd = head("ev\"il; --", r"o'brien \x");
+        assert!(odd.contains(r#"psql -d 'ev"il; --' -f FILE"#), "{odd}");
+        // libpq reads user='o\'brien \\x', which the shell gets word for word.
+        assert!(odd.contains(r"user='\''o\'\''brien \\x'\''' --explain-as"), "{odd}");
+        assert!(odd.contains(r"--explain-as 'o'\''brien \x_explain'"), "{odd}");
+        let mistaken = head("host=x", "a=b");
+        assert!(mistaken.contains("psql -d dbname=host=x -f FILE"), "{mistaken}");
+        assert!(mistaken.contains("--explain-as 'dbname=host=x user=a=b_explain'\n"), "{mistaken}");
+        // A line's end cannot leave the comment.
+        let broken = head("a\nDROP TABLE x; --", "r");
+        assert!(broken.lines().all(|line| !line.starts_with("DROP")), "{broken}");
+    }
 
     #[test]
     fn findings_stand_with_the_statements_that_mend_them() {

@@ -1,7 +1,7 @@
 //! `pgwright log [ID]`: the journal, and one action in full.
 
 use agent::journal::{self, Entry, State, attention};
-use agent::postgres::Purpose;
+use agent::postgres::{FOR_EVER, Purpose};
 use anstyle::{AnsiColor, Style};
 use chrono::{DateTime, SecondsFormat, Utc};
 use comfy_table::{ContentArrangement, Table, presets};
@@ -29,6 +29,9 @@ pub(crate) async fn run(call: &Call, args: &LogArgs) -> Result<Exit, Failure> {
     let entries = journal::list(&session, which)
         .await
         .map_err(|error| super::optimize::applying(&error.into()))?;
+    let copied = journal::copied(&session, &entries)
+        .await
+        .map_err(|error| super::optimize::applying(&error.into()))?;
     session.close().await;
     if let (Some(id), true) = (args.id, entries.is_empty()) {
         return Err(Failure::new(Exit::Usage, format!("the journal has no action {id}"))
@@ -37,10 +40,10 @@ pub(crate) async fn run(call: &Call, args: &LogArgs) -> Result<Exit, Failure> {
     let text = match (args.format, &entries[..]) {
         (Format::Json, entries) => json::pretty(&Wire {
             format: 1,
-            entries: entries.iter().map(WireEntry::from).collect(),
+            entries: entries.iter().map(|entry| WireEntry::of(entry, &copied)).collect(),
         }),
-        (Format::Human, [entry]) if args.id.is_some() => full(entry, output::width()),
-        (Format::Human, entries) => list(entries),
+        (Format::Human, [entry]) if args.id.is_some() => full(entry, &copied, output::width()),
+        (Format::Human, entries) => list(entries, &copied),
     };
     output::deliver(&text, None)?;
     Ok(Exit::Success)
@@ -104,10 +107,12 @@ struct WireEntry<'a> {
     verdict_detail: Option<&'a Value>,
     blocked_until: Option<DateTime<Utc>>,
     pgwright: &'a str,
+    /// Whether it was done in another database, of which this one is a copy.
+    elsewhere: bool,
 }
 
-impl<'a> From<&'a Entry> for WireEntry<'a> {
-    fn from(entry: &'a Entry) -> Self {
+impl<'a> WireEntry<'a> {
+    fn of(entry: &'a Entry, copied: &[i64]) -> Self {
         Self {
             id: entry.id,
             run: entry.run.to_string(),
@@ -137,6 +142,7 @@ impl<'a> From<&'a Entry> for WireEntry<'a> {
             verdict_detail: entry.verdict_detail.as_ref(),
             blocked_until: entry.blocked_until,
             pgwright: &entry.agent_version,
+            elsewhere: copied.contains(&entry.id),
         }
     }
 }
@@ -159,8 +165,8 @@ fn meaning(state: State) -> (&'static str, Style) {
     }
 }
 
-/// The journal, one line an action.
-pub(super) fn list(entries: &[Entry]) -> String {
+/// The journal, one line an action; what was done elsewhere, before this database was copied, is marked.
+pub(super) fn list(entries: &[Entry], copied: &[i64]) -> String {
     if entries.is_empty() {
         return "The journal is empty: pgwright has changed nothing in this database.\n".to_owned();
     }
@@ -175,7 +181,7 @@ pub(super) fn list(entries: &[Entry]) -> String {
         table.add_row([
             entry.id.to_string(),
             entry.created_at.format("%Y-%m-%d %H:%M").to_string(),
-            meaning(entry.state).0.to_owned(),
+            format!("{}{}", meaning(entry.state).0, elsewhere(entry, copied)),
             entry.kind.replace('_', " "),
             text::line(&entry.table.qualified()),
             text::line(entry.index_name.as_deref().unwrap_or_default()),
@@ -190,14 +196,25 @@ pub(super) fn list(entries: &[Entry]) -> String {
     )
 }
 
-/// What watching it led to, and until when it is blocked.
-fn verdict(entry: &Entry) -> String {
-    let verdict = entry.verdict.as_deref().unwrap_or_default().replace('_', " ");
-    let blocked = entry.blocked_until.map(|until| until.format(", blocked until %Y-%m-%d"));
-    text::line(&format!("{verdict}{}", blocked.map_or(String::new(), |until| until.to_string())))
+/// The mark of what was done in another database.
+fn elsewhere(entry: &Entry, copied: &[i64]) -> &'static str {
+    if copied.contains(&entry.id) { ", in another database" } else { "" }
 }
 
-fn full(entry: &Entry, width: usize) -> String {
+/// What watching it led to, and until when it is blocked.
+fn verdict(entry: &Entry) -> String {
+    let verdict = entry.verdict.as_ref().map(|verdict| verdict.replace('_', " "));
+    let blocked = entry.blocked_until.map(|until| {
+        if until == FOR_EVER {
+            "blocked for ever".to_owned()
+        } else {
+            until.format("blocked until %Y-%m-%d").to_string()
+        }
+    });
+    text::line(&verdict.into_iter().chain(blocked).collect::<Vec<_>>().join(", "))
+}
+
+fn full(entry: &Entry, copied: &[i64], width: usize) -> String {
     let mut page = Page::new(width);
     let bold = Style::new().bold();
     let (state, style) = meaning(entry.state);
@@ -205,9 +222,10 @@ fn full(entry: &Entry, width: usize) -> String {
     let index =
         entry.index_name.as_ref().map_or(String::new(), |name| format!(" {}", text::line(name)));
     page.text(&format!(
-        "{bold}Action {}: {what}{index} on {}{bold:#}, {style}{state}{style:#}",
+        "{bold}Action {}: {what}{index} on {}{bold:#}, {style}{state}{}{style:#}",
         entry.id,
-        text::line(&entry.table.qualified())
+        text::line(&entry.table.qualified()),
+        elsewhere(entry, copied)
     ));
     page.blank();
     let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -227,8 +245,8 @@ fn full(entry: &Entry, width: usize) -> String {
     reasons(&mut page, entry);
     promise(&mut page, entry);
     let error = entry.last_error.as_ref().map(|error| match &entry.last_sqlstate {
-        Some(code) => format!("{} ({code})", text::line(error)),
-        None => text::line(error),
+        Some(code) if !error.contains(code.as_str()) => format!("{} ({code})", text::line(error)),
+        _ => text::line(error),
     });
     for (label, said) in [("error", error), ("note", entry.note.as_deref().map(text::line))] {
         if let Some(said) = said {
@@ -242,7 +260,12 @@ fn full(entry: &Entry, width: usize) -> String {
     }
     if let Some(until) = entry.blocked_until {
         let lift = format!("`pgwright log --unblock {}` allows it at once", entry.id);
-        page.labelled("blocked", &format!("until {}; {lift}", time(until)));
+        let until = if until == FOR_EVER {
+            "for ever".to_owned()
+        } else {
+            format!("until {}", time(until))
+        };
+        page.labelled("blocked", &format!("{until}; {lift}"));
     }
     if let Some(attention) = attention(entry) {
         page.labelled("to do", &text::line(&attention.what));
@@ -299,6 +322,7 @@ fn reasons(page: &mut Page, entry: &Entry) {
 #[cfg(test)]
 mod tests {
     use agent::journal::{Entry, State};
+    use agent::postgres::FOR_EVER;
     use rules::change_plan::TableRef;
     use serde_json::json;
 
@@ -356,7 +380,7 @@ mod tests {
         hostile.state = State::Reverted;
         hostile.table.name = "x\n\u{1b}[2J".into();
         hostile.index_name = None;
-        let text = list(&[entry(), hostile]);
+        let text = list(&[entry(), hostile], &[]);
         assert!(!text.contains('\u{1b}') && text.lines().count() == 5, "{text}");
         let first = text.lines().nth(1).unwrap();
         for part in [
@@ -370,13 +394,24 @@ mod tests {
         ] {
             assert!(first.contains(part), "{part}: {first}");
         }
-        assert!(list(&[]).contains("changed nothing"));
+        assert!(list(&[], &[]).contains("changed nothing"));
+        assert!(list(&[entry()], &[12]).contains("applied, in another database"));
+        let blocked = Entry { blocked_until: Some(FOR_EVER), ..entry() };
+        assert!(list(&[blocked], &[]).contains("0.97  blocked for ever"));
+    }
+
+    #[test]
+    fn the_code_of_an_error_is_told_once() {
+        let told =
+            "canceling statement due to lock timeout (SQLSTATE 55P03); it waited for process 7";
+        let entry = Entry { last_error: Some(told.into()), ..entry() };
+        assert_eq!(full(&entry, &[], 200).matches("55P03").count(), 1);
     }
 
     #[test]
     fn one_action_is_shown_with_evidence_statement_and_undo() {
         assert_eq!(
-            anstream::adapter::strip_str(&full(&entry(), 100)).to_string(),
+            anstream::adapter::strip_str(&full(&entry(), &[], 100)).to_string(),
             r#"Action 12: create index pgw_behaviorlog_userid_3f2a91c0 on public."BehaviorLog", applied
 
   run        67e55044-10b1-426f-9247-bb680e5fe0c8
@@ -399,11 +434,23 @@ mod tests {
     }
 
     #[test]
+    fn a_block_without_an_end_is_shown_as_such() {
+        let mut entry = entry();
+        (entry.state, entry.verdict) = (State::Reverted, Some("unused".into()));
+        entry.blocked_until = Some("2026-06-01T00:00:00Z".parse().unwrap());
+        assert!(list(&[entry.clone()], &[]).contains("unused, blocked until 2026-06-01"));
+        entry.blocked_until = Some(agent::postgres::FOR_EVER);
+        assert!(list(&[entry.clone()], &[]).contains("unused, blocked for ever"));
+        let text = anstream::adapter::strip_str(&full(&entry, &[], 100)).to_string();
+        assert!(text.contains("blocked    for ever; `pgwright log --unblock 12`"), "{text}");
+    }
+
+    #[test]
     fn a_row_that_needs_a_person_says_what_to_do() {
         let mut entry = entry();
         entry.state = State::Conflict;
         entry.note = Some("public.d2 is there again, but in tablespace tsp".into());
-        let text = anstream::adapter::strip_str(&full(&entry, 100)).to_string();
+        let text = anstream::adapter::strip_str(&full(&entry, &[], 100)).to_string();
         for part in [
             ", needs a person",
             "to do      pgwright leaves this to a person: public.d2 is there again, but in tablespace tsp",
@@ -413,7 +460,7 @@ mod tests {
         }
         entry.state = State::RevertPending;
         entry.last_error = Some("canceling statement due to lock timeout".into());
-        let text = anstream::adapter::strip_str(&full(&entry, 100)).to_string();
+        let text = anstream::adapter::strip_str(&full(&entry, &[], 100)).to_string();
         assert!(text.contains("could not be undone yet: canceling statement"), "{text}");
     }
 
@@ -421,7 +468,7 @@ mod tests {
     fn the_json_holds_everything_a_person_or_program_may_ask() {
         let entry = entry();
         let value =
-            serde_json::to_value(Wire { format: 1, entries: vec![WireEntry::from(&entry)] })
+            serde_json::to_value(Wire { format: 1, entries: vec![WireEntry::of(&entry, &[12])] })
                 .unwrap();
         let first = &value["entries"][0];
         assert_eq!((value["format"].as_i64(), first["id"].as_i64()), (Some(1), Some(12)));
@@ -430,6 +477,7 @@ mod tests {
             (Some("observing"), Some("3f2a91c0"))
         );
         assert_eq!(first["applied_at"], "2026-03-01T08:00:04Z");
+        assert_eq!(first["elsewhere"], true);
         assert_eq!(first["helps"][0]["cost_after"], 8.31);
     }
 }

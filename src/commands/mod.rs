@@ -12,6 +12,7 @@ use crate::cli::{Cli, Color, Command, OptimizeArgs, SampleArgs};
 use crate::config::{self, Settings};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::Traffic;
 use crate::run_log::{Entry, RunLog};
 use crate::trace;
 
@@ -51,7 +52,12 @@ pub(crate) fn run(cli: &Cli) -> Exit {
             return failure.exit;
         }
     };
-    let apply = call.settings.optimize.apply;
+    let apply = match &cli.command {
+        Command::Verify(args) => !args.dry_run,
+        Command::Rollback(_) => true,
+        Command::Log(args) => args.unblock.is_some(),
+        _ => call.settings.optimize.apply,
+    };
     call.log.write(&Entry::Begin { version: env!("CARGO_PKG_VERSION"), apply });
     let (exit, error) = match carry_out(cli, &call) {
         Ok(exit) => (exit, None),
@@ -60,6 +66,13 @@ pub(crate) fn run(cli: &Cli) -> Exit {
             (failure.exit, Some(failure))
         }
     };
+    // The report of `optimize` has it.
+    if call.verbose > 0 && !matches!(cli.command, Command::Optimize(_)) {
+        let sent = Traffic::of(&call.meter);
+        if sent.statements > 0 {
+            complain(&format!("{}\n", sent.told()));
+        }
+    }
     call.log.end(exit, error.as_ref().map(Failure::message), &call.meter);
     exit
 }

@@ -5,7 +5,7 @@ use agent::conninfo::ConnInfo;
 use agent::guards;
 use agent::journal::JournalError;
 use agent::optimize::{self, OptimizeError, Options, Proposal, Source, WhatIfChoice};
-use agent::sampler::{SampleErrorKind, SampleOptions};
+use agent::sampler::{SampleErrorKind, SampleOptions, unknown};
 use agent::twin::TwinOptions;
 use agent::watch as watched;
 use rules::change_plan::ChangePlan;
@@ -45,13 +45,18 @@ pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
         let snapshot = Box::new(snapshot::read(path)?);
         let source = Source::File(snapshot);
         let proposal = interruptible(Box::pin(propose(call, source, &options))).await?;
+        warn_of_names(&proposal, &options);
         report(call, &proposal, None)?;
         return Ok(Exit::Success);
     }
     let info = call.conninfo()?;
     options.explain_as = call.explain_as()?;
     let source = Source::Server(&info);
-    let mut proposal = interruptible(Box::pin(propose(call, source, &options))).await?;
+    let mut proposal = match interruptible(Box::pin(propose(call, source, &options))).await {
+        Err(failure) if settings.apply => return Err(finish(call, &info, failure).await),
+        proposed => proposed?,
+    };
+    warn_of_names(&proposal, &options);
     let (actions, due) = (proposal.plan.actions.len(), proposal.plan.due().count());
     call.log.write(&Entry::Proposed { actions, due });
     let applied = if settings.apply {
@@ -71,6 +76,28 @@ pub(crate) async fn run(call: &Call) -> Result<Exit, Failure> {
     }
 }
 
+/// Finishes what earlier runs left, as far as that goes, though nothing new can be thought of. Why that is so is what
+/// the run ends with.
+async fn finish(call: &Call, info: &ConnInfo, failure: Failure) -> Failure {
+    if failure.exit == Exit::Connection {
+        let nothing =
+            ChangePlan { made_from: String::new(), min_confidence: 1.0, actions: Vec::new() };
+        let (stop, stopped) = watch::channel(false);
+        let work = carry_out(call, info, &nothing, Uuid::new_v4(), Some(stopped));
+        if let Ok(Err(more)) = stoppable(Box::pin(work), &stop).await {
+            tracing::info!(reason = more.message(), "what earlier runs left was not finished");
+        }
+    }
+    failure
+}
+
+/// Tells of names that are not there, even when quiet, and whatever the form of the report.
+fn warn_of_names(proposal: &Proposal, options: &Options) {
+    for what in unknown(&proposal.snapshot.tables, &options.sample) {
+        warn(&what);
+    }
+}
+
 /// Tells in the report what the guards of `--apply` would refuse now.
 async fn foresee(call: &Call, info: &ConnInfo, proposal: &mut Proposal) -> Result<(), Failure> {
     let options = call.settings.limits.guards();
@@ -85,10 +112,9 @@ async fn foresee(call: &Call, info: &ConnInfo, proposal: &mut Proposal) -> Resul
             }
         }
         // The report stands without it.
-        Err(error) => report.run.notes.push(format!(
-            "what guards would refuse now is not known: {}",
-            Failure::of(Exit::Connection, &error).message()
-        )),
+        Err(error) => {
+            report.run.hindered = Some(Failure::of(Exit::Connection, &error).message().to_owned());
+        }
     }
     Ok(())
 }
@@ -103,6 +129,7 @@ pub(super) fn options(settings: &config::Optimize) -> Result<Options, Failure> {
             min_mean_ms: settings.min_mean_ms,
             schemas: settings.schemas.clone(),
             exclude_tables: settings.excluded_tables.clone(),
+            strict_names: settings.apply,
             workload,
             logs: settings.logs.iter().map(|path| workload::log(path)).collect::<Result<_, _>>()?,
         },
@@ -158,7 +185,7 @@ pub(super) fn failure(error: &OptimizeError) -> Failure {
             SampleErrorKind::Setup | SampleErrorKind::Privilege | SampleErrorKind::Server => {
                 Exit::Connection
             }
-            SampleErrorKind::Workload => Exit::Usage,
+            SampleErrorKind::Workload | SampleErrorKind::Name => Exit::Usage,
             SampleErrorKind::Answer => Exit::Internal,
         },
         OptimizeError::Twin(_) | OptimizeError::Blueprint(_) => Exit::Connection,
@@ -173,6 +200,10 @@ pub(super) fn failure(error: &OptimizeError) -> Failure {
         OptimizeError::Sample(error) if error.kind() == SampleErrorKind::Workload => {
             failure.hint("give SELECT, INSERT, UPDATE or DELETE statements, each ended by a semicolon")
         }
+        OptimizeError::Sample(error) if error.kind() == SampleErrorKind::Name => failure.hint(
+            "without that name more could be changed than you want, so nothing was done; upper case counts as lower unless \
+             it is quoted: --exclude-table 'app.\"Orders\"'",
+        ),
         _ => failure,
     }
 }
@@ -306,10 +337,8 @@ fn report(call: &Call, proposal: &Proposal, applied: Option<&Applied>) -> Result
     let document = Document {
         report: &proposal.report,
         applied,
-        traffic: (call.verbose > 0).then(|| Traffic {
-            statements: call.meter.total_statements(),
-            ms: call.meter.total_time().as_secs_f64() * 1000.0,
-        }),
+        traffic: (call.verbose > 0).then(|| Traffic::of(&call.meter)),
+        unwatched: settings.watch.is_none(),
         verbose: call.verbose > 0,
         width: if settings.output.is_none() { output::width() } else { output::PLAIN_WIDTH },
     };

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use agent::applier::ApplyOptions;
 use agent::conninfo::ConnInfo;
+use agent::journal::State;
 use agent::watch::{self, Verified, VerifyOptions, Watched};
 use anstyle::{AnsiColor, Style};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::watch::{Receiver, channel};
 
 use super::optimize::{applying, stoppable};
-use super::{Call, complain};
+use super::{Call, complain, interrupted, warn};
 use crate::cli::{Format, ReportFormat, VerifyArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -30,7 +31,8 @@ pub(crate) async fn run(call: &Call, args: &VerifyArgs) -> Result<Exit, Failure>
     let exit = exit(&verified);
     match args.format {
         Format::Json => output::deliver(&json::pretty(&Wire::from(&verified)), None)?,
-        Format::Human if call.quiet && exit == Exit::Success => {
+        Format::Human if call.quiet && exit != Exit::Action => {
+            blindness(&verified).into_iter().for_each(warn);
             let text = in_short(&verified, args.dry_run);
             if !text.is_empty() {
                 output::deliver(&text, None)?;
@@ -75,9 +77,11 @@ async fn look(
         call.log.applying(&event);
         progress.applying(&event);
     };
-    watch::verify(info, &call.meter, options, &apply, &mut show)
+    let verified = watch::verify(info, &call.meter, options, &apply, &mut show)
         .await
-        .map_err(|error| applying(&error))
+        .map_err(|error| applying(&error))?;
+    call.log.verified(&verified);
+    Ok(verified)
 }
 
 /// Watches for so long what was applied, and tells of every verdict as it comes. It can be stopped at any time: a
@@ -89,27 +93,45 @@ pub(super) async fn watch_for(
 ) -> Result<Exit, Failure> {
     let options = VerifyOptions::default();
     // Harm that cannot wait is looked for more often than windows end.
-    let pause = (options.window / 4).to_std().unwrap_or_default().min(length);
+    let pause = (options.window / 4).to_std().unwrap_or_default().min(length / 4);
     let (stop, stopped) = channel(false);
     let work = async {
         let since = Instant::now();
         let mut worst = Exit::Success;
+        let mut told = String::new();
         let mut stopped = stopped;
         loop {
-            let verified = look(call, info, &options, Some(stopped.clone())).await?;
-            if exit(&verified) != Exit::Success {
-                worst = exit(&verified);
-            }
-            tell(call, &in_short(&verified, false))?;
-            let open = verified.actions.iter().any(|action| action.verdict().is_none());
-            if !open || since.elapsed() + pause > length {
-                if open && !call.quiet {
-                    tell(call, &full(&verified, false, call.verbose > 0, output::width()))?;
+            let looked = look(call, info, &options, Some(stopped.clone())).await;
+            let left = length.saturating_sub(since.elapsed());
+            match looked {
+                Ok(verified) => {
+                    // What is only held up now may go on at the next look.
+                    if exit(&verified) == Exit::Action {
+                        worst = Exit::Action;
+                    }
+                    let news = in_short(&verified, false);
+                    if news != told {
+                        tell(call, &news)?;
+                    }
+                    told = news;
+                    let open = is_open(&verified);
+                    if open && left.is_zero() && !call.quiet {
+                        tell(call, &full(&verified, false, call.verbose > 0, output::width()))?;
+                    }
+                    if !open || left.is_zero() {
+                        return Ok(if worst == Exit::Success { exit(&verified) } else { worst });
+                    }
                 }
-                return Ok(worst);
+                // A server that restarts or fails over meanwhile is there again at the next look.
+                Err(failure) if failure.exit == Exit::Connection && !left.is_zero() => {
+                    complain(&failure.render());
+                    warn("the watch goes on");
+                }
+                Err(failure) => return Err(failure),
             }
-            if tokio::time::timeout(pause, stopped.wait_for(|stop| *stop)).await.is_ok() {
-                return Ok(worst);
+            // The last look is at the end.
+            if tokio::time::timeout(pause.min(left), stopped.wait_for(|stop| *stop)).await.is_ok() {
+                return Err(interrupted().hint("`pgwright verify` goes on watching"));
             }
         }
     };
@@ -129,10 +151,29 @@ fn tell(call: &Call, text: &str) -> Result<(), Failure> {
     }
 }
 
-/// The exit code that tells of it: a verdict that could not be carried out is a failed action.
+/// Whether there is something left to watch, or to do about what was seen.
+fn is_open(verified: &Verified) -> bool {
+    let open = |action: &Watched| action.state == State::Observing || action.state.is_in_flight();
+    verified.actions.iter().any(open) || !verified.unfinished.is_empty()
+}
+
+/// Why what is being watched cannot be measured at all, where that is so.
+fn blindness(verified: &Verified) -> Option<&str> {
+    let blind = !verified.actions.is_empty() && verified.texts.is_empty();
+    verified.notes.first().filter(|_| blind).map(String::as_str)
+}
+
+/// The exit code that tells of it: what could not be taken back is a failed action, and what might not be is refused.
 fn exit(verified: &Verified) -> Exit {
     let failed = verified.actions.iter().filter_map(ended).any(|outcome| outcome.failed());
-    if failed { Exit::Action } else { Exit::Success }
+    let harms = |watched: &Watched| watched.judgement.ends && watched.judgement.verdict.reverts();
+    if failed || !verified.unfinished.is_empty() {
+        Exit::Action
+    } else if verified.held.is_some() && verified.actions.iter().any(harms) {
+        Exit::Refused
+    } else {
+        Exit::Success
+    }
 }
 
 /// What came of taking an action back.
@@ -151,10 +192,13 @@ fn ended(watched: &Watched) -> Option<Outcome> {
 #[derive(Serialize)]
 struct Wire<'a> {
     format: u32,
+    database: &'a str,
     at: DateTime<Utc>,
     recorded: bool,
     readings: usize,
     actions: Vec<WireAction<'a>>,
+    held: Option<&'a str>,
+    unfinished: &'a [String],
     notes: &'a [String],
 }
 
@@ -188,20 +232,29 @@ impl<'a> From<&'a Verified> for Wire<'a> {
         };
         Self {
             format: 1,
+            database: &verified.database,
             at: verified.at,
             recorded: verified.recorded,
             readings: verified.readings,
             actions: verified.actions.iter().map(action).collect(),
+            held: verified.held.as_deref(),
+            unfinished: &verified.unfinished,
             notes: &verified.notes,
         }
     }
 }
 
-/// One line for every verdict; nothing where there is none.
+/// One line for every verdict and for whatever could not be finished; nothing where there is none.
 fn in_short(verified: &Verified, dry_run: bool) -> String {
     let decided = verified.actions.iter().filter(|watched| watched.verdict().is_some());
-    let line = |watched| format!("{}: {}\n", headline(watched, dry_run), text::line(&why(watched)));
-    decided.map(line).collect::<Vec<_>>().concat()
+    let of_action = |watched| {
+        let line = format!("{}: {}", headline(watched, dry_run), why(watched));
+        verified.held.as_ref().map_or(line.clone(), |held| format!("{line}; {held}"))
+    };
+    let database = text::line(&verified.database);
+    let lines = decided.map(of_action).chain(verified.unfinished.iter().cloned());
+    let line = |line: String| format!("pgwright in {database}: {}\n", text::line(&line));
+    lines.map(line).collect::<Vec<_>>().concat()
 }
 
 fn headline(watched: &Watched, dry_run: bool) -> String {
@@ -236,8 +289,7 @@ fn word(watched: &Watched, dry_run: bool) -> String {
 
 fn why(watched: &Watched) -> String {
     let why = if watched.by_hand {
-        "the index is not as pgwright left it; it is not made or dropped again for some time"
-            .to_owned()
+        "what pgwright did is not in place any more; it is not done again for some time".to_owned()
     } else {
         watched.judgement.why.clone()
     };
@@ -252,12 +304,18 @@ fn full(verified: &Verified, dry_run: bool, verbose: bool, width: usize) -> Stri
     let readings = match verified.readings {
         0 => "no counters are written down yet".to_owned(),
         count => format!(
-            "{count} readings of counters are kept{}",
-            if verified.recorded { ", one of them new" } else { "" }
+            "{} kept{}",
+            units::plural(count, "reading of counters is", "readings of counters are"),
+            match (verified.recorded, count) {
+                (false, _) => "",
+                (true, 1) => ", the first one",
+                (true, _) => ", one of them new",
+            }
         ),
     };
+    let database = text::line(&verified.database);
     if verified.actions.is_empty() {
-        page.text(&format!("Nothing is being watched; {readings}."));
+        page.text(&format!("Nothing is being watched in {database}; {readings}."));
     }
     for watched in &verified.actions {
         let line = headline(watched, dry_run);
@@ -272,13 +330,13 @@ fn full(verified: &Verified, dry_run: bool, verbose: bool, width: usize) -> Stri
         let bold = Style::new().bold();
         page.text(&format!("{bold}A{} on {table}{bold:#}, {style}{word}{style:#}", &what[1..]));
         page.labelled("why", &text::line(&why(watched)));
-        figures(&mut page, &watched.judgement, verbose);
+        figures(&mut page, verified, &watched.judgement, verbose);
         page.blank();
     }
     if !verified.actions.is_empty() {
-        page.text(&format!("{}{}.", readings[..1].to_uppercase(), &readings[1..]));
+        page.text(&format!("In {database} {readings}."));
     }
-    for note in &verified.notes {
+    for note in verified.held.iter().chain(&verified.unfinished).chain(&verified.notes) {
         page.text(&text::line(note));
     }
     page.finish()
@@ -286,8 +344,10 @@ fn full(verified: &Verified, dry_run: bool, verbose: bool, width: usize) -> Stri
 
 /// Statements that are shown unless all are asked for.
 const SHOWN: usize = 5;
+/// Columns of a statement's text that are enough to know it by.
+const STATEMENT_WIDTH: usize = 80;
 
-fn figures(page: &mut Page, judgement: &Judgement, verbose: bool) {
+fn figures(page: &mut Page, verified: &Verified, judgement: &Judgement, verbose: bool) {
     let (before, after, discarded) = judgement.windows;
     let lost = if discarded > 0 { format!(", {discarded} discarded") } else { String::new() };
     page.labelled(
@@ -309,7 +369,10 @@ fn figures(page: &mut Page, judgement: &Judgement, verbose: bool) {
     }
     let shown = if verbose { judgement.statements.len() } else { SHOWN };
     for statement in judgement.statements.iter().take(shown) {
-        page.labelled(&statement.statement[..statement.statement.len().min(8)], &one(statement));
+        let id = &statement.statement;
+        let text = verified.texts.get(id).map_or("its text is not known any more", String::as_str);
+        page.labelled(&id[..id.len().min(8)], &text::cut(&text::line(text), STATEMENT_WIDTH));
+        page.labelled("", &one(statement));
     }
 }
 
@@ -319,12 +382,16 @@ fn one(statement: &Comparison) -> String {
         (false, true) => "writes, ",
         (false, false) => "",
     };
+    let percent = statement.share * 100.0;
+    if statement.calls.1 < 0.5 {
+        let before = units::plural(statement.calls.0 as usize, "call", "calls");
+        return format!("{role}{percent:.0} % of the time: {before} before, none since");
+    }
     let change = statement.time.map_or("not compared yet".to_owned(), |time| {
         format!("×{:.2} with the load taken off", time.ratio)
     });
     format!(
-        "{role}{:.0} % of the time: {} → {} a call, {:.0} → {:.0} blocks ({:.0} and {:.0} calls; {change})",
-        statement.share * 100.0,
+        "{role}{percent:.0} % of the time: {} → {} a call, {:.0} → {:.0} blocks ({:.0} and {:.0} calls; {change})",
         units::duration(statement.ms.0),
         units::duration(statement.ms.1),
         statement.blocks.0,

@@ -42,6 +42,7 @@ fn create() -> ActionReport {
             include: vec![],
             predicate: None,
         }),
+        by_a_person: vec![],
         evidence: vec![
             fact(2.6, None, "the planner uses it and its cost falls to under 0.1 % (hypopg)"),
             fact(0.6, None, "it pays with a cold cache too (cost falls to 0.2 %)"),
@@ -73,6 +74,7 @@ fn drop() -> ActionReport {
             include: vec![],
             predicate: None,
         }),
+        by_a_person: vec![],
         evidence: vec![fact(1.5, None, "user_email_key serves everything that this one serves")],
         against: vec![fact(0.0, Some(0.85), "its counters run since yesterday only")],
         refused_now: vec![],
@@ -161,6 +163,7 @@ pub(crate) fn empty() -> Report {
                 "7 entries were evicted from pg_stat_statements; raise pg_stat_statements.max"
                     .into(),
             ],
+            hindered: None,
         },
         statements: vec![statement(
             "b1b2c3d4e5f60718",

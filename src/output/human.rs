@@ -47,16 +47,12 @@ impl Format for Human {
         refused(&mut page, document);
         left_out(&mut page, report);
         match document.applied {
-            Some(applied) => applied::write(&mut page, report, applied),
+            Some(applied) => applied::write(&mut page, report, applied, document.unwatched),
             None => next_step(&mut page, report),
         }
         if let Some(traffic) = document.traffic {
-            let sent = units::count(traffic.statements);
             page.blank();
-            page.text(&format!(
-                "Sent {sent} statements to the server, answered in {}.",
-                units::duration(traffic.ms)
-            ));
+            page.text(&traffic.told());
         }
         page.finish()
     }
@@ -169,19 +165,27 @@ fn summary(page: &mut Page, report: &Report) {
         }
         _ => " found".to_owned(),
     };
-    page.blank();
-    page.text(&format!(
-        "{BOLD}{}{BOLD:#}{share}; {} the gate of {:.2}",
-        units::plural(report.actions.len(), "action", "actions"),
-        match (due, report.actions.len()) {
-            (0, _) => "none reaches".to_owned(),
-            (1, 1) => "it reaches".to_owned(),
-            (due, all) if due == all => "all reach".to_owned(),
-            (1, _) => "1 reaches".to_owned(),
-            (due, _) => format!("{due} reach"),
+    let gate = format!("the gate of {:.2}", report.run.min_confidence);
+    let free = match (due, report.actions.len()) {
+        _ if only_gate(report) => match (due, report.actions.len()) {
+            (0, _) => format!("none reaches {gate}"),
+            (1, 1) => format!("it reaches {gate}"),
+            (due, all) if due == all => format!("all reach {gate}"),
+            (1, _) => format!("1 reaches {gate}"),
+            (due, _) => format!("{due} reach {gate}"),
         },
-        report.run.min_confidence,
-    ));
+        (0, _) => "none may be carried out".to_owned(),
+        (due, _) => format!("{due} may be carried out at {gate}"),
+    };
+    page.blank();
+    let all = units::plural(report.actions.len(), "action", "actions");
+    page.text(&format!("{BOLD}{all}{BOLD:#}{share}; {free}"));
+}
+
+/// Whether the gate alone says which actions are not carried out.
+pub(crate) fn only_gate(report: &Report) -> bool {
+    let gate = report.run.min_confidence;
+    report.actions.iter().all(|action| action.applies || action.confidence < gate)
 }
 
 /// `1 call`, `1,234 calls`.
@@ -300,15 +304,30 @@ fn next_step(page: &mut Page, report: &Report) {
         return;
     }
     let due = report.actions.iter().filter(|action| action.applies).count();
+    if let Some(why) = report.run.hindered.as_ref().filter(|_| due > 0) {
+        page.blank();
+        page.text(&format!(
+            "Nothing was changed. `{BOLD}pgwright optimize --apply{BOLD:#}` would not begin now: {}.",
+            text::line(why)
+        ));
+        return;
+    }
+    let held = report.actions.iter().filter(|action| action.applies);
+    let held = held.filter(|action| !action.refused_now.is_empty()).count();
     page.blank();
-    page.text(&match due {
+    page.text(&match due - held {
+        0 if due > 0 => format!(
+            "Nothing was changed. `{BOLD}pgwright optimize --apply{BOLD:#}` would change nothing now either: the guards \
+             refuse what is due."
+        ),
         0 => format!(
             "Nothing was changed. `{BOLD}pgwright optimize --apply{BOLD:#}` would change nothing either: \
              these are recommendations."
         ),
-        due => format!(
-            "Nothing was changed. `{BOLD}pgwright optimize --apply{BOLD:#}` would carry out {due} of {}.",
-            units::plural(all, "action", "actions")
+        free => format!(
+            "Nothing was changed. `{BOLD}pgwright optimize --apply{BOLD:#}` would carry out {free} of {}{}.",
+            units::plural(all, "action", "actions"),
+            if held > 0 { format!("; {held} would be refused now") } else { String::new() }
         ),
     });
 }
@@ -316,7 +335,7 @@ fn next_step(page: &mut Page, report: &Report) {
 #[cfg(test)]
 mod tests {
     use super::Human;
-    use crate::output::{Document, Format as _, Traffic, fixture};
+    use crate::output::{Applied, Document, Format as _, Traffic, fixture};
 
     fn plain(document: &Document<'_>) -> String {
         anstream::adapter::strip_str(&Human.render(document)).to_string()
@@ -368,6 +387,40 @@ Undo one with `pgwright rollback 12`, or all of this run with
 "
         );
         assert!(!text.contains("Nothing was changed"));
+        let unwatched =
+            plain(&Document { applied: Some(&applied), unwatched: true, ..Document::of(&report) });
+        let told = "Whether it helps is judged by `pgwright verify` only: have it run every quarter of an hour.";
+        assert!(unwatched.ends_with(&format!("\n{told}\n")), "{unwatched}");
+    }
+
+    #[test]
+    fn what_would_not_begin_is_not_counted() {
+        let mut report = fixture::report();
+        report.run.hindered = Some("the journal has been changed".into());
+        let text = plain(&Document::of(&report));
+        let end =
+            "`pgwright optimize --apply` would not begin now: the journal has been changed.\n";
+        assert!(text.ends_with(end) && !text.contains("would carry out"), "{text}");
+    }
+
+    #[test]
+    fn the_gate_is_named_only_where_it_is_the_reason() {
+        let mut report = fixture::report();
+        for action in &mut report.actions {
+            (action.applies, action.confidence) = (false, 0.97);
+        }
+        let text = plain(&Document::of(&report));
+        assert!(text.contains("; none may be carried out\n"), "{text}");
+        let run = "67e55044-10b1-426f-9247-bb680e5fe0c8".into();
+        let applied = Applied { run, outcomes: Vec::new() };
+        let text = plain(&Document { applied: Some(&applied), ..Document::of(&report) });
+        assert!(text.ends_with("Nothing was changed. None of these actions may be carried out.\n"));
+        for action in &mut report.actions {
+            action.confidence = 0.5;
+        }
+        let text = plain(&Document { applied: Some(&applied), ..Document::of(&report) });
+        assert!(text.contains("; none reaches the gate of 0.90\n"), "{text}");
+        assert!(text.ends_with("None of these actions reaches the gate.\n"), "{text}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use agent::postgres::Meter;
 use tempfile::NamedTempFile;
 
 use rules::report::Report;
@@ -34,6 +35,8 @@ pub(crate) struct Document<'a> {
     pub(crate) applied: Option<&'a Applied>,
     /// What was sent to the server, when it was asked for.
     pub(crate) traffic: Option<Traffic>,
+    /// Whether what was applied is judged by nobody before `pgwright verify` runs.
+    pub(crate) unwatched: bool,
     /// Whether to leave nothing out.
     pub(crate) verbose: bool,
     /// Columns of the page.
@@ -44,7 +47,14 @@ pub(crate) struct Document<'a> {
 impl<'a> Document<'a> {
     /// The report of a dry run, for a plain page.
     pub(crate) fn of(report: &'a Report) -> Self {
-        Self { report, applied: None, traffic: None, verbose: false, width: PLAIN_WIDTH }
+        Self {
+            report,
+            applied: None,
+            traffic: None,
+            unwatched: false,
+            verbose: false,
+            width: PLAIN_WIDTH,
+        }
     }
 }
 
@@ -55,6 +65,20 @@ pub(crate) struct Traffic {
     pub(crate) statements: u64,
     /// Milliseconds until they were answered.
     pub(crate) ms: f64,
+}
+
+impl Traffic {
+    /// What was sent so far.
+    pub(crate) fn of(meter: &Meter) -> Self {
+        let ms = meter.total_time().as_secs_f64() * 1000.0;
+        Self { statements: meter.total_statements(), ms }
+    }
+
+    /// In a sentence.
+    pub(crate) fn told(&self) -> String {
+        let sent = units::count(self.statements);
+        format!("Sent {sent} statements to the server, answered in {}.", units::duration(self.ms))
+    }
 }
 
 /// Mode of a file that the umask decides on.

@@ -1,5 +1,7 @@
 //! What became of actions, as every form shows it.
 
+use std::collections::BTreeSet;
+
 use agent::applier::{self, Effect, Left};
 use serde::Serialize;
 
@@ -41,7 +43,21 @@ impl Applied {
                 parts.push(format!("{} {word} ({})", named.len(), named.join(", ")));
             }
         }
-        let more = if self.exit() == Exit::Success { "" } else { "; `pgwright log` says more" };
+        // A refusal has no row in the journal: its reason is told here, once where all have the same.
+        let refused: Vec<&Outcome> = of(Ending::Refused).collect();
+        let reasons: BTreeSet<&str> =
+            refused.iter().filter_map(|outcome| outcome.reason.as_deref()).collect();
+        let of_each =
+            |outcome: &&Outcome| Some(format!("{}: {}", name(outcome), outcome.reason.as_deref()?));
+        let more = match (self.exit(), reasons.first()) {
+            (Exit::Success, _) => String::new(),
+            (Exit::Refused, Some(why)) if reasons.len() == 1 => format!(": {}", text::line(why)),
+            (Exit::Refused, Some(_)) => {
+                let all: Vec<String> = refused.iter().filter_map(of_each).collect();
+                format!(": {}", text::line(&all.join("; ")))
+            }
+            _ => "; `pgwright log` says more".to_owned(),
+        };
         format!("pgwright in {}: {}{more}\n", text::line(database), text::line(&parts.join("; ")))
     }
 
@@ -114,13 +130,15 @@ impl From<&applier::Outcome> for Outcome {
             Effect::AlreadyThere { what } => plain(Ending::Skipped, Some(what.clone())),
             Effect::Refused { reason } => plain(Ending::Refused, Some(reason.clone())),
             Effect::Failed { sqlstate, message, left } => {
-                let code = sqlstate.as_ref().map_or(String::new(), |code| format!(" ({code})"));
+                let code = sqlstate.as_ref().filter(|code| !message.contains(code.as_str()));
+                let code = code.map_or(String::new(), |code| format!(" ({code})"));
                 plain(Ending::Failed, Some(format!("{message}{code}; {}", remains(*left))))
             }
             Effect::Reverted { note } => plain(Ending::Undone, note.clone()),
-            Effect::AlreadyReverted => {
-                plain(Ending::Skipped, Some("it was undone before".to_owned()))
-            }
+            Effect::AlreadyReverted => plain(
+                Ending::Skipped,
+                Some("it was undone before, by pgwright or by a person".to_owned()),
+            ),
             Effect::NothingToUndo { why } => plain(Ending::Skipped, Some(why.clone())),
         };
         Self {

@@ -24,8 +24,22 @@ impl Format for Sql {
         let (due, rest): (Vec<_>, Vec<_>) =
             report.actions.iter().partition(|action| action.applies);
         if due.is_empty() {
-            let _ =
-                writeln!(out, "\n-- Nothing reaches the gate of {:.2}.", report.run.min_confidence);
+            let gate = report.run.min_confidence;
+            let only_gate = super::human::only_gate(report);
+            let what = if only_gate {
+                format!("reaches the gate of {gate:.2}")
+            } else {
+                "may be carried out".into()
+            };
+            let _ = writeln!(out, "\n-- Nothing {what}.");
+        }
+        if !due.is_empty() {
+            // The session of --apply is under no other.
+            let _ = writeln!(
+                out,
+                "-- Under the settings of --apply: an index that names no tablespace goes to the database's own.\n\
+                 SET default_tablespace = '';"
+            );
         }
         for action in due {
             heading(&mut out, action);
@@ -148,6 +162,8 @@ mod tests {
             r#"-- pgwright 0.1.0, database vedfinance
 -- snapshot 5f0c9d
 -- CREATE and DROP INDEX CONCURRENTLY run outside a transaction block.
+-- Under the settings of --apply: an index that names no tablespace goes to the database's own.
+SET default_tablespace = '';
 
 -- 3f2a91c0: filter-or-order-without-index, confidence 0.97, saves 48 min a day
 CREATE INDEX CONCURRENTLY pgw_behaviorlog_userid_timestamp_3f2a91c0 ON public."BehaviorLog" USING btree ("userId", "timestamp" DESC);
@@ -184,7 +200,10 @@ CREATE INDEX CONCURRENTLY pgw_behaviorlog_userid_timestamp_3f2a91c0 ON public."B
             script.lines().filter(|line| !line.is_empty() && !line.starts_with("--")).collect();
         assert_eq!(
             run,
-            [r#"DROP INDEX CONCURRENTLY public.U&"x\000ADROP TABLE users; --\001B[2J";"#]
+            [
+                "SET default_tablespace = '';",
+                r#"DROP INDEX CONCURRENTLY public.U&"x\000ADROP TABLE users; --\001B[2J";"#
+            ]
         );
     }
 

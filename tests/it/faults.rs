@@ -9,8 +9,9 @@
 
 mod oracle;
 mod points;
-mod runs;
+pub(crate) mod runs;
 mod stage;
+mod table;
 
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ fn at_points(stage: &mut Stage, name: &str, spread: usize, harm: &dyn Fn(&Stage)
         tally.add(points::run(stage, name, loop_, spread, harm));
     }
     say(&tally.line(name));
+    assert!(tally.is_telling(), "{}", tally.line(name));
     tally
 }
 
@@ -50,7 +52,7 @@ type NamedHarm<'a> = (&'a str, &'a dyn Fn(&Stage) -> Harm);
 fn killed_at_any_message_a_run_is_finished_by_the_next_one() {
     let Some(binaries) = binaries() else { return };
     let mut stage = Stage::start(&binaries);
-    let oracle = Oracle::start(&stage);
+    let oracle = Oracle::start(&stage.direct(), stage::PLAYED);
     let spread = if all() { usize::MAX } else { SPREAD };
     let tally = at_points(&mut stage, "agent killed (SIGKILL)", spread, &|stage| {
         Harm::Kill(stage.killer())
@@ -65,7 +67,7 @@ fn killed_at_any_message_a_run_is_finished_by_the_next_one() {
 fn a_connection_that_ends_or_falls_silent_leaves_nothing_half_done() {
     let Some(binaries) = binaries() else { return };
     let mut stage = Stage::start(&binaries);
-    let oracle = Oracle::start(&stage);
+    let oracle = Oracle::start(&stage.direct(), stage::PLAYED);
     let spread = if all() { 40 } else { 2 };
     let mut violations = Vec::new();
     let silence = Duration::from_secs(if all() { 10 } else { 1 });
@@ -106,7 +108,10 @@ fn a_server_that_crashes_or_stops_leaves_nothing_half_done() {
 fn the_checker_sees_what_is_wrong() {
     let Some(binaries) = binaries() else { return };
     let stage = Stage::start(&binaries);
-    let ours = "(SELECT oid FROM pg_class WHERE relname LIKE 'pgw\\_%')";
+    let ours = "(SELECT oid FROM pg_class WHERE relname LIKE 'pgw\\_log\\_%')";
+    let part = "(SELECT oid FROM pg_class WHERE relname LIKE 'pgw\\_part\\_2a\\_%')";
+    let drop = "(SELECT 'DROP STATISTICS app.' || stxname FROM pg_statistic_ext WHERE stxname LIKE 'pgw\\_%')";
+    let statistics = "(SELECT oid FROM pg_statistic_ext WHERE stxname LIKE 'pgw\\_%')";
     let journal = "UPDATE pgwright.\"OptimizationLog\" SET";
     for (harm, expected) in [
         (format!("DELETE FROM pgwright.\"OptimizationLog\" WHERE \"indexOid\" = {ours}"), "I1"),
@@ -115,6 +120,18 @@ fn the_checker_sees_what_is_wrong() {
         (format!("{journal} \"state\" = 'reverted' WHERE \"indexOid\" = {ours}"), "I5"),
         (format!("{journal} \"state\" = 'reverting' WHERE \"indexOid\" = {ours}"), "I5"),
         (format!("{journal} \"undo\" = '' WHERE \"kind\" = 'drop_index'"), "I9"),
+        (
+            format!(
+                "{journal} \"operation\" = \"operation\" - 'parts' WHERE \"tableName\" = 'part'"
+            ),
+            "I1",
+        ),
+        (format!("{journal} \"state\" = 'reverted' WHERE \"tableName\" = 'part'"), "I1"),
+        (format!("UPDATE pg_index SET indisvalid = false WHERE indexrelid = {part}"), "I2"),
+        ("ALTER TABLE app.part DETACH PARTITION app.part_1".to_owned(), "I1"),
+        (format!("DO $$ BEGIN EXECUTE {drop}; END $$"), "I1"),
+        (format!("DELETE FROM pg_statistic_ext_data WHERE stxoid = {statistics}"), "I1"),
+        (format!("{journal} \"definition\" = 'another' WHERE \"indexOid\" = {statistics}"), "I1"),
         ("CREATE INDEX more ON app.visit (email)".to_owned(), "I9"),
         ("UPDATE app.visit SET email = '' WHERE id = 5".to_owned(), "I6"),
     ] {
@@ -124,6 +141,10 @@ fn the_checker_sees_what_is_wrong() {
         stage.sql(&harm);
         let found = stage.violations(true);
         assert!(found.iter().any(|line| line.starts_with(expected)), "{harm}: {found:?}");
+        // What a reset does not know of.
+        if harm.contains("DETACH") {
+            stage.sql("ALTER TABLE app.part ATTACH PARTITION app.part_1 FOR VALUES IN (1)");
+        }
         stage.sql("DROP INDEX IF EXISTS app.more");
     }
 }

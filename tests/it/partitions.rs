@@ -199,3 +199,84 @@ async fn where_a_partition_is_foreign_the_others_are_indexed_each_for_itself() {
     psql(&db, &undo).await;
     assert_eq!(db.value(INDEXES).await, before);
 }
+
+#[tokio::test]
+async fn an_index_of_a_partitioned_table_is_applied_watched_and_rolled_back() {
+    let Some(db) = database_with_hypopg().await else { return };
+    let setup = "CREATE TABLE visits (id bigint NOT NULL, \"userId\" int NOT NULL, year int NOT NULL, pad text)
+            PARTITION BY RANGE (year);
+        CREATE TABLE visits_24 PARTITION OF visits FOR VALUES FROM (2024) TO (2025);
+        CREATE TABLE visits_25 PARTITION OF visits FOR VALUES FROM (2025) TO (2026);
+        CREATE TABLE visits_26 PARTITION OF visits DEFAULT;
+        INSERT INTO visits SELECT n, n % 20000, 2024 + n % 3, repeat('x', 100) FROM generate_series(1, 240000) AS n";
+    ready(&db, setup).await;
+    for n in 1..=30 {
+        db.sql(&format!("SELECT id, pad FROM visits WHERE \"userId\" = {n}")).await;
+    }
+    let before = db.value(INDEXES).await;
+    let found = action(&db, "create_index", "public.visits").await.unwrap();
+    assert_eq!((&found["reach"], &found["applies"]), (&"act".into(), &true.into()), "{found:#}");
+    let steps: Vec<&str> = found["statement"].as_str().unwrap().split(";\n").collect();
+    let built = steps.iter().filter(|step| step.starts_with("CREATE INDEX CONCURRENTLY")).count();
+    assert_eq!((built, steps[3], steps.last()), (3, "BEGIN", Some(&"COMMIT")), "{steps:#?}");
+
+    let run = |args: &'static [&'static str]| {
+        let conninfo = db.conninfo();
+        async move {
+            let all = move || cli(&[args, &["-d", &conninfo]].concat());
+            tokio::task::spawn_blocking(all).await.unwrap()
+        }
+    };
+    let output = run(&["optimize", "--apply"]).await;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    let whole = "SELECT string_agg(i.indisvalid::text, ',') FROM pg_index i \
+                 WHERE i.indexrelid::regclass::text LIKE 'pgw_visits%'";
+    assert_eq!(db.value(whole).await, "true,true,true,true");
+    assert!(action(&db, "create_index", "public.visits").await.is_none());
+    // The indexes of the partitions are named by keys of their own, and are the row's all the same.
+    let told = run(&["doctor"]).await.stdout;
+    assert!(told.contains("indexes and statistics without a row: none"), "{told}");
+    // Scans of the partitions' indexes count as those of the whole.
+    let flush = if db.major() >= 15 { "pg_stat_force_next_flush()" } else { "pg_sleep(1)" };
+    db.sql(&format!("SELECT id FROM visits WHERE \"userId\" = 7; SELECT {flush}")).await;
+    // A window has to pass.
+    db.sql("SELECT pg_sleep(1)").await;
+    let output = run(&["verify", "--every", "1s"]).await;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    let scans = "SELECT max(o.\"calls\") FROM pgwright.\"Observations\" o JOIN pgwright.\"OptimizationLog\" l \
+                 ON o.\"subject\" = 'index' AND o.\"subjectId\" = l.\"indexOid\"::text";
+    assert_eq!(db.value(scans).await, "3");
+
+    // A person's own index would go with the whole to which the server attached it, though its name is the usual one and
+    // one transaction did it all; what the server makes for new partitions goes with the whole as it should.
+    db.sql(
+        "BEGIN; CREATE TABLE old (LIKE visits); CREATE INDEX \"old_userId_idx\" ON old (\"userId\");
+         ALTER TABLE visits ATTACH PARTITION old FOR VALUES FROM (2020) TO (2021); COMMIT;
+         CREATE TABLE visits_22 PARTITION OF visits FOR VALUES FROM (2022) TO (2023);
+         CREATE TABLE older (LIKE visits);
+         ALTER TABLE visits ATTACH PARTITION older FOR VALUES FROM (2019) TO (2020)",
+    )
+    .await;
+    let output = run(&["rollback", "--all"]).await;
+    assert!(output.status != Some(0), "{output:?}");
+    let said = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("\"old_userId_idx\" is attached to it, is not pgwright's"), "{output:?}");
+    db.sql("ALTER TABLE visits DETACH PARTITION old").await;
+    // Nor does one on which a person left a comment.
+    db.sql("ALTER TABLE visits RENAME \"userId\" TO who").await;
+    let part =
+        "SELECT i.indexrelid::regclass FROM pg_index i WHERE i.indrelid = 'visits_24'::regclass";
+    let part = db.value(part).await;
+    db.sql(&format!("COMMENT ON INDEX {part} IS 'mine'")).await;
+    let output = run(&["rollback", "--all"]).await;
+    assert!(output.stdout.contains("meanwhile has a comment"), "{output:?}");
+    db.sql(&format!("COMMENT ON INDEX {part} IS NULL; ALTER TABLE visits RENAME who TO site"))
+        .await;
+    let output = run(&["rollback", "--all"]).await;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    db.sql("ALTER TABLE visits RENAME site TO \"userId\"").await;
+    let own = db.value("SELECT to_regclass('\"old_userId_idx\"')").await;
+    assert_eq!(own, "\"old_userId_idx\"");
+    db.sql("DROP TABLE old, older, visits_22").await;
+    assert_eq!(db.value(INDEXES).await, before);
+}

@@ -2,6 +2,7 @@
 //! against a plain EXPLAIN, so that the test knows what it keeps away.
 
 mod grants;
+mod journal;
 mod secrets;
 
 use std::path::Path;
@@ -65,7 +66,7 @@ fn traps(mark: &Path) -> String {
         CREATE TABLE app.plain (a int PRIMARY KEY, b text);
         INSERT INTO app.plain SELECT g, g FROM generate_series(1, 1000) g;
         CREATE FUNCTION app.leave() RETURNS void VOLATILE LANGUAGE plpgsql AS
-            $$ BEGIN EXECUTE 'COPY (SELECT 1) TO PROGRAM ''touch {mark}'''; END $$;
+            $$ BEGIN EXECUTE 'COPY (SELECT 1) TO PROGRAM ''cat > {mark}'''; END $$;
         CREATE FUNCTION app.imm(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
             $$ BEGIN PERFORM app.leave(); RETURN 1; END $$;
         CREATE FUNCTION app.stab(int) RETURNS int STABLE LANGUAGE plpgsql AS

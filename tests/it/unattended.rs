@@ -81,9 +81,20 @@ async fn a_run_with_nothing_to_do_says_nothing_and_one_with_something_one_line()
         (Some(0), String::new(), String::new())
     );
     // What is refused is told in one line too, with its exit code.
+    db.sql(r#"DELETE FROM pgwright."OptimizationLog""#).await;
+    let unknown = cli(&["doctor", "-d", &on]);
+    assert!(
+        unknown.stdout.contains("indexes and statistics without a row: named as"),
+        "{unknown:?}"
+    );
     db.sql("DROP SCHEMA pgwright CASCADE").await;
-    let lost = cli(&args);
-    assert_eq!((lost.status, lost.stdout.as_str()), (Some(0), ""), "nothing is due: {lost:?}");
+    for args in
+        [&args[..], &["log", "-d", &on], &["verify", "-d", &on], &["rollback", "--all", "-d", &on]]
+    {
+        let lost = cli(args);
+        assert_eq!((lost.status, lost.stdout.as_str()), (Some(5), ""), "{args:?}: {lost:?}");
+        assert!(lost.stderr.contains("their journal is missing"), "{lost:?}");
+    }
 
     let text = std::fs::read_to_string(log.path()).unwrap();
     let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -153,6 +164,111 @@ async fn a_signal_ends_a_run_and_leaves_nothing_half_made() {
     }
 }
 
+#[tokio::test]
+async fn what_a_run_left_is_finished_though_nothing_can_be_sampled() {
+    let Some(db) = database_with_hypopg().await else { return };
+    let file = wanting(&db, "orders", 200_000).await;
+    let (on, workload) = (db.conninfo(), file.path().to_str().unwrap().to_owned());
+    let args = ["optimize", "--apply", "--what-if", "hypopg", "-d", &on, "--workload", &workload];
+    let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+    let run = move || cli(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let applied = tokio::task::spawn_blocking(run).await.unwrap();
+    assert_eq!(applied.status, Some(0), "{applied:?}");
+    // As where a text of another database's, with another encoding, makes the view fail.
+    db.sql("ALTER VIEW pg_stat_statements RENAME TO gone").await;
+    let made = "SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'orders'::regclass";
+    let name = db.value(made).await;
+    for args in [&["optimize", "--apply"][..], &["verify"]] {
+        // As a run leaves it that is killed during the build.
+        db.sql(&format!(
+            "CREATE INDEX IF NOT EXISTS {name} ON orders (customer);
+             UPDATE pg_index SET indisvalid = false WHERE indrelid = 'orders'::regclass;
+             UPDATE pgwright.\"OptimizationLog\" SET \"state\" = 'applying', \"indexOid\" = NULL, \"definition\" = NULL"
+        ))
+        .await;
+        let on = on.clone();
+        let run = move || cli(&[args, &["-d", &on]].concat());
+        let output = tokio::task::spawn_blocking(run).await.unwrap();
+        assert_eq!(output.status, Some(3), "{output:?}");
+        let left = "SELECT count(*) FROM pg_index WHERE indrelid = 'orders'::regclass";
+        assert_eq!(db.value(left).await, "0", "{args:?}: {output:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_build_ends_with_the_time_that_builds_may_take() {
+    let Some(db) = database_with_hypopg().await else { return };
+    let file = wanting(&db, "orders", 200_000).await;
+    let (on, workload) = (db.conninfo(), file.path().to_str().unwrap().to_owned());
+    // A build waits for the end of snapshots of before.
+    let other = db.connect().await;
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_class LIMIT 1";
+    other.batch_execute(begin).await.unwrap();
+    let args = ["optimize", "--apply", "--what-if", "hypopg", "-d", &on, "--workload", &workload];
+    let limits = ["--lock-timeout", "1min", "--max-build-time", "2s"];
+    let args: Vec<String> = [&args[..], &limits].concat().into_iter().map(str::to_owned).collect();
+    let run = move || cli(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    assert_eq!(output.status, Some(5), "{output:?}");
+    let said = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("have taken all that --max-build-time allows"), "{said}");
+    other.batch_execute("ROLLBACK").await.unwrap();
+    let left = "SELECT count(*) FROM pg_index WHERE indrelid = 'orders'::regclass";
+    assert_eq!(db.value(left).await, "0");
+}
+
+/// What a command says on both streams, as one line, with its exit code.
+fn said(args: &[&str]) -> (Option<i32>, String) {
+    let output = cli(args);
+    let said = [output.stdout, output.stderr].join(" ");
+    (output.status, said.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_what_apply_would_come_to() {
+    let Some(db) = database_with_hypopg().await else { return };
+    let on = db.conninfo();
+    let file = wanting(&db, "orders", 200_000).await;
+    let workload = file.path().to_str().unwrap().to_owned();
+    let dry = ["optimize", "--what-if", "hypopg", "-d", &on, "--workload", &workload];
+    let apply = [&dry[..], &["--apply"]].concat();
+    let set = |what: &str| format!("UPDATE pgwright.\"OptimizationLog\" SET {what}");
+    let expect = |args: &[&str], status: i32, words: &[&str]| {
+        let (exit, told) = said(args);
+        assert_eq!(exit, Some(status), "{args:?}: {told}");
+        for word in words {
+            assert!(told.contains(word), "{args:?} lacks {word}: {told}");
+        }
+        told
+    };
+    let told = expect(&apply, 0, &["judged by `pgwright verify` only"]);
+    assert!(told.contains("Carried out 1 of 1"), "{told}");
+
+    // A person removes it, and nobody has looked since.
+    let name = db.value("SELECT \"indexName\" FROM pgwright.\"OptimizationLog\"").await;
+    db.sql(&format!("DROP INDEX {name}")).await;
+    let order = "first `pgwright rollback 1`, which closes that row of the journal, then `pgwright log --unblock 1`";
+    expect(&dry, 0, &[order, "would change nothing now either"]);
+    expect(&apply, 5, &[order]);
+    expect(&["rollback", "1", "-v", "-d", &on], 0, &["statements to the server"]);
+    expect(&dry, 0, &["a person took it back on 2", "; pgwright does not try it again before 2"]);
+    db.sql(&set("\"verdict\" = NULL, \"blockedUntil\" = 'infinity'")).await;
+    expect(
+        &dry,
+        0,
+        &["a person blocked it; pgwright does not try it again; `pgwright log --unblock 1`"],
+    );
+    expect(&apply, 0, &["None of these actions may be carried out."]);
+    expect(&["log", "--unblock", "1", "-d", &on], 0, &[]);
+    expect(&dry, 0, &["would carry out 1 of 1"]);
+
+    db.sql("DROP INDEX pgwright.\"OptimizationLog_one_per_action\"").await;
+    let changed = "index \"OptimizationLog_one_per_action\" is missing";
+    let told = expect(&dry, 0, &["would not begin now: the journal has been changed", changed]);
+    assert!(!told.contains("would carry out"), "{told}");
+    expect(&apply, 5, &[changed]);
+}
+
 /// Rounds of runs at once: two, or as many as `PGWRIGHT_ROUNDS` says.
 fn rounds() -> u32 {
     std::env::var("PGWRIGHT_ROUNDS").map_or(2, |rounds| rounds.parse().unwrap())
@@ -219,6 +335,7 @@ const EXAMPLES: &[&str] = &[
     "examples/pgwright.cron",
     "examples/systemd/pgwright@.service",
     "examples/kubernetes/cronjob.yaml",
+    "examples/kubernetes/verify.yaml",
 ];
 
 /// The calls of the program in a file, as words.
@@ -263,6 +380,8 @@ fn the_examples_call_the_program_as_it_is() {
                 );
             }
         }
+        // A verified server needs an authority to verify it by.
+        assert!(text.contains("PGSSLMODE") && text.contains("PGSSLROOTCERT"), "{example}");
         let variables = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
         for name in variables.filter(|word| word.starts_with("PGWRIGHT_") && word.len() > 9) {
             let option = format!("--{}", name[9..].to_lowercase().replace('_', "-"));
@@ -283,7 +402,12 @@ fn the_units_are_what_systemd_understands() {
         units.push(path);
     }
     let service = read("examples/systemd/pgwright@.service");
-    for line in ["NoNewPrivileges=yes", "ProtectSystem=strict", "LoadCredential=pgpass"] {
+    for line in [
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "LoadCredential=pgpass",
+        "SuccessExitStatus=130",
+    ] {
         assert!(service.contains(line), "{line}");
     }
     // Where there is no systemd, nobody needs the units.
@@ -301,8 +425,13 @@ fn the_units_are_what_systemd_understands() {
 }
 
 #[test]
-fn the_cron_job_is_well_formed() {
-    let text = read("examples/kubernetes/cronjob.yaml");
+fn the_cron_jobs_are_well_formed() {
+    well_formed("cronjob.yaml", "optimize");
+    well_formed("verify.yaml", "verify");
+}
+
+fn well_formed(file: &str, command: &str) {
+    let text = read(&format!("examples/kubernetes/{file}"));
     for line in [
         "concurrencyPolicy: Forbid",
         "activeDeadlineSeconds: ",
@@ -330,7 +459,7 @@ fn the_cron_job_is_well_formed() {
             .unwrap();
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "optimize");
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), command);
     }
 }
 

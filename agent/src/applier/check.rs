@@ -8,6 +8,7 @@ use rules::guards::{
     judge,
 };
 use rules::index::IndexDefinition;
+use rules::partitions::Part;
 use rules::protocol::Found;
 
 use super::runner::Runner;
@@ -96,12 +97,51 @@ pub(super) async fn new_index(
     read_run(runner, &mut facts).await?;
     let options = &runner.options.guards;
     let look = ApplyError::while_doing("look at what a build depends on");
-    guards::for_action(&runner.session, options, &mut facts).await.map_err(look)?;
+    guards::for_action(&runner.session, options, runner.spent, &mut facts).await.map_err(look)?;
     let look = ApplyError::while_doing("look at the columns of the index");
     let index =
         guards::planned(&runner.session, table, definition, expected).await.map_err(look)?;
     let target = Some(Target { work: Work::CreateIndex, table, index: Some(&index) });
     Ok(ask(runner, &[Scope::Run, Scope::Table, Scope::Action], &facts, target))
+}
+
+/// Asks the guards of a new index on a partitioned table: of the whole, and of each partition.
+pub(super) async fn tree(
+    runner: &Runner<'_>,
+    table: &TableRef,
+    definition: &IndexDefinition,
+    parts: &[Part],
+    expected: &Expected,
+) -> Result<Checked<()>, ApplyError> {
+    let mut facts = ServerFacts::default();
+    read_run(runner, &mut facts).await?;
+    let options = &runner.options.guards;
+    let look = ApplyError::while_doing("look at what a build depends on");
+    guards::for_action(&runner.session, options, runner.spent, &mut facts).await.map_err(look)?;
+    let look = ApplyError::while_doing("look at the partitions");
+    let tree = guards::tree(&runner.session, table, definition, parts, expected);
+    let tree = match tree.await.map_err(look)? {
+        Ok(tree) => tree,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let whole = ask(runner, &[Scope::Run, Scope::Table, Scope::Action], &facts, Some(tree.whole()));
+    Ok(whole.and_then(|()| {
+        tree.parts()
+            .try_for_each(|part| ask(runner, &[Scope::Table, Scope::Action], &facts, Some(part)))
+    }))
+}
+
+/// Asks the guards of an action of a vacuum, which is worth nothing where others still see what is dead.
+pub(super) async fn vacuum(
+    runner: &Runner<'_>,
+    table: &TableFacts,
+) -> Result<Checked<()>, ApplyError> {
+    let mut facts = ServerFacts::default();
+    let look = ApplyError::while_doing("look at what a vacuum depends on");
+    let options = &runner.options.guards;
+    guards::for_action(&runner.session, options, runner.spent, &mut facts).await.map_err(look)?;
+    let target = Some(Target { work: Work::Vacuum, table, index: None });
+    Ok(ask(runner, &[Scope::Action], &facts, target))
 }
 
 /// Tells an object that is gone from one that is gone together with its table.

@@ -18,12 +18,12 @@ pub(crate) async fn conclude(
     let mut change =
         Change { verdict: Some(verdict), verdict_detail: Some(detail), ..Change::default() };
     if !revert {
-        runner.step(entry.id, State::Observing, State::Kept, &change).await?;
+        runner.step(entry.id, entry.state, State::Kept, &change).await?;
         return Ok(None);
     }
     // With the first step, so that it is blocked whatever ends us before the last.
     change.blocked_days = Some(journal::block_days(&runner.session, &entry.action_key).await?);
-    runner.step(entry.id, State::Observing, State::Reverting, &change).await?;
+    runner.step(entry.id, entry.state, State::Reverting, &change).await?;
     let begun =
         Entry { state: State::Reverting, verdict: Some(verdict.to_owned()), ..entry.clone() };
     Ok(Some(take_back(runner, &begun).await?))

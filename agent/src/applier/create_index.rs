@@ -4,7 +4,7 @@ use rules::change_plan::{Operation, TableRef};
 use rules::guards::Work;
 use rules::index::IndexDefinition;
 use rules::protocol::Found;
-use rules::quote::qualified;
+use rules::quote::{ident, qualified};
 use rules::statement::guard::{Permitted, Purpose};
 use rules::statement::index_shape::IndexShape;
 use serde_json::json;
@@ -12,6 +12,7 @@ use serde_json::json;
 use super::ApplyError;
 use super::catalog::{self, IndexState, Named};
 use super::check::{self, Checked};
+use super::columns::Columns;
 use super::runner::Runner;
 use super::send::Order;
 use super::subject::{Outset, Ready, Seen, View};
@@ -24,10 +25,10 @@ pub(super) struct CreateIndex {
     table: TableRef,
     name: String,
     definition: IndexDefinition,
-    /// What the catalog must show in the end.
-    shape: IndexShape,
-    /// As the server printed it, once it was made.
+    /// As the server printed it, and its oid, once it was made.
     recorded: Option<String>,
+    oid: Option<u32>,
+    columns: Columns,
     /// What the plan expects of it.
     expected: Expected,
     /// Size of the table when it was last looked at.
@@ -36,10 +37,10 @@ pub(super) struct CreateIndex {
 
 impl CreateIndex {
     pub(super) fn new(table: TableRef, name: &str, definition: &IndexDefinition) -> Checked<Self> {
-        let shape = IndexShape::of(&definition.create(name))?;
+        IndexShape::of(&definition.create(name))?;
         let (name, definition) = (name.to_owned(), definition.clone());
-        let expected = Expected::default();
-        Ok(Self { table, name, definition, shape, recorded: None, expected, bytes: 0 })
+        let (columns, expected) = (Columns::default(), Expected::default());
+        Ok(Self { table, name, definition, recorded: None, oid: None, columns, expected, bytes: 0 })
     }
 
     /// With what the plan expects of it.
@@ -59,7 +60,10 @@ impl CreateIndex {
             && definition.schema == entry.table.schema
             && definition.table == entry.table.name;
         match Self::new(entry.table.clone(), name, definition) {
-            Ok(create) if agree => Ok(Self { recorded: entry.definition.clone(), ..create }),
+            Ok(create) if agree => {
+                let (recorded, oid) = (entry.definition.clone(), entry.index_oid);
+                Ok(Self { recorded, oid, columns: Columns::of_entry(entry), ..create })
+            }
             _ => Err("the row in the journal contradicts itself; somebody changed it".to_owned()),
         }
     }
@@ -68,16 +72,38 @@ impl CreateIndex {
         qualified(&self.table.schema, &self.name)
     }
 
-    /// Whether an index of the catalog is the one that was planned, usable or not.
+    /// Whether an index of the catalog is the one that was planned, usable or not. A person may have renamed the
+    /// table and its columns meanwhile.
     fn is(&self, index: &IndexState) -> bool {
         index.table == self.table.oid
-            && IndexShape::of(&index.definition)
-                .is_ok_and(|printed| self.shape.is_printed_as(&printed))
+            && self.definition.is_printed_under(&index.definition, self.columns.renamed())
     }
 
-    async fn named(&self, runner: &Runner<'_>) -> Result<Named, ApplyError> {
+    /// Whether an index is as the server printed it once ours was made; its table and its columns may have other names
+    /// since.
+    fn is_as_recorded(&self, index: &IndexState) -> bool {
+        let now = IndexShape::of(&index.definition);
+        let now = now.map(|now| now.with_columns(self.columns.renamed()));
+        self.recorded.as_ref().is_none_or(|recorded| {
+            IndexShape::of(recorded)
+                .is_ok_and(|recorded| now.as_ref().is_ok_and(|now| recorded.is_same_elsewhere(now)))
+        })
+    }
+
+    /// Looks the index up; where its table was renamed or moved, or a column renamed, that is followed.
+    async fn find(&mut self, runner: &Runner<'_>) -> Result<Named, ApplyError> {
         let look = ApplyError::while_doing("look for the index");
-        catalog::named(&runner.session, &self.table.schema, &self.name).await.map_err(look)
+        let name = (self.table.schema.as_str(), self.name.as_str());
+        let found = catalog::found(&runner.session, self.oid, self.table.oid, name);
+        let found = found.await.map_err(look)?;
+        if let Named::Index(index) = &found
+            && index.table == self.table.oid
+        {
+            (self.table.schema, self.table.name) = index.relation.clone();
+            let look = ApplyError::while_doing("look at the columns of the index");
+            self.columns.follow(&runner.session, self.table.oid).await.map_err(look)?;
+        }
+        Ok(found)
     }
 
     pub(super) async fn premises(
@@ -110,24 +136,29 @@ impl CreateIndex {
         if let Err(reason) = check::way_is_free(runner, self.table.oid, Work::CreateIndex).await? {
             return Ok(Outset::Refused(reason));
         }
+        let shape = IndexShape::of(&self.definition.create(&self.name));
+        let names = shape.map(|shape| shape.columns()).unwrap_or_default();
+        let look = ApplyError::while_doing("look at the columns of the index");
+        let read = Columns::read(&runner.session, self.table.oid, &names).await;
+        self.columns = read.map_err(look)?;
         let (name, definition) = (self.name.clone(), self.definition.clone());
         Ok(Outset::Ready(Box::new(Ready {
             index: (Some(self.name.clone()), None, None),
-            before: json!({}),
-            operation: Operation::CreateIndex { name, definition },
+            before: json!({"columns": self.columns.to_json()}),
+            operation: Operation::CreateIndex { name, definition, parts: Vec::new() },
             frees: None,
         })))
     }
 
     /// Looks whether the name is free and no other index does the same.
     async fn there_already(
-        &self,
+        &mut self,
         runner: &Runner<'_>,
         key: &str,
     ) -> Result<Option<Outset>, ApplyError> {
         let full = self.full();
         let refused = |reason: String| Ok(Some(Outset::Refused(reason)));
-        match self.named(runner).await? {
+        match self.find(runner).await? {
             Named::Index(index) if self.is(&index) && index.usable => {
                 return Ok(Some(Outset::AlreadyThere(full)));
             }
@@ -148,12 +179,8 @@ impl CreateIndex {
             Named::Other => return refused(format!("the name {full} is taken by something else")),
             Named::Absent => {}
         }
-        if let Some(entry) = journal::open(&runner.session, key).await? {
-            return refused(format!(
-                "it was made before and then removed by somebody else; `pgwright rollback {}` closes that row of \
-                 the journal and lets it be made again",
-                entry.id
-            ));
+        if let Some(entry) = journal::open(&runner.session, key, self.table.oid).await? {
+            return refused(removed_before(entry.id));
         }
         let look = ApplyError::while_doing("look for equal indexes");
         let others = catalog::indexes_of(&runner.session, self.table.oid).await.map_err(look)?;
@@ -165,28 +192,34 @@ impl CreateIndex {
         &mut self,
         runner: &Runner<'_>,
     ) -> Result<Checked<()>, ApplyError> {
+        self.find(runner).await?;
         if let Err(reason) = check::table(runner, &self.table, Work::DropIndex).await? {
             return Ok(Err(reason));
         }
         check::way_is_free(runner, self.table.oid, Work::DropIndex).await
     }
 
-    pub(super) async fn look(&self, runner: &Runner<'_>, view: View) -> Result<Seen, ApplyError> {
-        let (full, back) = (self.full(), matches!(view, View::Back { .. }));
-        let index = match self.named(runner).await? {
+    pub(super) async fn look(
+        &mut self,
+        runner: &Runner<'_>,
+        view: View,
+    ) -> Result<Seen, ApplyError> {
+        let back = matches!(view, View::Back { .. });
+        let found = self.find(runner).await?;
+        let full = self.full();
+        let index = match found {
             Named::Absent => return Ok(Seen::nothing(check::absent(runner, &self.table).await?)),
             Named::Other => {
                 return Ok(Seen::nothing(Found::Other(format!("{full} is something else by now"))));
             }
             Named::Index(index) => index,
         };
-        let recorded =
-            !back || self.recorded.as_ref().is_none_or(|recorded| *recorded == index.definition);
-        let found = if !self.is(&index) || !recorded {
-            Found::Other(format!(
-                "{full} is no longer what pgwright made, so it is not touched; it is now: {}",
-                index.definition
-            ))
+        let found = if index.table != self.table.oid {
+            Found::Other(elsewhere(&full))
+        } else if index.name != self.name {
+            Found::Other(renamed("INDEX", &full, &index.schema, &index.name, &self.name))
+        } else if !self.is(&index) || back && !self.is_as_recorded(&index) {
+            Found::Other(changed(&full, &index.definition))
         } else if let Some(reason) = in_use(&full, &index).filter(|_| back) {
             Found::Busy(reason)
         } else if index.usable {
@@ -194,7 +227,7 @@ impl CreateIndex {
         } else {
             Found::Half
         };
-        Ok(Seen { found, index: Some(index) })
+        Ok(Seen { found, index: Some(index.into()) })
     }
 
     pub(super) fn create(&self, runner: &Runner<'_>) -> Order {
@@ -227,8 +260,42 @@ impl CreateIndex {
     }
 }
 
+/// Says that a person gave what we made another name, and what leads on.
+pub(super) fn renamed(kind: &str, full: &str, schema: &str, name: &str, ours: &str) -> String {
+    let now = qualified(schema, name);
+    format!(
+        "{full} was renamed to {now}, so it is not touched; ALTER {kind} {now} RENAME TO {} gives it its name back, or \
+         drop it, and then `pgwright rollback` closes its row",
+        ident(ours)
+    )
+}
+
+/// Says that what bears the name is on another table than ours was, and what leads on.
+pub(super) fn elsewhere(full: &str) -> String {
+    format!(
+        "{full} is on another table than the one that pgwright made it on, which was made anew, perhaps from a dump; so it \
+         is not touched: keep it, or drop it yourself"
+    )
+}
+
+/// Says that what bears the name is not what we made, and what leads on.
+pub(super) fn changed(full: &str, now: &str) -> String {
+    format!(
+        "{full} is no longer what pgwright made, so it is not touched; it is now: {now}; change it back, or drop or \
+         rename it yourself, and then `pgwright rollback` closes its row"
+    )
+}
+
+/// Says that a person removed what the journal says is in place, and what leads on.
+pub(super) fn removed_before(id: i64) -> String {
+    journal::removed_before(id)
+}
+
 /// Why an index must not be dropped, if there is a reason.
 fn in_use(full: &str, index: &IndexState) -> Option<String> {
+    if index.comment.is_some() {
+        return Some(format!("{full} meanwhile has a comment; take that away first"));
+    }
     if let Some(what) = &index.needed_for {
         return Some(format!("{full} meanwhile serves {what}; take that away first"));
     }

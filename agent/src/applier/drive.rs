@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use rules::change_plan::Action;
 use rules::protocol::{
-    Answer, Case, End, Facts, Failure, Limits, Orphan, Premises, Statement, Step, Wish, next,
+    Answer, Case, End, EndedBy, Facts, Failure, Found, Limits, Orphan, Premises, Statement, Step,
+    Wish, next,
 };
 use uuid::Uuid;
 
-use super::catalog::IndexState;
 use super::runner::Runner;
 use super::send::{rest, send};
-use super::subject::{Outset, Ready, Subject, View};
+use super::subject::{Object, Outset, Ready, Subject, View};
 use super::{ApplyError, Effect, Left, ORPHAN_PATIENCE, catalog};
 use crate::journal::{self, Change, Entry, NewEntry, State};
 
@@ -34,8 +34,8 @@ pub(super) struct Drive<'a, 'r> {
     ready: Option<Ready>,
     /// The server process that an earlier run left, and since when we have waited for it.
     orphan: Option<(i32, Instant)>,
-    /// The index, when it was last seen.
-    index: Option<Box<IndexState>>,
+    /// The index or the statistics, when last seen.
+    index: Option<Box<Object>>,
     /// Whether it is taken back by a verdict of ours, and not by a person.
     judged: bool,
     /// What a person should know, as the row has it.
@@ -66,13 +66,16 @@ impl<'a, 'r> Drive<'a, 'r> {
             Err(reason) => (None, Some(reason)),
         };
         let foreign = (!entry.is_of(&runner.here)).then(|| {
-            "it was done in another server or database, of which this one is a copy".to_owned()
+            "it was done in another server or database, of which this one is a copy: nothing is watched or taken back here; \
+             drop by hand what is not wanted (`pgwright log` with its number shows the statement)"
+                .to_owned()
         });
         let kind = subject.as_ref().map_or(rules::protocol::Kind::Make, Subject::kind);
         let case = Case::new(kind, wish, Some(entry.state));
         let mut drive = Self::new(runner, subject, case, entry.action_key.clone());
         drive.row = Some(entry.id);
-        drive.judged = entry.verdict.is_some();
+        // A person may as well take back what had proved itself.
+        drive.judged = entry.verdict.is_some() && entry.state != State::Kept;
         drive.facts.contradiction = foreign.or(contradiction);
         if wish == Wish::Finish {
             drive.orphan = Some((entry.backend_pid, Instant::now()));
@@ -207,7 +210,9 @@ impl<'a, 'r> Drive<'a, 'r> {
             self.index.as_ref().filter(|_| matches!(to, State::Observing | State::Reverted));
         let made = index.filter(|_| to == State::Observing);
         // What was not taken back by a verdict of ours was taken back by a person, who had a reason.
-        let by_hand = to == State::Reverted && !self.judged;
+        // Nobody decided against what went with its table.
+        let gone = self.facts.found == Some(Found::TableGone);
+        let by_hand = to == State::Reverted && !self.judged && !gone;
         let blocked_days = if by_hand {
             Some(journal::block_days(&self.runner.session, &self.key).await?)
         } else {
@@ -236,7 +241,7 @@ impl<'a, 'r> Drive<'a, 'r> {
     }
 
     async fn look(&mut self) -> Result<(), ApplyError> {
-        let Some(subject) = &self.subject else { return Ok(()) };
+        let Some(subject) = &mut self.subject else { return Ok(()) };
         let state = self.case.state.unwrap_or(State::Intent);
         let back = self.case.wish == Wish::TakeBack || state.is_undoing();
         let view = if back {
@@ -253,8 +258,14 @@ impl<'a, 'r> Drive<'a, 'r> {
     }
 
     async fn send(&mut self, statement: Statement) -> Result<(), ApplyError> {
-        let Some(subject) = &self.subject else { return Ok(()) };
+        let (Some(subject), Some(row)) = (&mut self.subject, self.row) else { return Ok(()) };
         let mut answer = Answer::Done;
+        if let Subject::Partitioned(index) = subject {
+            match Box::pin(index.work(self.runner, row, statement)).await? {
+                Ok(took) => self.seconds = took.as_secs_f64(),
+                Err(failure) => answer = Answer::Failed(failure),
+            }
+        }
         for order in subject.orders(self.runner, statement) {
             match send(self.runner, &order).await? {
                 Ok(took) => self.seconds = took.as_secs_f64(),
@@ -298,7 +309,8 @@ impl<'a, 'r> Drive<'a, 'r> {
 
     /// What became of an action, by how it ended. An error where the user stopped it.
     pub(super) fn effect(&self, end: End) -> Result<Effect, ApplyError> {
-        if self.failure().is_some_and(|failure| failure.stopped) {
+        let by = self.failure().map(|failure| failure.by);
+        if by == Some(EndedBy::User) {
             return Err(ApplyError::Interrupted);
         }
         let sent = self.case.attempts() > 0;
@@ -313,6 +325,13 @@ impl<'a, 'r> Drive<'a, 'r> {
             },
             End::AlreadyThere(what) => Effect::AlreadyThere { what },
             End::Refused(reason) => Effect::Refused { reason },
+            // As if it had been refused beforehand.
+            End::NotDone if by == Some(EndedBy::Hold) => {
+                let why = self.failure().map(|failure| failure.message.as_str());
+                let remains =
+                    if self.case.clean.sent > 0 { "; its remains were removed" } else { "" };
+                Effect::Refused { reason: format!("{}{remains}", why.unwrap_or_default()) }
+            }
             End::NotDone if self.case.clean.sent > 0 => self.failed(Left::Cleaned),
             End::NotDone => self.failed(Left::Nothing),
             End::Left => self.failed(Left::Pending),
@@ -323,7 +342,7 @@ impl<'a, 'r> Drive<'a, 'r> {
             End::ForAPerson => Effect::Refused { reason: self.note.clone().unwrap_or_default() },
             End::TakenBack => Effect::Reverted { note: self.note.clone() },
             End::NothingToUndo => Effect::NothingToUndo {
-                why: "statistics that ANALYZE has taken cannot be taken back, and need not be"
+                why: "what ANALYZE or VACUUM has done cannot be taken back, and need not be"
                     .to_owned(),
             },
         })

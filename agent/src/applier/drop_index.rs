@@ -12,6 +12,7 @@ use serde_json::json;
 use super::ApplyError;
 use super::catalog::{self, IndexState, Named};
 use super::check::{self, Checked};
+use super::columns::Columns;
 use super::create_index::removal;
 use super::runner::Runner;
 use super::send::Order;
@@ -24,6 +25,7 @@ pub(super) struct DropIndex {
     table: TableRef,
     index: Index,
     shape: IndexShape,
+    columns: Columns,
     /// Size of the table when it was last looked at.
     bytes: u64,
 }
@@ -31,7 +33,7 @@ pub(super) struct DropIndex {
 impl DropIndex {
     pub(super) fn new(table: TableRef, index: &Index) -> Checked<Self> {
         let shape = IndexShape::of(&index.definition)?;
-        Ok(Self { table, index: index.clone(), shape, bytes: 0 })
+        Ok(Self { table, index: index.clone(), shape, columns: Columns::default(), bytes: 0 })
     }
 
     /// Out of a row, if its columns tell the same of the index.
@@ -43,7 +45,7 @@ impl DropIndex {
                 && entry.table.schema == index.schema
         });
         match dropped.map(|index| Self::new(entry.table.clone(), &index)) {
-            Some(Ok(drop)) => Ok(drop),
+            Some(Ok(drop)) => Ok(Self { columns: Columns::of_entry(entry), ..drop }),
             _ => Err("the row in the journal contradicts itself; somebody changed it".to_owned()),
         }
     }
@@ -52,9 +54,20 @@ impl DropIndex {
         qualified(&self.index.schema, &self.index.name)
     }
 
-    async fn named(&self, runner: &Runner<'_>) -> Result<Named, ApplyError> {
+    /// Looks the index up; where it moved with its table, that is followed.
+    async fn find(&mut self, runner: &Runner<'_>) -> Result<Named, ApplyError> {
         let look = ApplyError::while_doing("look at the index again");
-        catalog::named(&runner.session, &self.index.schema, &self.index.name).await.map_err(look)
+        let name = (self.index.schema.as_str(), self.index.name.as_str());
+        let oid = Some(self.index.oid);
+        let found =
+            catalog::found(&runner.session, oid, self.table.oid, name).await.map_err(look)?;
+        if let Named::Index(index) = &found
+            && index.table == self.table.oid
+        {
+            (self.table.schema, self.table.name) = index.relation.clone();
+            self.index.schema.clone_from(&index.schema);
+        }
+        Ok(found)
     }
 
     pub(super) async fn premises(&mut self, runner: &Runner<'_>) -> Result<Outset, ApplyError> {
@@ -62,7 +75,7 @@ impl DropIndex {
             return Ok(Outset::Refused(reason));
         }
         let full = self.full();
-        let now = match self.named(runner).await? {
+        let now = match self.find(runner).await? {
             Named::Absent => return Ok(Outset::AlreadyThere(format!("{full} is gone"))),
             Named::Index(now) => now,
             Named::Other => {
@@ -72,6 +85,10 @@ impl DropIndex {
         if let Some(reason) = self.more_than_an_index(runner, &now).await? {
             return Ok(Outset::Refused(reason));
         }
+        if let Some(reason) = self.lost_for_good(runner).await? {
+            let full = self.full();
+            return Ok(Outset::Refused(format!("{full} could not be made again: {reason}")));
+        }
         if let Err(reason) = check::way_is_free(runner, self.table.oid, Work::DropIndex).await? {
             return Ok(Outset::Refused(reason));
         }
@@ -79,13 +96,32 @@ impl DropIndex {
         self.index.tablespace.clone_from(&now.tablespace);
         self.index.comment.clone_from(&now.comment);
         self.index.statistics_targets.clone_from(&now.statistics_targets);
+        let look = ApplyError::while_doing("look at the columns of the index");
+        let read = Columns::read(&runner.session, self.table.oid, &self.shape.columns()).await;
+        self.columns = read.map_err(look)?;
         let index = &self.index;
         Ok(Outset::Ready(Box::new(Ready {
             index: (Some(index.name.clone()), Some(now.oid), Some(now.definition.clone())),
-            before: json!({"index": index}),
+            before: json!({"index": index, "columns": self.columns.to_json()}),
             operation: Operation::DropIndex { index: Box::new(index.clone()) },
             frees: Some(now.bytes),
         })))
+    }
+
+    /// Why we could not make the index again, if there is a reason: what makes an index needs more than what drops it.
+    async fn lost_for_good(&self, runner: &Runner<'_>) -> Result<Option<String>, ApplyError> {
+        if let Err(reason) = check::table(runner, &self.table, Work::CreateIndex).await? {
+            return Ok(Some(reason));
+        }
+        let Some(tablespace) = &self.index.tablespace else { return Ok(None) };
+        let look = ApplyError::while_doing("look at the rights on the tablespace of the index");
+        let may = catalog::may_use_tablespace(&runner.session, tablespace).await.map_err(look)?;
+        let tablespace = ident(tablespace);
+        Ok((!may).then(|| {
+            format!(
+                "this role may make nothing in its tablespace; GRANT CREATE ON TABLESPACE {tablespace} TO it"
+            )
+        }))
     }
 
     /// Why this index must not be dropped, if there is a reason.
@@ -135,19 +171,42 @@ impl DropIndex {
             Ok(table) => self.bytes = table.bytes,
             Err(reason) => return Ok(Err(reason)),
         }
+        let look = ApplyError::while_doing("look at the columns of the index");
+        self.columns.follow(&runner.session, self.table.oid).await.map_err(look)?;
+        if let Some((now, then)) = self.columns.renamed().first_key_value() {
+            let (table, now, then) = (self.table.qualified(), ident(now), ident(then));
+            return Ok(Err(format!(
+                "column {now} of {table} was called {then} when the index was dropped; it can come back once \
+                 ALTER TABLE {table} RENAME COLUMN {now} TO {then} has given the column its name back"
+            )));
+        }
         check::way_is_free(runner, self.table.oid, Work::CreateIndex).await
     }
 
-    pub(super) async fn look(&self, runner: &Runner<'_>, view: View) -> Result<Seen, ApplyError> {
-        let (full, index) = (self.full(), &self.index);
-        let now = match self.named(runner).await? {
-            Named::Absent => return Ok(Seen::nothing(check::absent(runner, &self.table).await?)),
+    pub(super) async fn look(
+        &mut self,
+        runner: &Runner<'_>,
+        view: View,
+    ) -> Result<Seen, ApplyError> {
+        let now = match self.find(runner).await? {
+            Named::Absent => {
+                let found = match check::absent(runner, &self.table).await? {
+                    Found::TableGone => self.without_table(runner).await?,
+                    found => found,
+                };
+                return Ok(Seen::nothing(found));
+            }
             Named::Index(now) => Some(now),
             Named::Other => None,
         };
-        let same = now
-            .as_ref()
-            .filter(|now| now.table == self.table.oid && now.definition == index.definition);
+        let (full, index) = (self.full(), &self.index);
+        let is = |now: &IndexState| {
+            now.table == self.table.oid
+                && now.name == index.name
+                && IndexShape::of(&now.definition)
+                    .is_ok_and(|now| self.shape.is_same_elsewhere(&now))
+        };
+        let same = now.as_ref().filter(|now| is(now));
         let found = match (view, same) {
             (View::Forward { .. }, None) => Found::Other(format!("{full} is another index by now")),
             (View::Forward { .. }, Some(now)) if now.usable => match &now.needed_for {
@@ -169,7 +228,23 @@ impl DropIndex {
                 "the name {full} is taken by something else, so the dropped index cannot come back; rename that"
             )),
         };
-        Ok(Seen { found, index: now })
+        Ok(Seen { found, index: now.map(Into::into) })
+    }
+
+    /// Tells a table that is gone from one that was made anew.
+    async fn without_table(&self, runner: &Runner<'_>) -> Result<Found, ApplyError> {
+        let look = ApplyError::while_doing("look whether the table was made anew");
+        let (schema, name) = (&self.table.schema, &self.table.name);
+        let named = catalog::named(&runner.session, schema, name).await.map_err(look)?;
+        Ok(match named {
+            Named::Absent => Found::TableGone,
+            _ => Found::Other(format!(
+                "{} was made anew since, perhaps from a dump, so nobody knows whether {} is wanted on it; to have it: {}",
+                self.table.qualified(),
+                self.full(),
+                self.index.definition
+            )),
+        })
     }
 
     /// Says that the dropped index is back in another tablespace, and what moves it: a statement that keeps

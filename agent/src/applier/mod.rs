@@ -4,22 +4,27 @@
 //! statement that no lock of ours blocks anybody with for long, ask the catalog what really happened, and
 //! write that down. What a run leaves unfinished, whatever ended it, the next one finishes first.
 
-mod analyze;
 mod catalog;
 mod check;
+mod columns;
 mod conclude;
 mod create_index;
+mod create_statistics;
 mod drive;
 mod drop_index;
+mod partitioned;
 mod recover;
+mod refresh;
 mod runner;
 mod send;
 mod subject;
+mod together;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rules::change_plan::{Action, ChangePlan, Operation, TableRef, lint};
+use rules::change_plan::{Action, ChangePlan, TableRef, lint};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -31,7 +36,7 @@ use crate::postgres::{Meter, PgError};
 pub(crate) use conclude::conclude;
 use drive::Drive;
 pub(crate) use recover::{recover, take_back};
-pub(crate) use runner::Runner;
+pub(crate) use runner::{Runner, identity};
 
 /// How long a server process that still works for a dead run may take to end, by itself and after a cancel.
 const ORPHAN_PATIENCE: Duration = Duration::from_secs(10);
@@ -56,8 +61,11 @@ pub struct ApplyOptions {
     pub patience: Duration,
     /// How long we wait for another run to end; a run that was killed holds its lock for some seconds.
     pub runner_wait: Duration,
-    /// How often the second connection looks at what the first one is doing.
+    /// How often the second connection looks at what the first one is doing; more often where the server's
+    /// `deadlock_timeout` is shorter than four times this.
     pub watch_interval: Duration,
+    /// How long a server that neither answers nor is seen at work on our statement is waited for.
+    pub silence: Duration,
     /// What the guards look at.
     pub guards: GuardOptions,
     /// Becomes true when the user wants to stop.
@@ -77,7 +85,8 @@ impl Default for ApplyOptions {
             max_block: Duration::from_secs(5),
             patience: Duration::from_secs(10),
             runner_wait: Duration::from_secs(10),
-            watch_interval: Duration::from_secs(1),
+            watch_interval: Duration::from_millis(250),
+            silence: Duration::from_mins(1),
             guards: GuardOptions::default(),
             stop: None,
         }
@@ -139,11 +148,11 @@ pub struct Outcome {
     pub action: String,
     /// Its row in the journal, if one was written.
     pub row: Option<i64>,
-    /// `create_index`, `drop_index` or `analyze`.
+    /// `create_index`, `drop_index`, `analyze`, `create_statistics` or `vacuum`.
     pub kind: String,
     /// The table.
     pub table: TableRef,
-    /// The index, if it is about one.
+    /// The index or statistics, if it is about such.
     pub index: Option<String>,
     /// What became of it.
     pub effect: Effect,
@@ -154,7 +163,7 @@ pub struct Outcome {
 pub enum Effect {
     /// It is in place, as the catalog says.
     Applied {
-        /// Oid of the new index.
+        /// Oid of the new index or statistics.
         index_oid: Option<u32>,
         /// How long the statement took.
         seconds: f64,
@@ -333,26 +342,30 @@ async fn apply_due(
     let held_up = runner.held_up().await?;
     if held_up.is_some() {
         // Not even what an earlier run left is touched.
-    } else if journal::exists(&runner.session).await? {
+    } else if journal::found(&runner.session).await? {
         recover(runner).await?;
-    } else if !due.is_empty() {
-        journal::refuse_lost(&runner.session).await?;
     }
+    // Minutes may have gone by since the plan was made, and other runs and people were here.
+    let stopped = match held_up {
+        None => journal::stopped(&runner.session).await?,
+        Some(_) => BTreeMap::new(),
+    };
     let mut outcomes = Vec::with_capacity(due.len());
     for action in due {
         runner.heed_stop()?;
         action.id().clone_into(&mut runner.action);
+        let since = Instant::now();
         let now = if held_up.is_some() { held_up.clone() } else { runner.held_up().await? };
-        let (row, effect) = match now {
+        let (row, effect) = match now.or_else(|| stopped.get(&action.key).cloned()) {
             Some(reason) => (None, Effect::Refused { reason }),
-            None => carry_out(runner, run, action).await?,
+            // One action that the server does not let us look at does not keep the others from being tried.
+            None => match carry_out(runner, run, action).await {
+                Ok(done) => done,
+                Err(error) => (None, error.of_one_action()?),
+            },
         };
-        runner.spend(action, &effect);
-        let index = match &action.operation {
-            Operation::CreateIndex { name, .. } => Some(name.clone()),
-            Operation::DropIndex { index } => Some(index.name.clone()),
-            Operation::Analyze => None,
-        };
+        runner.spend(action, &effect, since.elapsed());
+        let index = action.operation.object().map(str::to_owned);
         let outcome = Outcome {
             action: action.id().to_owned(),
             row,

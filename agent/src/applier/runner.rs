@@ -15,6 +15,8 @@ use crate::postgres::{Meter, PgError, Purpose, Session};
 /// First half of the advisory lock's key: the first four bytes of the SHA-256 of `pgwright`. The other half
 /// is the oid of the database.
 const LOCK_CLASS: i32 = i32::from_be_bytes([0xfd, 0x0a, 0xe5, 0xba]);
+/// The second connection looks no more often than this, however short `deadlock_timeout` is.
+const GLANCE_LEAST: Duration = Duration::from_millis(20);
 /// How often we ask for the lock that another run holds.
 const LOCK_GLANCE: Duration = Duration::from_millis(250);
 
@@ -26,6 +28,11 @@ pub(crate) struct Runner<'a> {
     pub(super) watch: Session,
     pub(crate) here: Identity,
     pub(super) options: &'a ApplyOptions,
+    /// How often `watch` looks.
+    pub(super) watch_interval: Duration,
+    /// How long a transaction of several statements may take: less than `deadlock_timeout`, after which the server
+    /// would end whoever waits for it where it waits for them in its turn.
+    pub(super) together_max: Duration,
     /// Behind a lock only so that a run can be moved between threads.
     progress: Mutex<&'a mut (dyn FnMut(Event) + Send)>,
     /// Short id of the action at work.
@@ -37,6 +44,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) heeds_switch: bool,
     /// When the window ends.
     pub(super) window_end: Option<Instant>,
+    /// When builds have used up the time that the run may spend on them.
+    pub(super) build_end: Option<Instant>,
 }
 
 impl<'a> Runner<'a> {
@@ -54,17 +63,22 @@ impl<'a> Runner<'a> {
         let here = identity(&session).await.map_err(look)?;
         let connect = ApplyError::while_doing("connect to watch over the changes");
         let watch = Session::connect(info, Purpose::Watch, meter).await.map_err(connect)?;
+        let deadlock = deadlock_timeout(&session).await;
+        let deadlock = deadlock.map_err(ApplyError::while_doing("ask for deadlock_timeout"))?;
         let progress = Mutex::new(progress);
         let runner = Self {
             session,
             watch,
             here,
             options,
+            watch_interval: options.watch_interval.min(deadlock / 4).max(GLANCE_LEAST),
+            together_max: options.lock_timeout.min(deadlock * 4 / 5),
             progress,
             action: String::new(),
             spent: Spent::default(),
             heeds_switch: false,
             window_end: None,
+            build_end: None,
         };
         runner.take_lock().await?;
         Ok(runner)
@@ -91,6 +105,9 @@ impl<'a> Runner<'a> {
         Ok(match check::run(self).await? {
             Ok(left) => {
                 self.window_end = left.map(|left| Instant::now() + left);
+                let budget = self.options.guards.limits.max_build_time;
+                let left = budget.map(|budget| budget.saturating_sub(self.spent.time));
+                self.build_end = left.and_then(|left| Instant::now().checked_add(left));
                 None
             }
             Err(reason) => Some(reason),
@@ -103,13 +120,15 @@ impl<'a> Runner<'a> {
         if stopped { Err(ApplyError::Interrupted) } else { Ok(()) }
     }
 
-    /// Takes what an action has built from the budget.
-    pub(super) fn spend(&mut self, action: &Action, effect: &Effect) {
-        if let (Operation::CreateIndex { .. }, Effect::Applied { seconds, bytes, .. }) =
-            (&action.operation, effect)
-        {
-            self.spent.time += Duration::try_from_secs_f64(*seconds).unwrap_or_default();
-            self.spent.bytes += bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
+    /// Takes what an action has built from the budget, in whole or in vain.
+    pub(super) fn spend(&mut self, action: &Action, effect: &Effect, took: Duration) {
+        match (&action.operation, effect) {
+            (Operation::CreateIndex { .. }, Effect::Applied { seconds, bytes, .. }) => {
+                self.spent.time += Duration::try_from_secs_f64(*seconds).unwrap_or_default();
+                self.spent.bytes += bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
+            }
+            (Operation::CreateIndex { .. }, Effect::Failed { .. }) => self.spent.time += took,
+            _ => {}
         }
     }
 
@@ -222,7 +241,8 @@ impl<'a> Runner<'a> {
     }
 }
 
-async fn identity(session: &Session) -> Result<Identity, PgError> {
+/// Tells which database of which cluster a session is in.
+pub(crate) async fn identity(session: &Session) -> Result<Identity, PgError> {
     let sql = "SELECT d.oid, pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') \
                FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
     let row = session.query_one(sql, &[]).await?;
@@ -238,6 +258,13 @@ async fn identity(session: &Session) -> Result<Identity, PgError> {
     let version_num = session.version().0.cast_signed();
     let timeline = timeline(session).await?;
     Ok(Identity { system_identifier, database, version_num, timeline, address })
+}
+
+/// How long the server lets sessions wait for each other before it looks for a deadlock.
+async fn deadlock_timeout(session: &Session) -> Result<Duration, PgError> {
+    let sql = "SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'";
+    let ms: i64 = session.query_one(sql, &[]).await?.try_get(0)?;
+    Ok(Duration::from_millis(ms.max(1).unsigned_abs()))
 }
 
 /// The timeline is the first eight digits of a segment's name. Some hosted servers do not offer these functions.

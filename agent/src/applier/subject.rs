@@ -7,11 +7,13 @@ use rules::protocol::{Found, Kind, Statement};
 use serde_json::Value;
 
 use super::ApplyError;
-use super::analyze::Analyze;
 use super::catalog::IndexState;
 use super::check::Checked;
 use super::create_index::CreateIndex;
+use super::create_statistics::CreateStatistics;
 use super::drop_index::DropIndex;
+use super::partitioned::PartitionedIndex;
+use super::refresh::{Refresh, Refreshing};
 use super::runner::Runner;
 use super::send::Order;
 use crate::guards::Expected;
@@ -21,8 +23,11 @@ use crate::journal::Entry;
 #[derive(Clone, Debug)]
 pub(super) enum Subject {
     Create(CreateIndex),
+    /// In steps of its own: see [`PartitionedIndex::work`].
+    Partitioned(PartitionedIndex),
     Drop(DropIndex),
-    Analyze(Analyze),
+    Statistics(CreateStatistics),
+    Refresh(Refresh),
 }
 
 /// Whether an action may begin, and what its row is written with.
@@ -39,7 +44,7 @@ pub(super) enum Outset {
 /// What the row of an action is written with, beside what the plan says.
 #[derive(Clone, Debug)]
 pub(super) struct Ready {
-    /// Name, oid and definition of the index.
+    /// Name, oid and definition of the index or statistics.
     pub(super) index: (Option<String>, Option<u32>, Option<String>),
     pub(super) before: Value,
     /// The operation as it is now, where the catalog knows more of it than the plan.
@@ -52,8 +57,23 @@ pub(super) struct Ready {
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) found: Found,
-    /// The index, where one is there.
-    pub(super) index: Option<Box<IndexState>>,
+    /// The index or the statistics, where such are there.
+    pub(super) index: Option<Box<Object>>,
+}
+
+/// An index or statistics, for the journal.
+#[derive(Clone, Debug)]
+pub(super) struct Object {
+    pub(super) oid: u32,
+    pub(super) definition: String,
+    pub(super) bytes: i64,
+}
+
+impl From<Box<IndexState>> for Box<Object> {
+    fn from(index: Box<IndexState>) -> Self {
+        let IndexState { oid, definition, bytes, .. } = *index;
+        Self::new(Object { oid, definition, bytes })
+    }
 }
 
 impl Seen {
@@ -75,37 +95,53 @@ impl Subject {
     /// Of an action of a change plan; the reason where it cannot be understood.
     pub(super) fn of_action(action: &Action) -> Checked<Self> {
         Ok(match &action.operation {
-            Operation::CreateIndex { name, definition } => {
+            Operation::CreateIndex { name, definition, parts } if !parts.is_empty() => {
+                let (table, key) = (action.table.clone(), &action.key);
+                let index = PartitionedIndex::new(table, key, name, definition, parts);
+                Self::Partitioned(index.expecting(Expected::of(action)))
+            }
+            Operation::CreateIndex { name, definition, .. } => {
                 let create = CreateIndex::new(action.table.clone(), name, definition)?;
                 Self::Create(create.expecting(Expected::of(action)))
             }
             Operation::DropIndex { index } => {
                 Self::Drop(DropIndex::new(action.table.clone(), index)?)
             }
-            Operation::Analyze => Self::Analyze(Analyze::new(action.table.clone(), None)),
+            Operation::CreateStatistics { name, definition } => {
+                Self::Statistics(CreateStatistics::new(action.table.clone(), name, definition))
+            }
+            Operation::Analyze => {
+                Self::Refresh(Refresh::new(action.table.clone(), Refreshing::Analyze))
+            }
+            Operation::Vacuum => {
+                Self::Refresh(Refresh::new(action.table.clone(), Refreshing::Vacuum))
+            }
         })
     }
 
     /// Of a row of the journal; the reason where its columns contradict each other.
     pub(super) fn of_entry(entry: &Entry) -> Checked<Self> {
         Ok(match entry.operation()? {
-            Operation::CreateIndex { name, definition } => {
+            Operation::CreateIndex { name, definition, parts } if !parts.is_empty() => {
+                Self::Partitioned(PartitionedIndex::of_entry(entry, &name, &definition, &parts)?)
+            }
+            Operation::CreateIndex { name, definition, .. } => {
                 Self::Create(CreateIndex::of_entry(entry, &name, &definition)?)
             }
             Operation::DropIndex { .. } => Self::Drop(DropIndex::of_entry(entry)?),
-            Operation::Analyze => {
-                let before = entry.before.get("last_analyze").cloned().unwrap_or_default();
-                let before = serde_json::from_value(before).unwrap_or(None);
-                Self::Analyze(Analyze::new(entry.table.clone(), before))
+            Operation::CreateStatistics { name, definition } => {
+                Self::Statistics(CreateStatistics::of_entry(entry, &name, &definition)?)
             }
+            Operation::Analyze => Self::Refresh(Refresh::of_entry(entry, Refreshing::Analyze)),
+            Operation::Vacuum => Self::Refresh(Refresh::of_entry(entry, Refreshing::Vacuum)),
         })
     }
 
     pub(super) fn kind(&self) -> Kind {
         match self {
-            Self::Create(_) => Kind::Make,
+            Self::Create(_) | Self::Partitioned(_) | Self::Statistics(_) => Kind::Make,
             Self::Drop(_) => Kind::Remove,
-            Self::Analyze(_) => Kind::Refresh,
+            Self::Refresh(_) => Kind::Refresh,
         }
     }
 
@@ -117,8 +153,10 @@ impl Subject {
     ) -> Result<Outset, ApplyError> {
         match self {
             Self::Create(create) => create.premises(runner, key).await,
+            Self::Partitioned(index) => Box::pin(index.premises(runner, key)).await,
             Self::Drop(drop) => drop.premises(runner).await,
-            Self::Analyze(analyze) => analyze.premises(runner).await,
+            Self::Statistics(statistics) => statistics.premises(runner, key).await,
+            Self::Refresh(refresh) => refresh.premises(runner).await,
         }
     }
 
@@ -129,17 +167,25 @@ impl Subject {
     ) -> Result<Checked<()>, ApplyError> {
         match self {
             Self::Create(create) => create.way_back(runner).await,
+            Self::Partitioned(index) => index.way_back(runner).await,
             Self::Drop(drop) => drop.way_back(runner).await,
-            Self::Analyze(_) => Ok(Ok(())),
+            Self::Statistics(statistics) => statistics.way_back(runner).await,
+            Self::Refresh(_) => Ok(Ok(())),
         }
     }
 
     /// Looks what is there.
-    pub(super) async fn look(&self, runner: &Runner<'_>, view: View) -> Result<Seen, ApplyError> {
+    pub(super) async fn look(
+        &mut self,
+        runner: &Runner<'_>,
+        view: View,
+    ) -> Result<Seen, ApplyError> {
         match self {
             Self::Create(create) => create.look(runner, view).await,
+            Self::Partitioned(index) => index.look(runner, view).await,
             Self::Drop(drop) => drop.look(runner, view).await,
-            Self::Analyze(analyze) => analyze.look(runner, view).await,
+            Self::Statistics(statistics) => statistics.look(runner, view).await,
+            Self::Refresh(refresh) => refresh.look(runner, view).await,
         }
     }
 
@@ -153,8 +199,14 @@ impl Subject {
             (Self::Drop(drop), Statement::Do | Statement::Clean) => vec![drop.remove(runner)],
             (Self::Drop(drop), Statement::Undo) => vec![drop.make_again(runner)],
             (Self::Drop(drop), Statement::Complete) => drop.complete(runner),
-            (Self::Analyze(analyze), Statement::Do) => vec![analyze.order(runner)],
-            (Self::Create(_), Statement::Complete) | (Self::Analyze(_), _) => Vec::new(),
+            (Self::Statistics(statistics), Statement::Do) => vec![statistics.create(runner)],
+            (Self::Statistics(statistics), Statement::Complete) => vec![statistics.fill(runner)],
+            (Self::Statistics(statistics), Statement::Undo | Statement::Clean) => {
+                vec![statistics.remove(runner)]
+            }
+            (Self::Refresh(refresh), Statement::Do) => vec![refresh.order(runner)],
+            (Self::Create(_), Statement::Complete)
+            | (Self::Partitioned(_) | Self::Refresh(_), _) => Vec::new(),
         }
     }
 
@@ -162,30 +214,37 @@ impl Subject {
     pub(super) fn left(&self, why: Option<&str>) -> String {
         match self {
             Self::Create(create) => create.left(why),
+            Self::Partitioned(index) => index.left(why),
             Self::Drop(drop) => drop.left(why),
-            Self::Analyze(_) => String::new(),
+            Self::Statistics(_) | Self::Refresh(_) => String::new(),
         }
     }
 
     /// What is the matter when the server reported success and the catalog does not show it.
     pub(super) fn unseen(&self, runner: &Runner<'_>) -> String {
         match self {
-            Self::Create(_) => "the new index is not there".to_owned(),
+            Self::Create(_) | Self::Partitioned(_) => "the new index is not there".to_owned(),
             Self::Drop(drop) => format!("{} is still there", drop.full()),
-            Self::Analyze(_) => Analyze::unseen(runner),
+            Self::Statistics(_) => "the new statistics are not there".to_owned(),
+            Self::Refresh(refresh) => refresh.unseen(runner),
         }
     }
 
     /// How an action that an earlier run left was found, or finished: in place, or not.
     pub(super) fn finished(&self, in_place: bool, cleaned: bool) -> &'static str {
         match (self, in_place) {
-            (Self::Create(_), true) => "the index was finished and is in place",
-            (Self::Create(_), false) if cleaned => "the index was half made and has been removed",
-            (Self::Create(_), false) => "the index was not made",
+            (Self::Create(_) | Self::Partitioned(_), true) => {
+                "the index was finished and is in place"
+            }
+            (Self::Create(_) | Self::Partitioned(_), false) if cleaned => {
+                "the index was half made and has been removed"
+            }
+            (Self::Create(_) | Self::Partitioned(_), false) => "the index was not made",
             (Self::Drop(_), true) => "the index is dropped",
             (Self::Drop(_), false) => "the index was not dropped",
-            (Self::Analyze(_), true) => "the table was analyzed",
-            (Self::Analyze(_), false) => "the table was not analyzed",
+            (Self::Statistics(_), true) => "the statistics are in place",
+            (Self::Statistics(_), false) => "the statistics were not made",
+            (Self::Refresh(refresh), in_place) => refresh.finished(in_place),
         }
     }
 }

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 pub(super) struct Account {
     pub(super) name: Option<String>,
     pub(super) home: Option<PathBuf>,
+    /// The folder in which systemd hands secrets to a service (`LoadCredential=`).
+    pub(super) credentials: Option<PathBuf>,
 }
 
 impl Account {
@@ -24,6 +26,7 @@ impl Account {
         Self {
             name: listed.name.or_else(|| variable("USER")).or_else(|| variable("LOGNAME")),
             home: variable("HOME").map(PathBuf::from).or(listed.home),
+            credentials: variable("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         }
     }
 }
@@ -42,6 +45,7 @@ fn find(passwd: &str, uid: u32) -> Option<Account> {
         (id.parse() == Ok(uid)).then(|| Account {
             name: Some((*name).to_owned()),
             home: (!home.is_empty()).then(|| PathBuf::from(home)),
+            credentials: None,
         })
     })
 }
@@ -54,7 +58,11 @@ mod tests {
     #[test]
     fn accounts_are_found_by_id() {
         let passwd = "root:x:0:0:root:/root:/bin/sh\nshort\napp:x:1000:1000::/home/app:/bin/sh\n";
-        let app = Account { name: Some("app".into()), home: Some(PathBuf::from("/home/app")) };
+        let app = Account {
+            name: Some("app".into()),
+            home: Some(PathBuf::from("/home/app")),
+            credentials: None,
+        };
         assert_eq!(find(passwd, 1000), Some(app));
         assert_eq!(find(passwd, 5), None);
     }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use crate::redacted::Redacted;
@@ -53,8 +53,13 @@ impl Field {
 impl PassFile {
     /// Reads a password file. Like libpq, a file that others may read is not used; the reason
     /// comes back as a warning. A file that does not exist is worth a warning only if it was
-    /// asked for by name.
-    pub(super) fn read(path: &Path, asked_for: bool) -> (Self, Option<String>) {
+    /// asked for by name. In the folder of a service's credentials a file of root's may be readable for
+    /// its group: to a service under another user systemd opens it by an access list, whose mask shows there.
+    pub(super) fn read(
+        path: &Path,
+        asked_for: bool,
+        credentials: Option<&Path>,
+    ) -> (Self, Option<String>) {
         let ignored = |why: &str| {
             let warning = format!("password file `{}` is ignored: {why}", path.display());
             (Self::default(), Some(warning))
@@ -69,7 +74,9 @@ impl PassFile {
         if !metadata.is_file() {
             return ignored("it is not a plain file");
         }
-        if metadata.permissions().mode() & 0o077 != 0 {
+        let handed = credentials.is_some() && path.parent() == credentials && metadata.uid() == 0;
+        let forbidden = if handed { 0o037 } else { 0o077 };
+        if metadata.permissions().mode() & forbidden != 0 {
             return ignored("group or others may access it; run chmod 0600 on it");
         }
         match fs::read(path) {
@@ -146,7 +153,7 @@ mod tests {
     use super::PassFile;
     use proptest::prelude::*;
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     fn check(file: &str, who: (&str, u16, &str, &str), expected: Option<&str>) {
         let file = PassFile::parse(file);
@@ -182,14 +189,29 @@ mod tests {
         let mut outcome = Vec::new();
         for mode in [0o600, 0o400, 0o640, 0o604] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let (file, warning) = PassFile::read(&path, false);
+            let (file, warning) = PassFile::read(&path, false, None);
             assert!(!format!("{file:?} {warning:?}").contains("canary"));
             outcome.push((file.password("h", 1, "d", "u").is_some(), warning.is_some()));
         }
         assert_eq!(outcome, [(true, false), (true, false), (false, true), (false, true)]);
         let missing = folder.path().join("missing");
-        assert_eq!(PassFile::read(&missing, false).1, None);
-        assert!(PassFile::read(&missing, true).1.unwrap().contains("missing"));
+        assert_eq!(PassFile::read(&missing, false, None).1, None);
+        assert!(PassFile::read(&missing, true, None).1.unwrap().contains("missing"));
+    }
+
+    #[test]
+    fn what_systemd_hands_over_may_be_readable_for_its_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pgpass");
+        fs::write(&path, "*:*:*:*:canary").unwrap();
+        let of_root = fs::metadata(&path).unwrap().uid() == 0;
+        let used = |mode: u32, credentials| {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            PassFile::read(&path, true, Some(credentials)).1.is_none()
+        };
+        assert_eq!(used(0o440, folder.path()), of_root);
+        assert!(!used(0o460, folder.path()) && !used(0o444, folder.path()));
+        assert!(used(0o400, folder.path()) && !used(0o440, "/run/credentials".as_ref()));
     }
 
     proptest! {

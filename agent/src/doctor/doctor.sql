@@ -36,7 +36,12 @@ SELECT
     coalesce(
         pg_catalog.has_schema_privilege(n.oid, 'USAGE')
         AND (SELECT pg_catalog.has_table_privilege(c.oid, 'SELECT') FROM pg_catalog.pg_class AS c
-             WHERE c.relnamespace = n.oid AND c.relname = 'pg_stat_statements'),
+             WHERE c.relnamespace = n.oid AND c.relname = 'pg_stat_statements')
+        -- The view runs its function in the name of whoever asks.
+        AND NOT EXISTS (
+            SELECT FROM pg_catalog.pg_proc AS p
+            WHERE p.pronamespace = n.oid AND p.proname IN ('pg_stat_statements', 'pg_stat_statements_info')
+              AND NOT pg_catalog.has_function_privilege(p.oid, 'EXECUTE')),
         false
     ) AS pgss_readable,
     EXISTS (
@@ -58,6 +63,8 @@ SELECT
         AS tables_to_index,
     ARRAY(SELECT DISTINCT o.rolname::text FROM tab AS t JOIN pg_catalog.pg_roles AS o ON o.oid = t.relowner
           WHERE NOT t.is_ours AND NOT o.rolsuper ORDER BY 1) AS other_owners,
+    ARRAY(SELECT DISTINCT o.rolname::text FROM tab AS t JOIN pg_catalog.pg_roles AS o ON o.oid = t.relowner
+          WHERE NOT t.is_ours AND NOT o.rolsuper AND pg_catalog.pg_has_role(t.relowner, 'MEMBER') ORDER BY 1) AS idle_owners,
     ARRAY(SELECT DISTINCT o.rolname::text FROM tab AS t JOIN pg_catalog.pg_roles AS o ON o.oid = t.relowner
           WHERE NOT t.is_ours AND o.rolsuper ORDER BY 1) AS super_owners,
     ARRAY(SELECT DISTINCT s.nspname::text FROM tab AS t JOIN pg_catalog.pg_namespace AS s ON s.oid = t.nspoid

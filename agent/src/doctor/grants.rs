@@ -36,6 +36,8 @@ pub struct Grants {
 }
 
 const BASE: Query = Query { about: "what grants depend on", sql: include_str!("grants_base.sql") };
+const TABLESPACES: Query =
+    Query { about: "the tablespaces of indexes", sql: include_str!("grants_tablespaces.sql") };
 const OWNERS: Query = Query { about: "the owners of tables", sql: include_str!("grants.sql") };
 
 #[derive(Debug, Deserialize)]
@@ -48,6 +50,7 @@ struct Base {
     pgss_open: bool,
     hypopg_schema: Option<String>,
     journal_owner: Option<String>,
+    journal_of_superuser: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,6 +64,11 @@ struct Owner {
     may_create: bool,
 }
 
+#[derive(Debug, Deserialize)]
+struct Tablespace {
+    name: String,
+}
+
 /// Works out the roles and grants for this database as it is now, for logins of these names.
 ///
 /// # Errors
@@ -69,9 +77,10 @@ pub async fn grants(session: &Session, role: &str, planner: &str) -> Result<Gran
     let reader = Reader { session };
     let base: Base = reader.one(&BASE).await?;
     let owners: Vec<Owner> = reader.all(&OWNERS).await?;
+    let tablespaces: Vec<Tablespace> = reader.all(&TABLESPACES).await?;
     Ok(Grants {
         dry_run: dry_run(&base, &owners, role, planner),
-        apply: apply(&base, &owners, role),
+        apply: apply(&base, &owners, &tablespaces, role),
         major: base.version_num / 10_000,
         database: base.database,
         role: role.to_owned(),
@@ -131,17 +140,26 @@ fn dry_run(base: &Base, owners: &[Owner], role: &str, planner: &str) -> Vec<Step
     steps
 }
 
-fn apply(base: &Base, owners: &[Owner], role: &str) -> Vec<Step> {
+fn apply(base: &Base, owners: &[Owner], tablespaces: &[Tablespace], role: &str) -> Vec<Step> {
     let one = ident(role);
     let mut steps = Vec::new();
     match &base.journal_owner {
         None => steps
             .push(step(format!("CREATE SCHEMA pgwright AUTHORIZATION {one};"), "for the journal")),
-        Some(owner) if owner != role => steps.push(step(
-            format!("GRANT {} TO {one};", ident(owner)),
-            "the journal is there, and belongs to this role",
+        Some(owner) if owner == role => {}
+        Some(_) if base.journal_of_superuser => {
+            let why = "the journal is there, and belongs to a superuser, who is not granted";
+            for sql in remedy::write_journal(role) {
+                steps.push(step(sql, why));
+            }
+        }
+        Some(owner) => steps.push(step(
+            String::new(),
+            format!(
+                "schema pgwright belongs to {owner}, whose code could run in the name of {role}: look at it, then drop \
+                 it, or let --role name {owner}"
+            ),
         )),
-        Some(_) => {}
     }
     let ordinary: BTreeSet<&str> = owners
         .iter()
@@ -163,6 +181,12 @@ fn apply(base: &Base, owners: &[Owner], role: &str) -> Vec<Step> {
         steps.push(step(
             format!("GRANT CREATE ON SCHEMA {} TO {one};", ident(schema)),
             "an index is made in the schema of its table",
+        ));
+    }
+    for Tablespace { name } in tablespaces {
+        steps.push(step(
+            format!("GRANT CREATE ON TABLESPACE {} TO {one};", ident(name)),
+            "some indexes are there, and only who may make them again may drop them",
         ));
     }
     let of_super: BTreeSet<&str> =
@@ -201,6 +225,7 @@ mod tests {
             pgss_open: true,
             hypopg_schema: None,
             journal_owner: None,
+            journal_of_superuser: false,
         }
     }
 
@@ -234,7 +259,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            statements(apply(&base(150_000), &owners, "pgwright")),
+            statements(apply(&base(150_000), &owners, &[], "pgwright")),
             [
                 "CREATE SCHEMA pgwright AUTHORIZATION pgwright;",
                 "GRANT clerk TO pgwright;",
@@ -245,9 +270,28 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_of_others_is_opened_or_left_alone() {
+        let of = |name: &str, journal_of_superuser| {
+            let journal_owner = Some(name.to_owned());
+            apply(
+                &Base { journal_owner, journal_of_superuser, ..base(150_000) },
+                &[],
+                &[],
+                "pgwright",
+            )
+        };
+        assert!(of("pgwright", false).is_empty());
+        let steps = of("postgres", true);
+        assert_eq!(steps[0].sql, "GRANT USAGE, CREATE ON SCHEMA pgwright TO pgwright;");
+        assert!(steps.iter().all(|step| !step.sql.contains("postgres")), "{steps:?}");
+        let [step] = &of("mallory", false)[..] else { panic!("one step") };
+        assert!(step.sql.is_empty() && step.why.contains("belongs to mallory"), "{step:?}");
+    }
+
+    #[test]
     fn a_superuser_is_never_granted() {
         let owners = [owner("public", "postgres", true, true)];
-        let of = |version| apply(&base(version), &owners, "pgwright");
+        let of = |version| apply(&base(version), &owners, &[], "pgwright");
         assert_eq!(
             of(170_000)[1].sql,
             "GRANT MAINTAIN ON ALL TABLES IN SCHEMA public TO pgwright;"

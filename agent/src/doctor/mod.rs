@@ -8,11 +8,12 @@ pub use connection::connection;
 pub use grants::{Grants, Step, grants};
 pub use planning::planning;
 
+use rules::change_plan::is_index_name;
 use rules::quote::{ident, qualified};
 use serde::Deserialize;
 
 use crate::cluster::Binaries;
-use crate::journal::{Which, attention, list as list_rows};
+use crate::journal::{self, JournalError, Which, attention, exists, list as list_rows};
 use crate::postgres::{NEWEST_MAJOR, ServerVersion, Session};
 use crate::sampler::remedy::{self, MANAGED, PGSS};
 use crate::sampler::{Query, Reader, SampleError};
@@ -79,6 +80,8 @@ struct Facts {
     tables: u64,
     tables_to_index: u64,
     other_owners: Vec<String>,
+    /// Those of them of whom the role is a member that does not inherit.
+    idle_owners: Vec<String>,
     super_owners: Vec<String>,
     closed_schemas: Vec<String>,
     unreadable_schemas: Vec<String>,
@@ -115,6 +118,10 @@ pub async fn examine(session: &Session) -> Result<Vec<Check>, SampleError> {
         }
         _ => None,
     };
+    let known = exists(session).await;
+    let open = matches!(known, Ok(true)) && facts.may_write_journal == Some(true);
+    // Where the journal cannot be read, nothing is said of what the next run does.
+    let unfinished = if open { journal::unfinished(session).await } else { Ok(Vec::new()) };
     let checks = [
         version(&facts),
         writable(&facts),
@@ -124,14 +131,11 @@ pub async fn examine(session: &Session) -> Result<Vec<Check>, SampleError> {
         readable(&facts),
         statistics(&facts),
         hypopg(&facts),
-        journal(&facts),
+        journal(&facts, known.as_ref().err()),
         ownership(&facts),
-        invalid(&facts),
+        invalid(&facts, &unfinished.unwrap_or_default()),
     ];
-    let rows = match (facts.may_use_schema, facts.may_write_journal) {
-        (Some(true), Some(true)) => Some(rows(session).await),
-        _ => None,
-    };
+    let rows = if open { vec![rows(session).await, unrecorded(session).await] } else { Vec::new() };
     let checks = checks.into_iter().chain(rows);
     Ok(checks.map(|check| for_standby(&facts, check)).collect())
 }
@@ -388,19 +392,18 @@ fn package(what: &str, name: &str) -> String {
     format!("{what}, on Debian and Ubuntu with: apt-get install {name}")
 }
 
-fn journal(facts: &Facts) -> Check {
+fn journal(facts: &Facts, wrong: Option<&JournalError>) -> Check {
     const ASPECT: &str = "journal (schema pgwright)";
+    if let Some(error) = wrong.filter(|error| !matches!(error, JournalError::Read(_))) {
+        return fail(ASPECT, error.to_string(), Vec::new());
+    }
     let (database, role) = (ident(&facts.database), ident(&facts.role));
     match (facts.may_use_schema, facts.may_write_journal) {
         (Some(true), None | Some(true)) => ok(ASPECT, "there, and open to this role"),
         (Some(_), _) => apply(
             ASPECT,
             format!("there, but {} may not write to it: dry runs work, --apply cannot", facts.role),
-            vec![
-                format!("GRANT USAGE, CREATE ON SCHEMA pgwright TO {role};"),
-                format!("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA pgwright TO {role};"),
-                format!("GRANT USAGE ON ALL SEQUENCES IN SCHEMA pgwright TO {role};"),
-            ],
+            remedy::write_journal(&facts.role),
         ),
         (None, _) if facts.may_create_schema => {
             ok(ASPECT, "not there yet; this role may create it")
@@ -443,6 +446,25 @@ async fn rows(session: &Session) -> Check {
     warn(ASPECT, format!("{}{more}", said.collect::<Vec<_>>().join("; ")), steps.collect())
 }
 
+/// Indexes and statistics named as ours of which the journal knows nothing.
+async fn unrecorded(session: &Session) -> Check {
+    const ASPECT: &str = "indexes and statistics without a row";
+    match journal::unrecorded(session).await {
+        Err(error) => fail(ASPECT, error.to_string(), Vec::new()),
+        Ok(names) if names.is_empty() => ok(ASPECT, "none"),
+        Ok(names) => warn(
+            ASPECT,
+            format!(
+                "named as those of pgwright, but the journal has no row of {}: a person made them by what a dry run \
+                 printed, or again after they were taken back, or the rows were deleted; pgwright neither watches them \
+                 nor takes them back",
+                list(&names)
+            ),
+            vec!["drop what is not wanted, and rename the others".to_owned()],
+        ),
+    }
+}
+
 fn ownership(facts: &Facts) -> Check {
     const ASPECT: &str = "ownership of tables";
     let Facts { role, tables, tables_to_index, .. } = facts;
@@ -450,8 +472,17 @@ fn ownership(facts: &Facts) -> Check {
         return ok(ASPECT, format!("{role} may create indexes on all {tables} tables"));
     }
     let mut steps: Vec<String> = Vec::new();
-    for owner in &facts.other_owners {
+    let (idle, others): (Vec<&String>, Vec<&String>) =
+        facts.other_owners.iter().partition(|owner| facts.idle_owners.contains(owner));
+    for owner in others {
         steps.push(format!("GRANT {} TO {};", ident(owner), ident(role)));
+    }
+    if facts.version_num >= 160_000 {
+        for owner in &idle {
+            steps.push(format!("GRANT {} TO {} WITH INHERIT TRUE;", ident(owner), ident(role)));
+        }
+    } else if !idle.is_empty() {
+        steps.push(format!("ALTER ROLE {} INHERIT;", ident(role)));
     }
     for schema in &facts.closed_schemas {
         steps.push(format!("GRANT CREATE ON SCHEMA {} TO {};", ident(schema), ident(role)));
@@ -464,6 +495,12 @@ fn ownership(facts: &Facts) -> Check {
             ". PostgreSQL lets only a table's owner index it, and a member of the owner may also change and drop the \
              table: without that grant, have the owner run what `pgwright optimize --format sql` prints",
         );
+    }
+    if !idle.is_empty() {
+        finding.push_str(&format!(
+            ". {role} is a member of {} already, without inheriting the rights",
+            list(&facts.idle_owners)
+        ));
     }
     if !facts.super_owners.is_empty() {
         let owners = list(&facts.super_owners);
@@ -479,14 +516,19 @@ fn ownership(facts: &Facts) -> Check {
     if *tables_to_index == 0 { apply(ASPECT, finding, steps) } else { warn(ASPECT, finding, steps) }
 }
 
-fn invalid(facts: &Facts) -> Check {
+fn invalid(facts: &Facts, unfinished: &[String]) -> Check {
     const ASPECT: &str = "invalid indexes";
     if facts.invalid_indexes.is_empty() {
         return ok(ASPECT, "none");
     }
     let steps = facts.invalid_indexes.iter().take(NAMED_MAX).map(|index| {
-        // What a REINDEX CONCURRENTLY that failed left behind is a copy too many.
-        let left_over = ["_ccnew", "_ccold"].iter().any(|mark| index.contains(mark));
+        if unfinished.contains(index) {
+            return format!("the next `pgwright optimize --apply` finishes or removes {index}");
+        }
+        // What a REINDEX CONCURRENTLY that failed left behind is a copy too many, and what a build of pgwright's left
+        // behind of which the journal knows nothing will be built anew if it is wanted.
+        let left_over = ["_ccnew", "_ccold"].iter().any(|mark| index.contains(mark))
+            || index.rsplit('.').next().is_some_and(is_index_name);
         let what = if left_over { "DROP" } else { "REINDEX" };
         format!("{what} INDEX CONCURRENTLY {index};")
     });

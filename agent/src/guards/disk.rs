@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::if_told;
+use crate::disk;
 use crate::postgres::{PgError, Session};
 
 /// What the user says about free disk.
@@ -17,15 +18,17 @@ pub enum DiskFree {
 /// Free bytes for those who are not root, where the database's tablespace lies; `None` where nobody tells.
 ///
 /// Without the user's word only a server on this machine can be measured: one that we reach over a Unix socket and
-/// that tells our role its data folder, which superusers and `pg_read_all_settings` may see.
+/// that tells our role its data folder, which superusers and `pg_read_all_settings` may see. From a figure that was
+/// told goes what the run has `spent` since; what is measured tells that by itself.
 pub(super) async fn free(
     session: &Session,
     said: Option<&DiskFree>,
+    spent: u64,
 ) -> Result<Option<u64>, PgError> {
     match said {
-        Some(DiskFree::Bytes(bytes)) => Ok(Some(*bytes)),
-        Some(DiskFree::Path(path)) => Ok(measure(path)),
-        None => Ok(folder(session).await?.and_then(|path| measure(Path::new(&path)))),
+        Some(DiskFree::Bytes(bytes)) => Ok(Some(bytes.saturating_sub(spent))),
+        Some(DiskFree::Path(path)) => Ok(disk::free(path)),
+        None => Ok(folder(session).await?.and_then(|path| disk::free(Path::new(&path)))),
     }
 }
 
@@ -37,27 +40,4 @@ async fn folder(session: &Session) -> Result<Option<String>, PgError> {
                WHERE d.datname = pg_catalog.current_database() AND pg_catalog.inet_server_addr() IS NULL";
     let row = if_told(session.query_opt(sql, &[]).await)?.flatten();
     Ok(row.map(|row| row.try_get(0)).transpose()?.flatten())
-}
-
-fn measure(path: &Path) -> Option<u64> {
-    match rustix::fs::statvfs(path) {
-        Ok(found) => Some(found.f_bavail.saturating_mul(found.f_frsize)),
-        Err(error) => {
-            tracing::debug!(path = %path.display(), %error, "free disk could not be measured");
-            None
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::measure;
-
-    #[test]
-    fn a_file_system_is_measured_and_a_missing_one_is_not_known() {
-        assert!(measure(Path::new("/")).is_some_and(|free| free < 1 << 60));
-        assert_eq!(measure(Path::new("/there/is/no/such/folder")), None);
-    }
 }

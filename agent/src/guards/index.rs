@@ -26,6 +26,12 @@ pub(crate) struct Expected {
 }
 
 impl Expected {
+    /// Of the index on one partition, which has this share of the rows: so many bytes of so many.
+    pub(super) fn share(&self, bytes: u64, of: u64) -> Self {
+        let part = bytes as f64 / of.max(1) as f64;
+        Self { bytes: self.bytes.map(|whole| (whole as f64 * part) as u64), ..self.clone() }
+    }
+
     /// As an action says.
     pub(crate) fn of(action: &Action) -> Self {
         let ends_hot = action.confidence.terms.iter().find_map(|term| match term.fact {

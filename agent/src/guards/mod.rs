@@ -8,6 +8,7 @@ mod index;
 mod replication;
 mod server;
 mod table;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,9 +21,13 @@ pub use disk::DiskFree;
 pub(crate) use index::{Expected, planned};
 pub(crate) use server::{at_work, for_action, for_run, of_session};
 pub(crate) use table::{Found, blockers, table};
+pub(crate) use tree::tree;
+
+use rules::index::IndexDefinition;
+use rules::partitions::Part;
 
 use crate::conninfo::ConnInfo;
-use crate::journal::JournalError;
+use crate::journal::{self, JournalError, State};
 use crate::postgres::{Meter, PgError, Purpose, Session};
 
 /// What the user allows, and where to look for it.
@@ -89,10 +94,20 @@ async fn foresee_all(
 ) -> Result<BTreeMap<String, Foreseen>, GuardError> {
     let mut server = of_session(session).await?;
     for_run(session, options, &mut server).await?;
-    for_action(session, options, &mut server).await?;
+    for_action(session, options, Spent::default(), &mut server).await?;
     let mut foreseen = BTreeMap::new();
+    let mut spent = Spent::default();
     for action in due {
-        foreseen.insert(action.key.clone(), foresee_one(session, action, &server, options).await?);
+        let one = foresee_one(session, action, &server, (options, spent)).await?;
+        // As a run would find it after those before.
+        if let (true, Operation::CreateIndex { .. }) = (one.refusals.is_empty(), &action.operation)
+        {
+            let bytes = action.impact.bytes.and_then(|bytes| u64::try_from(bytes).ok());
+            let bytes = bytes.unwrap_or(0);
+            spent.bytes += bytes;
+            server.disk_free = server.disk_free.map(|free| free.saturating_sub(bytes));
+        }
+        foreseen.insert(action.key.clone(), one);
     }
     Ok(foreseen)
 }
@@ -101,9 +116,19 @@ async fn foresee_one(
     session: &Session,
     action: &Action,
     server: &ServerFacts,
-    options: &GuardOptions,
-) -> Result<Foreseen, PgError> {
+    (options, spent): (&GuardOptions, Spent),
+) -> Result<Foreseen, GuardError> {
     let mut foreseen = Foreseen::default();
+    foreseen.refusals.extend(removed(session, action).await?);
+    if !foreseen.refusals.is_empty() {
+        return Ok(foreseen);
+    }
+    if let Operation::CreateIndex { definition, parts, .. } = &action.operation
+        && !parts.is_empty()
+    {
+        let of = (definition, &parts[..]);
+        return Ok(foresee_tree(session, action, of, server, (options, spent)).await?);
+    }
     let work = work(&action.operation);
     let mut table = match table(session, &action.table, work).await? {
         Found::Table(table) => table,
@@ -117,12 +142,64 @@ async fn foresee_one(
         Operation::CreateIndex { definition, .. } => {
             Some(planned(session, &table, definition, &Expected::of(action)).await?)
         }
-        Operation::DropIndex { .. } | Operation::Analyze => None,
+        Operation::DropIndex { .. }
+        | Operation::Analyze
+        | Operation::CreateStatistics { .. }
+        | Operation::Vacuum => None,
     };
     let target = Some(Target { work, table: &table, index: index.as_ref() });
-    let premises = Premises { server, limits: &options.limits, spent: Spent::default(), target };
+    let premises = Premises { server, limits: &options.limits, spent, target };
     let all = [Scope::Server, Scope::Run, Scope::Table, Scope::Action, Scope::Way];
     foreseen.add(judge(&all, &premises));
+    Ok(foreseen)
+}
+
+/// Whether a person removed what an earlier run had made, which the journal still says is in place.
+async fn removed(session: &Session, action: &Action) -> Result<Option<String>, GuardError> {
+    let (Operation::CreateIndex { name, .. } | Operation::CreateStatistics { name, .. }) =
+        &action.operation
+    else {
+        return Ok(None);
+    };
+    let made = journal::open(session, &action.key, action.table.oid).await?;
+    let Some(made) = made.filter(|row| matches!(row.state, State::Observing | State::Kept)) else {
+        return Ok(None);
+    };
+    let sql = "SELECT FROM (SELECT c.relnamespace AS schema, c.relname AS name FROM pg_catalog.pg_class c \
+               UNION ALL SELECT s.stxnamespace, s.stxname FROM pg_catalog.pg_statistic_ext s) o \
+               JOIN pg_catalog.pg_namespace n ON n.oid = o.schema \
+               WHERE n.nspname::text = $1 AND o.name::text = $2";
+    let there = session.query(sql, &[&action.table.schema, name]).await?;
+    Ok(there.is_empty().then(|| journal::removed_before(made.id)))
+}
+
+/// The same of an index on a partitioned table. Of the partitions the first refusal of each is told, and what is
+/// noted of all of them is told once.
+async fn foresee_tree(
+    session: &Session,
+    action: &Action,
+    (definition, parts): (&IndexDefinition, &[Part]),
+    server: &ServerFacts,
+    (options, spent): (&GuardOptions, Spent),
+) -> Result<Foreseen, PgError> {
+    let mut foreseen = Foreseen::default();
+    let expected = Expected::of(action);
+    let mut tree = match tree(session, &action.table, definition, parts, &expected).await? {
+        Ok(tree) => tree,
+        Err(reason) => {
+            foreseen.refusals.push(reason);
+            return Ok(foreseen);
+        }
+    };
+    tree.held_up_by(blockers(session, action.table.oid, Work::AttachIndexes).await?);
+    let premises =
+        |target| Premises { server, limits: &options.limits, spent, target: Some(target) };
+    let all = [Scope::Server, Scope::Run, Scope::Table, Scope::Action, Scope::Way];
+    foreseen.add(judge(&all, &premises(tree.whole())));
+    for part in tree.parts() {
+        let judgement = judge(&[Scope::Table, Scope::Action], &premises(part));
+        foreseen.refusals.extend(judgement.reason().map(str::to_owned));
+    }
     Ok(foreseen)
 }
 
@@ -132,6 +209,8 @@ pub(crate) fn work(operation: &Operation) -> Work {
         Operation::CreateIndex { .. } => Work::CreateIndex,
         Operation::DropIndex { .. } => Work::DropIndex,
         Operation::Analyze => Work::Analyze,
+        Operation::CreateStatistics { .. } => Work::CreateStatistics,
+        Operation::Vacuum => Work::Vacuum,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rules::guards::{Limits, ServerFacts, Window};
+use rules::guards::{Limits, ServerFacts, Spent, Window};
 
 use super::{GuardError, GuardOptions, disk, if_told, replication, unsigned};
 use crate::journal;
@@ -62,9 +62,11 @@ pub(crate) async fn for_run(
     Ok(())
 }
 
-/// The path, where something is there or we may not look.
+/// The path, where something is there, be it a link that leads nowhere, or we may not look.
 fn there(path: &Path) -> Option<String> {
-    (!matches!(path.try_exists(), Ok(false))).then(|| path.display().to_string())
+    let absent =
+        path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    (!absent).then(|| path.display().to_string())
 }
 
 async fn local_time(
@@ -81,10 +83,11 @@ async fn local_time(
     }
 }
 
-/// Adds what an index build depends on.
+/// Adds what an index build depends on, in a run that has spent this.
 pub(crate) async fn for_action(
     session: &Session,
     options: &GuardOptions,
+    spent: Spent,
     facts: &mut ServerFacts,
 ) -> Result<(), PgError> {
     let found = replication::read(session).await?;
@@ -102,7 +105,7 @@ pub(crate) async fn for_action(
             _ => facts.freeze_min_age = unsigned(value),
         }
     }
-    facts.disk_free = disk::free(session, options.disk_free.as_ref()).await?;
+    facts.disk_free = disk::free(session, options.disk_free.as_ref(), spent.bytes).await?;
     Ok(())
 }
 
@@ -129,4 +132,23 @@ pub(crate) async fn at_work(
             "standby `{name}` fell {behind} bytes of WAL behind, more than {max_lag} (--max-lag)"
         )
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::there;
+
+    #[test]
+    fn a_stop_file_is_there_as_whatever_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stop");
+        assert_eq!(there(&path), None);
+        std::os::unix::fs::symlink("/nowhere/at/all", &path).unwrap();
+        assert_eq!(there(&path), Some(path.display().to_string()));
+        // What cannot be looked at counts as there.
+        assert!(there(&path.join("below")).is_none());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "").unwrap();
+        assert!(there(&path).is_some() && there(&path.join("below")).is_some());
+    }
 }

@@ -30,12 +30,12 @@ pub(crate) async fn table(
     };
     if table.schema != planned.schema || table.name != planned.name {
         return Ok(Found::Refused(format!(
-            "{} is called {} by now; run pgwright optimize again",
+            "{} is called {} by now; run pgwright optimize again, or, to take something back, give it its name back",
             planned.qualified(),
             qualified(&table.schema, &table.name)
         )));
     }
-    if work != Work::Analyze {
+    if !work.refreshes() {
         table.event_triggers = event_triggers(session, work).await?;
     }
     Ok(Found::Table(table))
@@ -51,6 +51,7 @@ async fn read(session: &Session, oid: u32) -> Result<Option<TableFacts>, PgError
     let sql = format!(
         "SELECT n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence::text, \
                 pg_catalog.pg_get_userbyid(c.relowner)::text, pg_catalog.pg_has_role(c.relowner, 'USAGE'), \
+                pg_catalog.pg_has_role(c.relowner, 'MEMBER'), \
                 pg_catalog.has_schema_privilege(n.oid, 'CREATE'), \
                 pg_catalog.pg_has_role(c.relowner, 'USAGE') OR pg_catalog.pg_has_role(d.datdba, 'USAGE') {maintain}, \
                 EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
@@ -80,17 +81,18 @@ async fn read(session: &Session, oid: u32) -> Result<Option<TableFacts>, PgError
         persistence: row.try_get(3)?,
         owner: row.try_get(4)?,
         own: row.try_get(5)?,
-        may_create: row.try_get(6)?,
-        may_analyze: row.try_get(7)?,
-        extension_member: row.try_get(8)?,
-        age: number(9)?,
-        freeze_max_age: number(10)?,
-        freezing: row.try_get(11)?,
-        bytes: number(12)?,
-        indexes: number(13)?,
-        updated: number(14)?,
-        hot_updated: number(15)?,
-        row_security: row.try_get(16)?,
+        member: row.try_get(6)?,
+        may_create: row.try_get(7)?,
+        may_analyze: row.try_get(8)?,
+        extension_member: row.try_get(9)?,
+        age: number(10)?,
+        freeze_max_age: number(11)?,
+        freezing: row.try_get(12)?,
+        bytes: number(13)?,
+        indexes: number(14)?,
+        updated: number(15)?,
+        hot_updated: number(16)?,
+        row_security: row.try_get(17)?,
         event_triggers: Vec::new(),
         blockers: Vec::new(),
     }))
@@ -100,8 +102,8 @@ async fn read(session: &Session, oid: u32) -> Result<Option<TableFacts>, PgError
 async fn event_triggers(session: &Session, work: Work) -> Result<Vec<String>, PgError> {
     let sql = "SELECT evtname::text FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D' \
                AND evtevent IN ('ddl_command_start', 'ddl_command_end', 'sql_drop') \
-               AND (evttags IS NULL OR $1 = ANY (evttags)) ORDER BY 1";
-    session.query(sql, &[&work.command()]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
+               AND (evttags IS NULL OR evttags && $1) ORDER BY 1";
+    session.query(sql, &[&work.commands()]).await?.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// Table lock modes that hold a statement up, from the strongest down. Source: PostgreSQL documentation, table
@@ -120,39 +122,51 @@ const MODES: [&str; 8] = [
 fn modes(work: Work) -> &'static [&'static str] {
     match work {
         // Writers of the table, and every snapshot of the database.
-        Work::CreateIndex => &MODES[..6],
+        Work::CreateIndex | Work::AttachIndexes => &MODES[..6],
         // Whoever uses the table.
-        Work::DropIndex => &MODES,
+        Work::DropIndex | Work::DropPartitionedIndex => &MODES,
         // Other maintenance.
-        Work::Analyze => &MODES[..5],
+        Work::Analyze | Work::Vacuum | Work::CreateStatistics | Work::DropStatistics => &MODES[..5],
     }
 }
 
-/// Lists the transactions that would hold a statement on a table up. An autovacuum worker gives way by itself and
-/// is not among them.
+/// Lists the transactions that would hold a statement on a table up. An autovacuum worker, which has no user, gives way
+/// by itself and is not among them. Without pg_read_all_stats the kind of other people's processes is not shown: whoever
+/// has a snapshot in this database counts.
 pub(crate) async fn blockers(
     session: &Session,
     table: u32,
     work: Work,
 ) -> Result<Vec<Blocker>, PgError> {
     let sql = "SELECT coalesce(l.pid, 0) || '/' || l.virtualtransaction, \
-            CASE WHEN l.pid IS NULL THEN 'a prepared transaction (see pg_prepared_xacts)' \
+            CASE WHEN l.pid IS NULL THEN coalesce('prepared transaction ' || pg_catalog.quote_literal(x.gid) \
+                      || ' of ' || pg_catalog.quote_ident(x.owner), 'a prepared transaction (see pg_prepared_xacts)') \
                  ELSE pg_catalog.format('process %s%s%s', l.pid, \
                       coalesce(' (' || concat_ws(', ', 'user ' || a.usename, nullif(a.application_name, ''), a.state) || ')', ''), \
                       CASE l.locktype WHEN 'relation' THEN ', which uses the table' ELSE ', which holds a snapshot' END) \
             END, \
-            extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::double precision, l.pid IS NULL \
+            extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(a.xact_start, x.prepared))::double precision, \
+            l.pid IS NULL \
         FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+        LEFT JOIN pg_catalog.pg_locks t ON l.pid IS NULL AND t.pid IS NULL AND t.locktype = 'transactionid' \
+            AND t.virtualtransaction = l.virtualtransaction \
+        LEFT JOIN pg_catalog.pg_prepared_xacts x ON x.transaction = t.transactionid \
         WHERE l.granted AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid() \
-        AND a.backend_type IS DISTINCT FROM 'autovacuum worker' \
+        AND (a.pid IS NULL OR a.usesysid IS NOT NULL) \
         AND (l.locktype = 'relation' AND l.relation = $1 AND l.mode = ANY ($2) AND l.database = \
                  (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) \
-             OR $3 AND l.locktype = 'virtualxid' AND a.backend_xmin IS NOT NULL AND a.backend_type = 'client backend' \
-             AND a.datname = pg_catalog.current_database()) \
+             OR $3 AND l.locktype = 'virtualxid' AND a.backend_xmin IS NOT NULL \
+             AND coalesce(a.backend_type, 'client backend') = 'client backend' \
+             AND a.datname = pg_catalog.current_database() \
+             OR $4 AND l.locktype = 'transactionid' AND l.pid IS NULL AND EXISTS ( \
+                 SELECT FROM pg_catalog.pg_prepared_xacts p WHERE p.transaction = l.transactionid \
+                 AND p.database = pg_catalog.current_database())) \
         ORDER BY 1, l.locktype";
-    let snapshots = work == Work::CreateIndex;
+    // A vacuum does not wait for them, but what they can still see it leaves.
+    let snapshots = matches!(work, Work::CreateIndex | Work::Vacuum);
     let mut found: Vec<Blocker> = Vec::new();
-    for row in session.query(sql, &[&table, &modes(work), &snapshots]).await? {
+    let prepared = work == Work::Vacuum;
+    for row in session.query(sql, &[&table, &modes(work), &snapshots, &prepared]).await? {
         let blocker = Blocker {
             key: row.try_get(0)?,
             who: row.try_get(1)?,

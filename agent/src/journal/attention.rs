@@ -19,7 +19,11 @@ pub fn attention(entry: &Entry) -> Option<Attention> {
     let next_run = "the next `pgwright optimize --apply` or `pgwright rollback` tries again";
     match entry.state {
         State::Conflict => {
-            let end = if entry.kind == "drop_index" { "back as it was" } else { "gone" };
+            let settled = match entry.kind.as_str() {
+                "drop_index" => "the index is back as it was",
+                "create_statistics" => "the statistics are gone",
+                _ => "the index is gone",
+            };
             Some(Attention {
                 what: format!("pgwright leaves this to a person: {noted}"),
                 steps: vec![
@@ -27,10 +31,7 @@ pub fn attention(entry: &Entry) -> Option<Attention> {
                         "put it right by hand; `pgwright log {}` shows the statements",
                         entry.id
                     ),
-                    format!(
-                        "pgwright rollback {} closes the row once the index is {end}",
-                        entry.id
-                    ),
+                    format!("pgwright rollback {} closes the row once {settled}", entry.id),
                 ],
             })
         }

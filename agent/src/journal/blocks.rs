@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::failures::{BACK_OFF_DAYS, MOST_DOUBLINGS};
+use super::failures::{BACK_OFF_DAYS, MOST_DOUBLINGS, failures};
 use super::{JournalError, exists};
 use crate::postgres::Session;
 
@@ -19,17 +19,28 @@ pub(crate) async fn block_days(session: &Session, key: &str) -> Result<i32, Jour
     Ok(BACK_OFF_DAYS << earlier.clamp(0, MOST_DOUBLINGS))
 }
 
+/// Returns what is not to be tried now, since it failed before and would fail again, or was taken back: key of the
+/// action -> why, in words for a report.
+pub(crate) async fn stopped(session: &Session) -> Result<BTreeMap<String, String>, JournalError> {
+    let mut reasons = failures(session).await?;
+    reasons.extend(blocks(session).await?);
+    Ok(reasons)
+}
+
 /// Returns what is blocked now: key of the action -> why, in words for a report.
-pub(crate) async fn blocks(session: &Session) -> Result<BTreeMap<String, String>, JournalError> {
+async fn blocks(session: &Session) -> Result<BTreeMap<String, String>, JournalError> {
     let mut found = BTreeMap::new();
     if !exists(session).await? {
         return Ok(found);
     }
     let sql = r#"SELECT "actionKey", pg_catalog.concat(
-                   CASE "verdict" WHEN $1 THEN 'a person took it back'
-                        ELSE 'pgwright took it back (' || "verdict" || coalesce(': ' || ("verdictDetail" ->> 'why'), '') || ')' END,
-                   pg_catalog.to_char(coalesce("revertedAt", "updatedAt"), '" on "YYYY-MM-DD'),
-                   pg_catalog.to_char("blockedUntil", '" and does not try it again before "YYYY-MM-DD'),
+                   CASE WHEN "verdict" = $1 THEN 'a person took it back'
+                        ELSE coalesce('pgwright took it back (' || "verdict" || coalesce(': ' || ("verdictDetail" ->> 'why'), '') || ')',
+                                      'a person blocked it') END,
+                   -- Nobody wrote down when a person blocked it.
+                   CASE WHEN "verdict" IS NOT NULL
+                        THEN pg_catalog.to_char(coalesce("revertedAt", "updatedAt"), '" on "YYYY-MM-DD') END,
+                   '; pgwright does not try it again', pg_catalog.to_char("blockedUntil", '" before "YYYY-MM-DD'),
                    '; `pgwright log --unblock ' || "id" || '` allows it at once')
                FROM pgwright."OptimizationLog" WHERE "blockedUntil" > pg_catalog.clock_timestamp() ORDER BY "id""#;
     for row in session.query(sql, &[&BY_HAND]).await.map_err(JournalError::Read)? {

@@ -1,4 +1,4 @@
-//! The switch that stops pgwright, which anyone with psql can set (`pgwright."Control"`).
+//! The switch that stops pgwright, which a person sets with psql (`pgwright."Control"`).
 
 use super::{JournalError, exists};
 use crate::postgres::{PgError, Session};
@@ -16,7 +16,8 @@ pub async fn pause(session: &Session) -> Result<Option<String>, JournalError> {
 pub(crate) async fn paused(session: &Session) -> Result<Option<String>, PgError> {
     let sql = r#"SELECT pg_catalog.concat(
                CASE WHEN "paused" THEN 'pgwright is paused'
-                    ELSE 'pgwright is paused until ' || "pausedUntil"::timestamptz(0) END,
+                    WHEN pg_catalog.isfinite("pausedUntil") THEN 'pgwright is paused until ' || "pausedUntil"::timestamptz(0)
+                    ELSE 'pgwright is paused for ever' END,
                ': ' || nullif("pausedBecause", ''),
                ' (UPDATE pgwright."Control" SET "paused" = false, "pausedUntil" = NULL lets it go on)')
                FROM pgwright."Control" WHERE "paused" OR "pausedUntil" > pg_catalog.clock_timestamp()"#;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Identity, JournalError, State};
-use crate::postgres::{PgError, Row};
+use crate::postgres::{Instant, PgError, Row};
 
 /// One action as the journal has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,17 +17,17 @@ pub struct Entry {
     pub run: Uuid,
     /// SHA-256 of table and operation, 64 hexadecimal digits.
     pub action_key: String,
-    /// `create_index`, `drop_index` or `analyze`.
+    /// `create_index`, `drop_index`, `analyze`, `create_statistics` or `vacuum`.
     pub kind: String,
     /// Where it stands.
     pub state: State,
     /// The table.
     pub table: TableRef,
-    /// The index that was made or dropped.
+    /// The index or statistics that were made or dropped.
     pub index_name: Option<String>,
     /// Its oid when it was made or dropped.
     pub index_oid: Option<u32>,
-    /// The index as the server printed it, under `search_path = pg_catalog`.
+    /// These as the server printed them, under `search_path = pg_catalog`.
     pub definition: Option<String>,
     /// The rule that proposed it.
     pub rule: String,
@@ -79,7 +79,7 @@ pub struct Entry {
     pub verdict: Option<String>,
     /// The figures behind the verdict.
     pub verdict_detail: Option<Value>,
-    /// The same action is not tried again before.
+    /// The same action is not tried again before; [`FOR_EVER`](crate::postgres::FOR_EVER) where a person set `infinity`.
     pub blocked_until: Option<DateTime<Utc>>,
     /// Timeline of the write-ahead log when the row was written.
     pub timeline: Option<i32>,
@@ -88,7 +88,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The first eight digits of its key: the action's short id, and the end of its index's name.
+    /// The first eight digits of its key: the action's short id, and the end of the name of its index or statistics.
     pub fn action_id(&self) -> &str {
         self.action_key.get(..8).unwrap_or(&self.action_key)
     }
@@ -124,6 +124,8 @@ impl Entry {
     }
 
     fn read_in(row: &Row, state: State) -> Result<Self, PgError> {
+        let time = |name: &str| row.try_get::<_, Instant>(name).map(|at| at.0);
+        let perhaps = |name: &str| row.try_get::<_, Option<Instant>>(name).map(|at| Some(at?.0));
         Ok(Self {
             id: row.try_get("id")?,
             run: row.try_get("runId")?,
@@ -157,13 +159,13 @@ impl Entry {
             last_sqlstate: row.try_get("lastSqlstate")?,
             last_error: row.try_get("lastError")?,
             note: row.try_get("note")?,
-            created_at: row.try_get("createdAt")?,
-            updated_at: row.try_get("updatedAt")?,
-            applied_at: row.try_get("appliedAt")?,
-            reverted_at: row.try_get("revertedAt")?,
+            created_at: time("createdAt")?,
+            updated_at: time("updatedAt")?,
+            applied_at: perhaps("appliedAt")?,
+            reverted_at: perhaps("revertedAt")?,
             verdict: row.try_get("verdict")?,
             verdict_detail: row.try_get("verdictDetail")?,
-            blocked_until: row.try_get("blockedUntil")?,
+            blocked_until: perhaps("blockedUntil")?,
             timeline: row.try_get("timeline")?,
             server_address: row.try_get("serverAddress")?,
         })

@@ -14,13 +14,13 @@ pub(super) const BACK_OFF_DAYS: i32 = 90;
 pub(super) const MOST_DOUBLINGS: i32 = 4;
 
 /// Returns what failed here before and would fail again: key of the action -> why, in words for a report.
-pub(crate) async fn failures(session: &Session) -> Result<BTreeMap<String, String>, JournalError> {
+pub(super) async fn failures(session: &Session) -> Result<BTreeMap<String, String>, JournalError> {
     let mut found = BTreeMap::new();
     if !exists(session).await? {
         return Ok(found);
     }
     let sql = r#"SELECT "id", "actionKey", coalesce("lastSqlstate", ''), coalesce("lastError", ''),
-               pg_catalog.to_char("updatedAt", 'YYYY-MM-DD'),
+               coalesce(pg_catalog.to_char("updatedAt", 'YYYY-MM-DD'), 'an unknown day'),
                "updatedAt" + pg_catalog.make_interval(days => $2 * (2 ^ least("earlier", $3))::integer)
                    > pg_catalog.clock_timestamp()
                FROM (SELECT *, (pg_catalog.row_number() OVER (PARTITION BY "actionKey" ORDER BY "id") - 1)::integer

@@ -10,26 +10,28 @@ mod blocks;
 mod control;
 mod entry;
 mod failures;
+mod portable;
 mod schema;
+mod trust;
 
 use chrono::{DateTime, Utc};
+use rules::change_plan::Operation;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub use attention::{Attention, attention};
 pub use blocks::{BY_HAND, unblock};
-pub(crate) use blocks::{block_days, blocks};
+pub(crate) use blocks::{block_days, stopped};
 pub use control::pause;
 pub(crate) use control::paused;
 pub use entry::Entry;
-pub(crate) use failures::failures;
 pub use rules::protocol::State;
 pub use schema::FORMAT;
 pub(crate) use schema::{ensure, exists};
 
 use crate::postgres::{Param, PgError, Session};
 
-/// What every index that pgwright makes is called first.
+/// What every index and all statistics that pgwright makes are called first.
 pub const INDEX_PREFIX: &str = "pgw_";
 
 /// Why the journal could not be read or written.
@@ -53,6 +55,18 @@ pub enum JournalError {
         /// What is different.
         what: String,
     },
+    /// Somebody owns it who could have code run in the name of whoever reads it.
+    #[error(
+        "the journal is not to be trusted: {what} belongs to role {owner}, which is neither this one nor a superuser and \
+         could have code run in the name of whoever reads the journal, so it is not read and nothing is done; connect \
+         as {owner}, or look at it and have a superuser own it (ALTER SCHEMA … OWNER TO, ALTER TABLE … OWNER TO)"
+    )]
+    Untrusted {
+        /// Which part of it.
+        what: String,
+        /// The role.
+        owner: String,
+    },
     /// It is that of another version of pgwright.
     #[error(
         "the journal has format {found}, and this pgwright works with format {FORMAT}, so nothing is done; {}",
@@ -62,10 +76,10 @@ pub enum JournalError {
         /// Its format.
         found: i32,
     },
-    /// It is gone, and our indexes are still there.
+    /// It is gone, and our indexes or statistics are still there.
     #[error(
-        "there are indexes made by pgwright ({}), but their journal is missing, so nothing is done; \
-         restore schema pgwright, or drop or rename these indexes",
+        "there are indexes or statistics made by pgwright ({}), but their journal is missing, so nothing is done; \
+         restore schema pgwright, or drop these, or rename those that a person made",
         .indexes.join(", ")
     )]
     Lost {
@@ -144,7 +158,7 @@ pub enum Which {
 pub(crate) struct NewEntry {
     pub(crate) run: Uuid,
     pub(crate) action: rules::change_plan::Action,
-    /// Name, oid and definition of an index that is there already.
+    /// Name, oid and definition of an index or statistics, as far as known before.
     pub(crate) index: (Option<String>, Option<u32>, Option<String>),
     pub(crate) before: Value,
     pub(crate) server: Identity,
@@ -181,23 +195,66 @@ pub(crate) struct Change<'a> {
     pub(crate) blocked_days: Option<i32>,
 }
 
-/// Refuses where indexes of ours show that there was a journal, which is lost.
-pub(crate) async fn refuse_lost(session: &Session) -> Result<(), JournalError> {
-    let orphans = session
-        .query(
-            "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c \
-             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE c.relkind = 'i' AND pg_catalog.left(c.relname::text, 4) = $1 \
-             AND c.relname::text ~ '_[0-9a-f]{8}$' ORDER BY 1",
-            &[&INDEX_PREFIX],
-        )
-        .await
-        .map_err(JournalError::Read)?;
-    let indexes: Vec<String> = orphans.iter().filter_map(|row| row.try_get(0).ok()).collect();
-    if !indexes.is_empty() {
-        return Err(JournalError::Lost { indexes });
+/// Returns whether there is a journal; an error when it is not as we made it, or when indexes or statistics named as
+/// ours show that there was one, which is lost.
+pub(crate) async fn found(session: &Session) -> Result<bool, JournalError> {
+    if exists(session).await? {
+        return Ok(true);
     }
-    Ok(())
+    match named_as_ours(session, "").await? {
+        indexes if indexes.is_empty() => Ok(false),
+        indexes => Err(JournalError::Lost { indexes }),
+    }
+}
+
+/// Returns the indexes and statistics named as ours that no row of the journal explains: a person made them by what a
+/// dry run printed, or made them again after they were taken back, or the rows were deleted. Needs the journal.
+pub(crate) async fn unrecorded(session: &Session) -> Result<Vec<String>, JournalError> {
+    // What was taken back or did not happen is not there.
+    let explains = |state: &State| !matches!(state, State::Aborted | State::Reverted);
+    named_as_ours(session, &format!("AND NOT {}", has_row(explains))).await
+}
+
+/// Returns the indexes and statistics named as ours that a run was at work on and the next one finishes or removes.
+/// Needs the journal.
+pub(crate) async fn unfinished(session: &Session) -> Result<Vec<String>, JournalError> {
+    named_as_ours(session, &format!("AND {}", has_row(|state| state.is_in_flight()))).await
+}
+
+/// The condition that a row in one of these states is about the object: its name ends with the first digits of the
+/// action's key, or it is the index of a partition, named by a key of its own.
+fn has_row(wanted: impl Fn(&State) -> bool) -> String {
+    let wanted = State::ALL.iter().filter(|state| wanted(state)).map(|state| state.name());
+    let states: Vec<String> = wanted.map(rules::quote::literal).collect();
+    format!(
+        r#"EXISTS (SELECT FROM pgwright."OptimizationLog" AS l WHERE l."state" IN ({})
+        AND l."kind" IN ('create_index', 'create_statistics')
+        AND (pg_catalog.left(l."actionKey", 8) = pg_catalog.right(o.name, 8)
+             OR l."operation" -> 'parts' @> pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('name', o.name))))"#,
+        states.join(", ")
+    )
+}
+
+async fn named_as_ours(session: &Session, and: &str) -> Result<Vec<String>, JournalError> {
+    let sql = format!(
+        "SELECT pg_catalog.format('%I.%I', n.nspname, o.name) FROM ( \
+         SELECT c.relname::text AS name, c.relnamespace AS schema FROM pg_catalog.pg_class AS c \
+         WHERE c.relkind IN ('i', 'I') \
+         UNION ALL SELECT s.stxname::text, s.stxnamespace FROM pg_catalog.pg_statistic_ext AS s) AS o \
+         JOIN pg_catalog.pg_namespace AS n ON n.oid = o.schema \
+         WHERE pg_catalog.left(o.name, 4) = $1 AND o.name ~ '_[0-9a-f]{{8}}$' {and} ORDER BY 1"
+    );
+    let rows = session.query(&sql, &[&INDEX_PREFIX]).await.map_err(JournalError::Read)?;
+    let names: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get(0)).collect();
+    names.map_err(|error| JournalError::Read(error.into()))
+}
+
+/// Says that a person removed what this row says is in place, and what leads on.
+pub(crate) fn removed_before(id: i64) -> String {
+    format!(
+        "it was made before and then removed by somebody; to have it made again, first `pgwright rollback {id}`, which \
+         closes that row of the journal, then `pgwright log --unblock {id}`"
+    )
 }
 
 /// Writes the row of an action that is about to be carried out, and returns its number.
@@ -212,7 +269,8 @@ pub(crate) async fn insert(session: &Session, new: &NewEntry) -> Result<i64, Jou
     let (name, oid, definition) = &new.index;
     let version = env!("CARGO_PKG_VERSION");
     let (impact, operation) = (to_json(&action.impact), to_json(&action.operation));
-    let (evidence, helps) = (to_json(&action.confidence.terms), helps(action));
+    let evidence = portable::json(to_json(&action.confidence.terms));
+    let helps = helps(action);
     let params: [&dyn Param; 25] = [
         &new.run,
         &action.key,
@@ -224,7 +282,7 @@ pub(crate) async fn insert(session: &Session, new: &NewEntry) -> Result<i64, Jou
         oid,
         definition,
         &action.rule,
-        &action.sql(),
+        &action.statements().join(";\n"),
         &undo,
         &action.confidence.value,
         &reach,
@@ -279,6 +337,8 @@ pub(crate) async fn advance(
         return Err(JournalError::NoSuchMove { id, from, to });
     }
     let applied = matches!(to, State::Observing | State::Kept);
+    let (error, note) = (change.error.map(portable::text), change.note.map(portable::text));
+    let detail = change.verdict_detail.cloned().map(portable::json);
     let params: [&dyn Param; 14] = [
         &id,
         &from.name(),
@@ -286,13 +346,13 @@ pub(crate) async fn advance(
         &change.index_oid,
         &change.definition,
         &change.sqlstate,
-        &change.error,
-        &change.note,
+        &error,
+        &note,
         &change.attempts,
         &applied,
         &(to == State::Reverted),
         &change.verdict,
-        &change.verdict_detail,
+        &detail,
         &change.blocked_days,
     ];
     let moved = session
@@ -305,7 +365,7 @@ pub(crate) async fn advance(
                "appliedAt" = CASE WHEN $10 THEN coalesce("appliedAt", pg_catalog.clock_timestamp()) ELSE "appliedAt" END,
                "revertedAt" = CASE WHEN $11 THEN pg_catalog.clock_timestamp() ELSE "revertedAt" END,
                "verdict" = coalesce($12, "verdict"), "verdictDetail" = coalesce($13, "verdictDetail"),
-               "blockedUntil" = coalesce(pg_catalog.clock_timestamp() + pg_catalog.make_interval(days => $14), "blockedUntil")
+               "blockedUntil" = greatest("blockedUntil", pg_catalog.clock_timestamp() + pg_catalog.make_interval(days => $14))
                WHERE "id" = $1 AND "state" = $2"#,
             &params,
         )
@@ -314,9 +374,22 @@ pub(crate) async fn advance(
     if moved == 1 { Ok(()) } else { Err(JournalError::Moved { id, expected: from }) }
 }
 
+/// Writes an operation down anew, of which more is to be done than its row says.
+pub(crate) async fn set_operation(
+    session: &Session,
+    id: i64,
+    operation: &Operation,
+) -> Result<(), JournalError> {
+    let sql = r#"UPDATE pgwright."OptimizationLog" SET "operation" = $2, "updatedAt" = pg_catalog.clock_timestamp()
+                 WHERE "id" = $1"#;
+    let params: [&dyn Param; 2] = [&id, &to_json(operation)];
+    session.execute(sql, &params).await.map_err(JournalError::Write)?;
+    Ok(())
+}
+
 /// Returns the actions asked for, oldest first; none where there is no journal.
 pub async fn list(session: &Session, which: Which) -> Result<Vec<Entry>, JournalError> {
-    if !exists(session).await? {
+    if !found(session).await? {
         return Ok(Vec::new());
     }
     let (condition, params): (&str, Vec<&dyn Param>) = match &which {
@@ -333,6 +406,12 @@ pub async fn get(session: &Session, id: i64) -> Result<Option<Entry>, JournalErr
     Ok(list(session, Which::Id(id)).await?.pop())
 }
 
+/// Returns the numbers of those that were done in another server or database, of which this one is a copy.
+pub async fn copied(session: &Session, entries: &[Entry]) -> Result<Vec<i64>, JournalError> {
+    let here = crate::applier::identity(session).await.map_err(JournalError::Read)?;
+    Ok(entries.iter().filter(|entry| !entry.is_of(&here)).map(|entry| entry.id).collect())
+}
+
 /// Returns the rows that a run left unfinished: those that it was at work on, then those that wait, each
 /// oldest first.
 pub(crate) async fn in_flight(session: &Session) -> Result<Vec<Entry>, JournalError> {
@@ -343,14 +422,27 @@ pub(crate) async fn in_flight(session: &Session) -> Result<Vec<Entry>, JournalEr
     Ok(entries)
 }
 
-/// Returns the row that says that an action is in place or under way, if there is one.
-pub(crate) async fn open(session: &Session, key: &str) -> Result<Option<Entry>, JournalError> {
+/// Returns the rows of what is watched and went with its table: that was dropped, or made anew.
+pub(crate) async fn without_table(session: &Session) -> Result<Vec<Entry>, JournalError> {
+    let made = r#""state" = $1 AND "kind" IN ('create_index', 'create_statistics')
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = "tableOid")"#;
+    select(session, made, &[&State::Observing.name()]).await
+}
+
+/// Returns the row that says that an action is in place or under way, if there is one. What had proved itself is in
+/// place as long as its table is the same one.
+pub(crate) async fn open(
+    session: &Session,
+    key: &str,
+    table: u32,
+) -> Result<Option<Entry>, JournalError> {
     if !exists(session).await? {
         return Ok(None);
     }
-    let done = [State::Kept, State::Aborted, State::Conflict, State::Reverted].map(State::name);
-    let params: [&dyn Param; 2] = [&key, &done.as_slice()];
-    Ok(select(session, r#""actionKey" = $1 AND "state" <> ALL($2)"#, &params).await?.pop())
+    let over = [State::Aborted, State::Conflict, State::Reverted].map(State::name);
+    let params: [&dyn Param; 4] = [&key, &over.as_slice(), &State::Kept.name(), &table];
+    let open = r#""actionKey" = $1 AND "state" <> ALL($2) AND ("state" <> $3 OR "tableOid" = $4)"#;
+    Ok(select(session, open, &params).await?.pop())
 }
 
 /// Returns the row of a table that says that something is left which could not be removed yet.

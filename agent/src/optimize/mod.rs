@@ -50,7 +50,7 @@ pub struct Options {
     pub sample: SampleOptions,
     /// The gate of `--apply`, 0 to 1.
     pub min_confidence: f64,
-    /// Bytes that new indexes may take together.
+    /// Bytes that new indexes and those of earlier runs may take together.
     pub storage_budget: Option<u64>,
     /// Who prices.
     pub what_if: WhatIfChoice,
@@ -417,12 +417,7 @@ fn freeze(
 /// What the journal says failed before and would fail again, or was taken back and is blocked. Where it cannot be read the dry run goes on and
 /// says so; `--apply` has to read it anyway.
 async fn failed_before(session: &Session, snapshot: &mut Snapshot) -> BTreeMap<String, String> {
-    let known = async {
-        let mut reasons = journal::failures(session).await?;
-        reasons.extend(journal::blocks(session).await?);
-        Ok(reasons)
-    };
-    known.await.unwrap_or_else(|error: journal::JournalError| {
+    journal::stopped(session).await.unwrap_or_else(|error: journal::JournalError| {
         let why = error.source().map_or(String::new(), |source| format!(": {source}"));
         snapshot
             .intake

@@ -87,10 +87,12 @@ fn notes(snapshot: &Snapshot, thought: &Thought) -> Vec<String> {
     }
     if thought.stood_in > 0 {
         notes.push(format!(
-            "{} may not write to some tables, so for {} of the statements that write or lock rows the SELECT of the \
-             same rows was planned, which the server finds in the same way; no grant is needed for that",
-            snapshot.server.role,
-            thought.stood_in
+            "the role that asks for plans may not write to some tables, so for {} the SELECT of the same rows was \
+             planned, which the server finds in the same way; no grant is needed for that",
+            match thought.stood_in {
+                1 => "one statement that writes or locks rows".to_owned(),
+                more => format!("{more} statements that write or lock rows"),
+            }
         ));
     }
     notes
@@ -116,6 +118,7 @@ pub(super) fn run(snapshot: &Snapshot, plan: &ChangePlan, thought: &Thought) -> 
         planned_on_server: thought.planned_on_server,
         twin: thought.twin.as_ref().map(|twin| twin.version.clone()),
         notes: notes(snapshot, thought),
+        hindered: None,
     }
 }
 

@@ -25,6 +25,15 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(10);
 /// How much longer than its time limit a statement that plans is waited for.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// How much longer than its time limit any other statement is waited for: a network may be slow.
+const GRACE_OF_THE_NETWORK: Duration = Duration::from_secs(5);
+
+/// How many milliseconds a statement with this limit is waited for; 0 for ever.
+pub(super) fn deadline(purpose: Purpose, limit: Duration) -> u64 {
+    let grace = if purpose == Purpose::Explain { GRACE } else { GRACE_OF_THE_NETWORK };
+    if limit.is_zero() { 0 } else { u64::try_from((limit + grace).as_millis()).unwrap_or(0) }
+}
+
 /// How long the server lets a session of ours do something. Zero means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -37,14 +46,14 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Returns the usual limits of a purpose. The applier narrows or widens its own per action,
-    /// from the size of the table.
+    /// Returns the usual limits of a purpose. The applier widens its own for each statement that changes
+    /// something, from the size of the table.
     pub fn of(purpose: Purpose) -> Self {
         let (statement, lock) = match purpose {
             Purpose::Sample | Purpose::Other => (30, 2),
             Purpose::Explain => (5, 2),
             Purpose::Watch => (10, 2),
-            Purpose::Apply => (6 * 60 * 60, 5),
+            Purpose::Apply => (30, 5),
         };
         Self {
             statement: Duration::from_secs(statement),
@@ -56,11 +65,24 @@ impl Limits {
 
 /// Limits of the server's that would end a session of ours while it waits or builds, switched off: our own
 /// limits do for it. Not in the start-up packet, where a server that lacks one refuses the connection.
-fn endless(version: ServerVersion) -> Vec<(&'static str, String)> {
-    let known = [(14, "idle_session_timeout"), (17, "transaction_timeout")];
-    let there = known.into_iter().filter(|(since, _)| version.major() >= *since);
-    there.map(|(_, name)| (name, "0".to_owned())).collect()
+///
+/// The session that changes things is never idle for long; one that is has lost us behind a proxy that stays, and must
+/// not keep the lock of the only run.
+fn endless(version: ServerVersion, purpose: Purpose) -> Vec<(&'static str, String)> {
+    let idle = if purpose == Purpose::Apply { "10min" } else { "0" };
+    let known = [(14, "idle_session_timeout", idle), (17, "transaction_timeout", "0")];
+    let there = known.into_iter().filter(|(since, ..)| version.major() >= *since);
+    there.map(|(_, name, value)| (name, value.to_owned())).collect()
 }
+
+/// Without the first a server goes on with a statement whose client is gone; without the others it takes two hours to
+/// notice that the machine of an idle client is gone, and keeps our lock for so long.
+const VIGILANCE: [(&str, &str); 4] = [
+    ("client_connection_check_interval", "5s"),
+    ("tcp_keepalives_idle", "30s"),
+    ("tcp_keepalives_interval", "10s"),
+    ("tcp_keepalives_count", "3"),
+];
 
 /// Everything that one attempt needs to know.
 struct Wanted<'a> {
@@ -90,7 +112,7 @@ pub(super) async fn connect(
             match wanted.try_host(entry).await {
                 Ok(session) => return Ok(session),
                 Err(error) if another_host_may_do(&error) => failures.push(error),
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.for_want_of_password(info.passfile_ignored())),
             }
         }
     }
@@ -295,7 +317,11 @@ impl Wanted<'_> {
         ];
         match self.purpose {
             Purpose::Explain => settings.push(("default_transaction_read_only", "on".to_owned())),
-            Purpose::Apply => settings.push(("synchronous_commit", "on".to_owned())),
+            Purpose::Apply => {
+                settings.push(("synchronous_commit", "on".to_owned()));
+                // As gentle to the disk as autovacuum is, which a VACUUM by hand is not of itself.
+                settings.push(("vacuum_cost_delay", "2ms".to_owned()));
+            }
             Purpose::Sample | Purpose::Watch | Purpose::Other => {}
         }
         settings
@@ -365,14 +391,23 @@ impl Wanted<'_> {
             self.refuse_transaction_pooling(&link, &hello, config, tls, target).await?;
             self.set_all(&link, &self.settings(), target).await?;
         }
-        self.set_all(&link, &endless(hello.version), target).await?;
+        self.set_all(&link, &endless(hello.version, self.purpose), target).await?;
         if matches!(self.purpose, Purpose::Apply | Purpose::Explain) {
-            // Without it a server goes on with a statement whose client is gone.
-            let check = [("client_connection_check_interval", "5s".to_owned())];
-            match self.set_all(&link, &check, target).await {
-                // Servers that are not on Linux cannot do it.
-                Err(error) if error.sqlstate() == Some("22023") => {}
-                outcome => outcome?,
+            let settings = VIGILANCE.map(|(name, value)| (name, value.to_owned()));
+            // Servers that are not on Linux cannot do it all.
+            let refused = |done: &Result<(), PgError>| {
+                done.as_ref().is_err_and(|error| error.sqlstate() == Some("22023"))
+            };
+            let done = self.set_all(&link, &settings, target).await;
+            if refused(&done) {
+                for setting in settings {
+                    let done = self.set_all(&link, &[setting], target).await;
+                    if !refused(&done) {
+                        done?;
+                    }
+                }
+            } else {
+                done?;
             }
         }
         let patience = self.info.connect_timeout().unwrap_or(CANCEL_PATIENCE);
@@ -388,8 +423,7 @@ impl Wanted<'_> {
             },
             purpose: self.purpose,
             meter: Arc::clone(self.meter),
-            deadline: (self.purpose == Purpose::Explain && !self.limits.statement.is_zero())
-                .then(|| self.limits.statement + GRACE),
+            deadline: deadline(self.purpose, self.limits.statement).into(),
         })
     }
 

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use tokio_postgres::error::{DbError, ErrorPosition, Severity};
 
@@ -157,9 +158,30 @@ impl PgError {
     }
 
     /// We ended the connection ourselves, because the server did not heed a time limit.
-    pub(super) fn beyond_limit() -> Self {
-        let reason = "it did not stop at its time limit, so the connection was closed".to_owned();
+    pub(super) fn beyond_limit(limit: Duration) -> Self {
+        let reason = format!(
+            "the server did not stop at its time limit or fell silent: no answer within {} s",
+            limit.as_secs_f64().round()
+        );
+        Self::silent(reason)
+    }
+
+    /// We ended the connection ourselves, since nothing was heard of the server.
+    pub(crate) fn silent(reason: String) -> Self {
         Self(Box::new(PgErrorKind::Lost { reason, sqlstate: Some("57014".to_owned()) }))
+    }
+
+    /// Where the server did not believe who we are, adds why the password file was not used: that comes first.
+    pub(super) fn for_want_of_password(mut self, ignored: Option<&str>) -> Self {
+        if let PgErrorKind::Connect { cause: ConnectCause::Authentication, hint, .. } = &mut *self.0
+            && let Some(ignored) = ignored
+        {
+            *hint = Some(match hint {
+                Some(advice) => format!("{ignored}; {advice}"),
+                None => ignored.to_owned(),
+            });
+        }
+        self
     }
 
     /// Makes one error of those of several hosts; its cause is the last one's.

@@ -50,6 +50,12 @@ pub enum SampleError {
         /// How many.
         hidden: u64,
     },
+    /// Schemas or tables were named that are not there.
+    #[error("{}", .what.join("; "))]
+    Unknown {
+        /// One sentence for each.
+        what: Vec<String>,
+    },
     /// The files hold no workload.
     #[error(transparent)]
     Workload(#[from] WorkloadError),
@@ -88,6 +94,8 @@ pub enum SampleErrorKind {
     Privilege,
     /// The files that stand for the workload are unusable.
     Workload,
+    /// A name that was given is not there.
+    Name,
     /// The server refused or went away.
     Server,
     /// The server answered what we do not understand: our fault.
@@ -101,6 +109,7 @@ impl SampleError {
             Self::NotLoaded { .. } | Self::NotInstalled { .. } => SampleErrorKind::Setup,
             Self::NotReadable { .. } | Self::Blind { .. } => SampleErrorKind::Privilege,
             Self::Workload(_) => SampleErrorKind::Workload,
+            Self::Unknown { .. } => SampleErrorKind::Name,
             Self::Read { source, .. } if source.sqlstate() == Some("42501") => {
                 SampleErrorKind::Privilege
             }

@@ -9,6 +9,7 @@
 mod assemble;
 mod catalog;
 mod error;
+mod named;
 pub(crate) mod remedy;
 mod roles;
 mod workload;
@@ -22,6 +23,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use self::error::{SampleError, SampleErrorKind};
+pub use self::named::unknown;
+use self::named::{is_schema, is_table};
 use crate::explain::millis;
 use crate::postgres::Session;
 
@@ -34,10 +37,12 @@ pub struct SampleOptions {
     pub min_calls: u64,
     /// Leave out statements with less mean time, in milliseconds.
     pub min_mean_ms: f64,
-    /// Change tables of these schemas only; of all when empty.
+    /// Change tables of these schemas only; of all when empty. As stored or as SQL.
     pub schemas: Vec<String>,
     /// Do not change these tables: `table` or `schema.table`, as stored or as SQL.
     pub exclude_tables: Vec<String>,
+    /// Whether a name among these that is not there is an error, and not only a note.
+    pub strict_names: bool,
     /// Take the statements from these files, not from the server.
     pub workload: Option<Vec<WorkloadFile>>,
     /// Logs of the server that tell which values the statements are really called with.
@@ -52,6 +57,7 @@ impl Default for SampleOptions {
             min_mean_ms: 0.0,
             schemas: Vec::new(),
             exclude_tables: Vec::new(),
+            strict_names: false,
             workload: None,
             logs: Vec::new(),
         }
@@ -64,7 +70,8 @@ impl Default for SampleOptions {
 ///
 /// # Errors
 /// Without `pg_stat_statements`, or when all its texts are hidden from the role, unless statements come from
-/// files; when those hold none; when the server refuses a query or is lost.
+/// files; when those hold none; when a schema or table was named that is not there, where the options are strict; when
+/// the server refuses a query or is lost.
 #[tracing::instrument(level = "debug", skip_all)]
 pub async fn sample(session: &Session, options: &SampleOptions) -> Result<Snapshot, SampleError> {
     let reader = Reader { session };
@@ -89,6 +96,10 @@ async fn look(reader: &Reader<'_>, options: &SampleOptions) -> Result<Snapshot, 
     };
     let workload = workload::read(reader, &facts, options, &thresholds).await?;
     let mut catalog = catalog::read(reader).await?;
+    let unknown = unknown(&catalog.tables, options);
+    if options.strict_names && !unknown.is_empty() {
+        return Err(SampleError::Unknown { what: unknown });
+    }
     let mut intake = workload.intake;
     intake.notes.extend(catalog.notes);
     intake.notes.extend(mark_excluded(&mut catalog.tables, options));
@@ -119,21 +130,12 @@ pub fn restrict(snapshot: &mut Snapshot, options: &SampleOptions) {
 /// Marks the tables that the user does not want changed, and says so. They stay in the
 /// snapshot, because statements that name them beside others must still be understood.
 fn mark_excluded(tables: &mut [Table], options: &SampleOptions) -> Vec<String> {
-    let mut notes: Vec<String> = Vec::new();
-    for schema in &options.schemas {
-        if !tables.iter().any(|table| table.schema == *schema) {
-            notes.push(format!("--schema {schema}: there is no table in such a schema"));
-        }
-    }
-    for name in &options.exclude_tables {
-        if !tables.iter().any(|table| goes_by(table, name)) {
-            notes.push(format!("--exclude-table {name}: there is no such table"));
-        }
-    }
+    let mut notes = unknown(tables, options);
     let mut kept_out = 0_usize;
     for table in tables {
-        let outside = !options.schemas.is_empty() && !options.schemas.contains(&table.schema);
-        if outside || options.exclude_tables.iter().any(|name| goes_by(table, name)) {
+        let outside = !options.schemas.is_empty()
+            && !options.schemas.iter().any(|given| is_schema(table, given));
+        if outside || options.exclude_tables.iter().any(|given| is_table(table, given)) {
             table.excluded = true;
             kept_out += 1;
         }
@@ -144,12 +146,6 @@ fn mark_excluded(tables: &mut [Table], options: &SampleOptions) -> Vec<String> {
         ));
     }
     notes
-}
-
-fn goes_by(table: &Table, name: &str) -> bool {
-    name == table.name
-        || name == table.qualified()
-        || name == format!("{}.{}", table.schema, table.name)
 }
 
 /// The first answer: who looks at what, and whether statements can be had.

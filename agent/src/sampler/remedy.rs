@@ -41,6 +41,20 @@ pub(crate) fn read_pgss(role: &str, schema: &str) -> Vec<String> {
             ident(schema),
             ident(role)
         ),
+        format!(
+            "GRANT EXECUTE ON FUNCTION {0}.pg_stat_statements(boolean), {0}.pg_stat_statements_info() TO {1};",
+            ident(schema),
+            ident(role)
+        ),
+    ]
+}
+
+/// How to let a role keep a journal that another one owns.
+pub(crate) fn write_journal(role: &str) -> Vec<String> {
+    let role = ident(role);
+    vec![
+        format!("GRANT USAGE, CREATE ON SCHEMA pgwright TO {role};"),
+        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pgwright TO {role};"),
     ]
 }
 

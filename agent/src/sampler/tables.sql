@@ -17,6 +17,12 @@ SELECT
     pg_catalog.pg_get_userbyid(c.relowner) AS owner,
     pg_catalog.pg_has_role(c.relowner, 'USAGE') AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')
         AND c.relkind <> 'f' AS may_index,
+    pg_catalog.pg_has_role(c.relowner, 'USAGE') OR (
+        SELECT pg_catalog.pg_has_role(d.datdba, 'USAGE') FROM pg_catalog.pg_database AS d
+        WHERE d.datname = pg_catalog.current_database())
+        -- An older server does not know the word.
+        OR CASE WHEN pg_catalog.current_setting('server_version_num')::integer >= 170000
+                THEN pg_catalog.has_table_privilege(c.oid, 'MAINTAIN') ELSE false END AS may_analyze,
     CASE WHEN c.reltuples >= 0 THEN c.reltuples END AS rows,
     w.is_locked AS locked,
     CASE WHEN w.is_locked OR c.relkind IN ('p', 'f') THEN 0
@@ -37,6 +43,16 @@ SELECT
         WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.objid = c.oid AND e.deptype = 'e'
     ) AS extension_member,
     coalesce(c.reloptions, '{}') AS options,
+    coalesce((
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'schema', sn.nspname, 'name', x.stxname, 'columns', ARRAY(
+                SELECT a.attname FROM pg_catalog.pg_attribute AS a
+                WHERE a.attrelid = c.oid AND a.attnum = ANY (x.stxkeys::pg_catalog.int2[]) ORDER BY a.attname
+            )) ORDER BY sn.nspname, x.stxname)
+        FROM pg_catalog.pg_statistic_ext AS x
+        JOIN pg_catalog.pg_namespace AS sn ON sn.oid = x.stxnamespace
+        WHERE x.stxrelid = c.oid
+    ), '[]') AS statistics,
     -- Other queries fill these.
     '[]'::json AS columns, '[]'::json AS indexes, '[]'::json AS constraints,
     pg_catalog.json_build_object(

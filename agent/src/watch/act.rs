@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Verified, Watched};
 use crate::applier::{ApplyError, ApplyOptions, Event, Outcome, Runner, conclude, recover};
 use crate::conninfo::ConnInfo;
-use crate::journal::{self, State};
+use crate::journal::{self, Entry, State};
 use crate::postgres::Meter;
 
 /// Finishes what earlier runs left, then keeps and takes back what was decided.
@@ -21,7 +21,7 @@ pub(super) async fn act(
     let mut runner = match Runner::open(info, meter, options, progress).await {
         Ok(runner) => runner,
         Err(error @ ApplyError::OtherRun { .. }) => {
-            verified.notes.push(format!("{error}; the next verify acts"));
+            verified.held = Some(format!("{error}; the next verify acts"));
             return Ok(());
         }
         Err(error) => return Err(error),
@@ -31,19 +31,45 @@ pub(super) async fn act(
     acted
 }
 
+/// Finishes what earlier runs left, unless another one is at work or this may not be.
+pub(super) async fn finish(
+    info: &ConnInfo,
+    meter: &Arc<Meter>,
+    options: &ApplyOptions,
+    progress: &mut (dyn FnMut(Event) + Send),
+) -> Result<(), ApplyError> {
+    let mut runner = match Runner::open(info, meter, options, progress).await {
+        Err(ApplyError::OtherRun { .. }) => return Ok(()),
+        opened => opened?,
+    };
+    let finished = match runner.held_up().await {
+        Ok(None) => recover(&mut runner).await.map(drop),
+        held => held.map(drop),
+    };
+    runner.close().await;
+    finished
+}
+
 async fn act_all(runner: &mut Runner<'_>, verified: &mut Verified) -> Result<(), ApplyError> {
     if let Some(reason) = runner.held_up().await? {
-        verified.notes.push(format!("{reason}; nothing was kept or taken back"));
+        verified.held = Some(format!("{reason}; nothing was kept or taken back"));
         return Ok(());
     }
-    recover(runner).await?;
+    let mut for_a_person = Vec::new();
+    for (what, needs_one) in recover(runner).await? {
+        if needs_one {
+            for_a_person.push(what);
+        } else {
+            verified.notes.push(what);
+        }
+    }
     for watched in &mut verified.actions {
         let Some(verdict) = watched.verdict() else { continue };
         runner.heed_stop()?;
         watched.entry.action_id().clone_into(&mut runner.action);
         let Some(entry) = journal::get(&runner.session, watched.entry.id).await? else { continue };
         // Another run came first.
-        if entry.state != State::Observing || !entry.is_of(&runner.here) {
+        if entry.state != watched.entry.state || !entry.is_of(&runner.here) {
             watched.state = entry.state;
             continue;
         }
@@ -63,7 +89,26 @@ async fn act_all(runner: &mut Runner<'_>, verified: &mut Verified) -> Result<(),
         tracing::info!(row = entry.id, verdict, state = %watched.state, "verdict on a watched action");
         watched.effect = effect;
     }
+    let left = journal::in_flight(&runner.session).await?;
+    verified.unfinished = left.iter().map(unfinished).chain(for_a_person).collect();
     Ok(())
+}
+
+/// What is left of an action and why, in words.
+fn unfinished(entry: &Entry) -> String {
+    let what = match entry.state {
+        State::RevertPending | State::Reverting => "is still to be taken back",
+        _ => "has left something that is still to be removed",
+    };
+    let why = entry.last_error.as_deref().or(entry.note.as_deref());
+    format!(
+        "action {} ({}{} on {}) {what}: {}; the next `pgwright verify` or `optimize --apply` tries again",
+        entry.id,
+        entry.kind.replace('_', " "),
+        entry.index_name.as_ref().map(|name| format!(" {name}")).unwrap_or_default(),
+        entry.table.qualified(),
+        why.unwrap_or("the run was ended")
+    )
 }
 
 /// The figures behind a verdict.
@@ -76,9 +121,9 @@ fn detail(watched: &Watched) -> Value {
 
 /// What a person did.
 pub(super) fn why_by_hand(watched: &Watched) -> &'static str {
-    if watched.entry.kind == "create_index" {
-        "a person removed the index while it was being watched"
-    } else {
-        "a person made the dropped index again while it was being watched"
+    match watched.entry.kind.as_str() {
+        "drop_index" => "a person made the dropped index again",
+        "create_statistics" => "a person removed the statistics",
+        _ => "a person removed the index",
     }
 }

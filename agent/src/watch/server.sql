@@ -2,6 +2,7 @@
 -- whether standbys read along, and where pg_stat_statements is.
 SELECT
     pg_catalog.clock_timestamp() AS at,
+    d.datname::text AS database,
     pg_catalog.md5(pg_catalog.concat_ws(' ',
         pg_catalog.pg_postmaster_start_time(),
         (SELECT b.stats_reset FROM pg_catalog.pg_stat_bgwriter AS b),

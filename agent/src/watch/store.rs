@@ -89,6 +89,16 @@ pub(super) async fn prune(session: &Session, before: DateTime<Utc>) -> Result<()
     Ok(())
 }
 
+/// Throws away what is later, as a clock that was ahead has left it.
+pub(super) async fn forget_after(
+    session: &Session,
+    now: DateTime<Utc>,
+) -> Result<(), JournalError> {
+    let sql = r#"DELETE FROM pgwright."Observations" WHERE "readAt" > $1"#;
+    session.execute(sql, &[&now]).await.map_err(JournalError::Write)?;
+    Ok(())
+}
+
 /// When the last reading was written down.
 pub(super) async fn last(session: &Session) -> Result<Option<DateTime<Utc>>, JournalError> {
     let sql = r#"SELECT pg_catalog.max("readAt") FROM pgwright."Observations""#;

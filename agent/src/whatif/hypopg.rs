@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use rules::candidate::Candidate;
 use rules::context::Analyzed;
+use rules::index::{IndexDefinition, Term};
 use rules::snapshot::Snapshot;
 use rules::whatif::{Answer, Cache, Configuration, Price, Question};
 
@@ -29,6 +30,24 @@ pub struct HypoPg<'e, 'a> {
     present: Option<(Configuration, Cache, i32)>,
     names: BTreeMap<String, usize>,
     refused: BTreeMap<usize, String>,
+}
+
+/// Why such an index is not asked for.
+const CUT: &str =
+    "HypoPG would cut the name of this index within a character; `--what-if twin` can price it";
+
+/// Whether HypoPG would cut the index's name within a character: it takes the first 63 bytes of oid, method, schema,
+/// table and columns, and neither its answers nor plans would be text any more. Source: `hypo_set_indexname` of HypoPG,
+/// whose oids have five digits (below `FirstNormalObjectId`) unless `hypopg.use_real_oids` is on.
+fn is_cut(definition: &IndexDefinition) -> bool {
+    let keys = definition.keys.iter().map(|key| match &key.term {
+        Term::Column(name) => name.as_str(),
+        Term::Expression(_) => "expr",
+    });
+    let IndexDefinition { method, schema, table, .. } = definition;
+    let keys = keys.collect::<Vec<_>>().join("_");
+    let name = format!("<12345>{method}_{schema}_{table}_{keys}");
+    !name.is_char_boundary(name.len().min(63))
 }
 
 impl<'e, 'a> HypoPg<'e, 'a> {
@@ -97,6 +116,11 @@ impl<'e, 'a> HypoPg<'e, 'a> {
             self.schema
         );
         self.explainer.session().query(&empty, &[&cache_size]).await?;
+        for &candidate in configuration {
+            if self.world.leaves(candidate).iter().any(|(_, definition)| is_cut(definition)) {
+                self.refused.insert(candidate, CUT.to_owned());
+            }
+        }
         let wanted: Vec<(usize, String)> = configuration
             .iter()
             .filter(|candidate| !self.refused.contains_key(candidate))

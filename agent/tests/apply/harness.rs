@@ -13,12 +13,13 @@ use agent::journal::{self, Entry, State, Which};
 use agent::postgres::{Meter, Purpose, Session};
 use agent::rollback::rollback;
 use rules::change_plan::{
-    Action, ChangePlan, Help, Impact, Operation, TableRef, action_key, index_name,
+    Action, ChangePlan, Help, Impact, Operation, TableRef, action_key, index_name, statistics_name,
 };
 use rules::evidence::Confidence;
 use rules::index::{IndexDefinition, Key, Term};
 use rules::reach::Reach;
 use rules::snapshot::Index;
+use rules::statistics::{StatisticsDefinition, StatisticsKind};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -98,10 +99,15 @@ INSERT INTO app."Log" SELECT n, n % 100, now(), 'u' || n || '@x', jsonb_build_ob
 
 impl Database {
     pub(crate) async fn on(cluster: &'static Cluster) -> Self {
+        Self::made(cluster, "").await
+    }
+
+    /// A database made with these options of CREATE DATABASE.
+    pub(crate) async fn made(cluster: &'static Cluster, options: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let name = format!("t{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let postgres = connect(&info_of(&cluster.conninfo("postgres"))).await;
-        postgres.batch(&format!("CREATE DATABASE {name}")).await.unwrap();
+        postgres.batch(&format!("CREATE DATABASE {name} {options}")).await.unwrap();
         let sql = connect(&info_of(&cluster.conninfo(&name))).await;
         sql.batch(TABLE).await.unwrap();
         Self { cluster, name, sql }
@@ -215,6 +221,7 @@ impl Database {
                    FROM pg_attribute WHERE attrelid = c.oid), '') AS t \
             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
             WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast', 'pgwright') \
+            UNION ALL SELECT pg_get_statisticsobjdef(oid) FROM pg_statistic_ext \
             UNION ALL SELECT concat(c.relkind, n.nspname, '.', c.relname, c.reloptions) FROM pg_class c \
             JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname NOT IN ('pg_catalog', 'pg_toast', 'pgwright', 'information_schema')) x";
         self.sql.query_one(sql, &[]).await.unwrap().get(0)
@@ -278,7 +285,7 @@ pub(crate) fn create(table: TableRef, alter: impl FnOnce(&mut IndexDefinition)) 
     alter(&mut definition);
     let key = action_key(&table, &definition.canonical());
     let name = index_name(&definition, &key);
-    action(key, table, Operation::CreateIndex { name, definition })
+    action(key, table, Operation::CreateIndex { name, definition, parts: Vec::new() })
 }
 
 fn action(key: String, table: TableRef, operation: Operation) -> Action {
@@ -303,11 +310,7 @@ fn action(key: String, table: TableRef, operation: Operation) -> Action {
 }
 
 pub(crate) fn name_of(action: &Action) -> String {
-    match &action.operation {
-        Operation::CreateIndex { name, .. } => name.clone(),
-        Operation::DropIndex { index } => index.name.clone(),
-        Operation::Analyze => String::new(),
-    }
+    action.operation.object().unwrap_or_default().to_owned()
 }
 
 /// The reason, when an action was refused.
@@ -316,4 +319,22 @@ pub(crate) fn reason(effect: &Effect) -> &str {
         Effect::Refused { reason } => reason,
         other => panic!("not refused: {other:?}"),
     }
+}
+
+/// An action that makes statistics of columns together.
+pub(crate) fn statistics_of(table: TableRef, columns: &[&str]) -> Action {
+    let definition = StatisticsDefinition {
+        schema: table.schema.clone(),
+        table: table.name.clone(),
+        columns: columns.iter().map(|&column| column.to_owned()).collect(),
+        kinds: StatisticsKind::ALL.into(),
+    };
+    let key = action_key(&table, &definition.canonical());
+    let name = statistics_name(&definition, &key);
+    action(key, table, Operation::CreateStatistics { name, definition })
+}
+
+/// An action that vacuums a table.
+pub(crate) fn vacuum_of(table: TableRef) -> Action {
+    action(action_key(&table, "vacuum"), table, Operation::Vacuum)
 }

@@ -5,7 +5,7 @@ use agent::journal::{self, State, Which};
 use rules::index::{Key, Term};
 
 use crate::harness::{
-    analyze_of, apply_with, create, database, databases, index_on, name_of, quick,
+    analyze_of, apply_with, create, database, databases, index_on, name_of, quick, reason,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +58,9 @@ async fn an_index_is_made_verified_logged_and_taken_back_on_every_version() {
         let undone = db.rollback(Which::Id(entry.id)).await.unwrap();
         assert_eq!(undone[0].effect, Effect::AlreadyReverted);
 
-        // What was taken back can be applied again, under a row of its own.
+        // What was taken back can be applied again once a person says so, under a row of its own.
+        assert!(reason(&db.apply_one(&action).await).contains("a person took it back"));
+        journal::unblock(&db.sql, entry.id).await.unwrap();
         assert!(matches!(db.apply_one(&action).await, Effect::Applied { .. }));
         assert_eq!(db.states().await, [State::Reverted, State::Observing]);
     }

@@ -4,10 +4,11 @@ use agent::applier::{ApplyError, Effect, ErrorKind, Left};
 use agent::journal::{self, JournalError, State, Which};
 use agent::postgres::Meter;
 use agent::rollback::rollback;
+use rules::evidence::{Fact, Term};
 use rules::index::Key;
 
 use crate::harness::{
-    analyze_of, apply_with, connect, create, database, index_on, name_of, quick, reason,
+    Database, analyze_of, apply_with, connect, create, database, index_on, name_of, quick, reason,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +110,7 @@ async fn rights_are_looked_at_before_anything_is_sent() {
     assert_eq!(
         undone.last().map(|one| one.effect.clone()),
         Some(Effect::NothingToUndo {
-            why: "statistics that ANALYZE has taken cannot be taken back, and need not be".into()
+            why: "what ANALYZE or VACUUM has done cannot be taken back, and need not be".into()
         })
     );
     assert_eq!(undone[0].effect, Effect::Reverted { note: None });
@@ -117,7 +118,15 @@ async fn rights_are_looked_at_before_anything_is_sent() {
     let stranger = format!("stranger_{}", db.name);
     db.sql.batch(&format!("CREATE ROLE {stranger} LOGIN")).await.unwrap();
     let session = connect(&db.info_as(&stranger)).await;
-    assert!(matches!(journal::list(&session, Which::All).await, Err(JournalError::Read(_))));
+    let read = journal::list(&session, Which::All).await;
+    assert!(matches!(read, Err(JournalError::Untrusted { .. })), "{read:?}");
+    let superusers = "ALTER SCHEMA pgwright OWNER TO postgres; \
+                      ALTER TABLE pgwright.\"OptimizationLog\" OWNER TO postgres; \
+                      ALTER TABLE pgwright.\"Control\" OWNER TO postgres; \
+                      ALTER TABLE pgwright.\"Observations\" OWNER TO postgres";
+    db.sql.batch(superusers).await.unwrap();
+    let read = journal::list(&session, Which::All).await;
+    assert!(matches!(read, Err(JournalError::Read(_))), "{read:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,9 +151,9 @@ async fn a_changed_or_lost_journal_stops_everything() {
     let another = index_on(db.log_table().await, vec![Key::column("email")]);
     for (change, back, expected) in [
         (
-            r#"DROP COLUMN "undo" CASCADE"#,
-            r#"ADD COLUMN "undo" text NOT NULL DEFAULT ''"#,
-            "column \"undo\" is missing",
+            r#"DROP COLUMN "before""#,
+            r#"ADD COLUMN "before" jsonb NOT NULL DEFAULT '{}'"#,
+            "column \"before\" is missing",
         ),
         ("ADD COLUMN mine int", "DROP COLUMN mine", "column \"mine\" was added"),
         (
@@ -183,10 +192,86 @@ async fn a_changed_or_lost_journal_stops_everything() {
     db.sql.batch("ALTER TABLE pgwright.\"Control\" RENAME TO hidden").await.unwrap();
     let error = journal::list(&db.sql, Which::All).await.unwrap_err();
     assert!(error.to_string().contains("table \"Control\" is missing"), "{error}");
+    // The first format had no such table, and said of itself what it was.
+    let first = "COMMENT ON TABLE pgwright.\"OptimizationLog\" IS 'pgwright journal, format 1. One row per action.'";
+    db.sql.batch(first).await.unwrap();
+    let error = db.apply(std::slice::from_ref(&another)).await.unwrap_err().to_string();
+    assert!(error.contains("format 1") && error.contains("DROP SCHEMA pgwright"), "{error}");
     db.sql.batch("DROP SCHEMA pgwright CASCADE").await.unwrap();
     let lost = db.apply(&[another]).await.unwrap_err();
     assert!(lost.to_string().contains(&name_of(&action)), "{lost}");
     assert_eq!(db.indexes().await, ["Log_pkey", &name_of(&action)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_without_what_keeps_it_right_stops_everything() {
+    let Some(db) = database().await else { return };
+    db.apply_one(&db.an_index().await).await;
+    let another = index_on(db.log_table().await, vec![Key::column("email")]);
+    let log = r#"ALTER TABLE pgwright."OptimizationLog""#;
+    let state = r#"CONSTRAINT "OptimizationLog_state""#;
+    let states = "CHECK (state IN ('intent', 'applying', 'verifying', 'observing', 'kept', 'aborted', 'cleanup_pending', \
+                  'conflict', 'reverting', 'reverted', 'revert_pending'))";
+    let keys = r#"CREATE UNIQUE INDEX "OptimizationLog_one_per_action" ON pgwright."OptimizationLog" ("actionKey")
+                  WHERE state NOT IN ('kept', 'aborted', 'conflict', 'reverted')"#;
+    let no_keys = r#"DROP INDEX pgwright."OptimizationLog_one_per_action""#;
+    let plain_keys = keys.replace("UNIQUE ", "");
+    let valid = |is: bool| {
+        format!(
+            "UPDATE pg_index SET indisvalid = {is} \
+             WHERE indexrelid = 'pgwright.\"OptimizationLog_one_per_table\"'::regclass"
+        )
+    };
+    let view = r#"ALTER VIEW pgwright."Actions" RENAME"#;
+    for (change, back, expected) in [
+        (
+            format!("{log} DROP {state}"),
+            format!("{log} ADD {state} {states}"),
+            r#"constraint "OptimizationLog_state" of "OptimizationLog" is missing"#,
+        ),
+        (
+            format!("{log} DROP {state}; {log} ADD {state} {states} NOT VALID"),
+            format!("{log} VALIDATE {state}"),
+            r#"constraint "OptimizationLog_state" of "OptimizationLog" is not as it was made"#,
+        ),
+        (
+            no_keys.to_owned(),
+            keys.to_owned(),
+            r#"index "OptimizationLog_one_per_action" is missing"#,
+        ),
+        (
+            format!("{no_keys}; {plain_keys}"),
+            format!("{no_keys}; {keys}"),
+            r#"index "OptimizationLog_one_per_action" is not as it was made"#,
+        ),
+        (
+            valid(false),
+            valid(true),
+            r#"index "OptimizationLog_one_per_table" is not as it was made"#,
+        ),
+        (
+            format!("{view} TO \"Hidden\""),
+            r#"ALTER VIEW pgwright."Hidden" RENAME TO "Actions""#.to_owned(),
+            r#"view "Actions" is missing"#,
+        ),
+        (
+            format!("{view} COLUMN undo TO redo"),
+            format!("{view} COLUMN redo TO undo"),
+            r#"view "Actions" is not as it was made"#,
+        ),
+    ] {
+        db.sql.batch(&change).await.unwrap();
+        let error = db.apply(std::slice::from_ref(&another)).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        db.sql.batch(&back).await.unwrap();
+    }
+    // What somebody added beside it for their own reports is theirs.
+    db.sql
+        .batch(r#"CREATE INDEX mine ON pgwright."OptimizationLog" (rule); CREATE VIEW pgwright.ours AS SELECT 1"#)
+        .await
+        .unwrap();
+    assert_eq!(journal::list(&db.sql, Which::All).await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,7 +298,7 @@ async fn event_triggers_and_transactions_in_the_way_are_named() {
         (
             r#"BEGIN; UPDATE app."Log" SET email = '' WHERE id = 1; PREPARE TRANSACTION 'p'"#,
             "ROLLBACK PREPARED 'p'",
-            "a prepared transaction",
+            "prepared transaction 'p' of postgres, for",
         ),
     ] {
         other.batch(sql).await.unwrap();
@@ -275,5 +360,27 @@ async fn the_switch_in_the_journal_tells_that_and_why_nothing_may_be_changed() {
         let why = journal::pause(&db.sql).await.unwrap();
         assert_eq!(why.is_some(), expected.is_some(), "{set}");
         assert!(why.unwrap_or_default().contains(expected.unwrap_or("")), "{set}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_another_encoding_takes_every_sentence_of_ours() {
+    let Some(utf8) = database().await else { return };
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let options = format!("ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0");
+        let db = Database::made(utf8.cluster, &options).await;
+        db.sql.batch("ALTER TABLE app.\"Log\" ADD \"größe\" int").await.unwrap();
+        let mut action = index_on(db.log_table().await, vec![Key::column("größe")]);
+        let reason = "ORDER BY … LIMIT – “größe” → 2 × slower".to_owned();
+        let fact = Fact::Unpriced { reason };
+        action.confidence.terms.push(Term { fact, weight: 0.0, cap: None });
+        let effect = db.apply_one(&action).await;
+        assert!(matches!(effect, Effect::Applied { .. }), "{encoding}: {effect:?}");
+        let sql = "SELECT \"evidence\"::text FROM pgwright.\"OptimizationLog\"";
+        let written: String = db.sql.query_one(sql, &[]).await.unwrap().get(0);
+        assert!(written.contains("ORDER BY ... LIMIT - "), "{written}");
+        assert!(written.contains("größe") && written.contains("-> 2 x slower"), "{written}");
+        let undone = db.rollback(Which::All).await.unwrap();
+        assert_eq!(undone[0].effect, Effect::Reverted { note: None }, "{encoding}");
     }
 }

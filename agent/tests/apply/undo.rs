@@ -55,6 +55,9 @@ async fn only_what_can_be_spared_is_dropped() {
     let setup = r#"CREATE INDEX lonely ON app."Log" (email); CREATE UNIQUE INDEX one ON app."Log" ("userId", id);
                    CREATE INDEX marked ON app."Log" (metadata); CREATE INDEX twin ON app."Log" (metadata);
                    ALTER TABLE app."Log" CLUSTER ON marked;
+                   CREATE INDEX tied ON app."Log" (metadata); ALTER INDEX app.tied DEPENDS ON EXTENSION plpgsql;
+                   CREATE UNIQUE INDEX identity ON app."Log" (id);
+                   ALTER TABLE app."Log" REPLICA IDENTITY USING INDEX identity;
                    CREATE INDEX changed ON app."Log" ("timestamp"); CREATE INDEX twin2 ON app."Log" ("timestamp")"#;
     db.sql.batch(setup).await.unwrap();
     let table = db.log_table().await;
@@ -63,16 +66,20 @@ async fn only_what_can_be_spared_is_dropped() {
     assert!(reason(&db.apply_one(&lonely).await).contains("no other usable index"));
     let marked = db.drop_of(table.clone(), "marked").await;
     assert!(reason(&db.apply_one(&marked).await).contains("needed for CLUSTER"));
+    let tied = db.drop_of(table.clone(), "tied").await;
+    assert!(reason(&db.apply_one(&tied).await).contains("needed for an extension"));
     // The lint of the plan sees uniqueness first; the applier does not rely on that.
-    let mut unique = db.drop_of(table.clone(), "one").await;
-    assert_eq!(
-        db.apply(std::slice::from_ref(&unique)).await.unwrap_err().kind(),
-        ErrorKind::Refused
-    );
-    if let rules::change_plan::Operation::DropIndex { index } = &mut unique.operation {
-        index.unique = false;
+    for name in ["one", "identity"] {
+        let mut unique = db.drop_of(table.clone(), name).await;
+        assert_eq!(
+            db.apply(std::slice::from_ref(&unique)).await.unwrap_err().kind(),
+            ErrorKind::Refused
+        );
+        if let rules::change_plan::Operation::DropIndex { index } = &mut unique.operation {
+            index.unique = false;
+        }
+        assert!(reason(&db.apply_one(&unique).await).contains("needed for uniqueness"));
     }
-    assert!(reason(&db.apply_one(&unique).await).contains("needed for uniqueness"));
     let changed = db.drop_of(table.clone(), "changed").await;
     assert_eq!(db.dump().await, before);
     db.sql
@@ -149,11 +156,13 @@ async fn what_a_person_changed_since_is_not_touched() {
     assert_eq!(db.indexes().await, ["Log_pkey", &name]);
     // A person dropped it: not made again behind their back, and the row can be closed.
     db.sql.batch(&format!("DROP INDEX app.{name}")).await.unwrap();
-    assert!(reason(&db.apply_one(&action).await).contains("removed by somebody else"));
+    assert!(reason(&db.apply_one(&action).await).contains("removed by somebody"));
     let undone = db.rollback(Which::All).await.unwrap();
     assert!(
         matches!(&undone[0].effect, Effect::Reverted { note: Some(note) } if note.contains("removed already"))
     );
+    assert!(reason(&db.apply_one(&action).await).contains("a person took it back"));
+    agent::journal::unblock(&db.sql, 1).await.unwrap();
     assert!(matches!(db.apply_one(&action).await, Effect::Applied { .. }));
 }
 
@@ -168,7 +177,10 @@ async fn a_rebuilt_index_is_still_ours_and_a_dropped_table_takes_it_along() {
     db.apply_one(&action).await;
     db.sql.batch(r#"DROP TABLE app."Log""#).await.unwrap();
     let undone = db.rollback(Which::All).await.unwrap();
-    assert!(matches!(&undone[0].effect, Effect::Reverted { note: Some(_) }), "{undone:?}");
+    assert_eq!(undone[0].effect, Effect::AlreadyReverted);
+    let entry = db.log().await.pop().unwrap();
+    assert_eq!((entry.state, entry.verdict), (State::Reverted, None));
+    assert!(entry.note.unwrap().contains("made anew"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

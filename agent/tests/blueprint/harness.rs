@@ -37,7 +37,11 @@ pub(crate) async fn start(binaries: &Binaries) -> Cluster {
         keep_template: true,
         ..ClusterOptions::default()
     };
-    Cluster::start(binaries, options).await.unwrap()
+    let cluster = Cluster::start(binaries, options).await.unwrap();
+    // Roles are the cluster's: one that came with a test would come into the drawings of others meanwhile.
+    let tuned = "CREATE ROLE blueprint_tuned; ALTER ROLE blueprint_tuned SET work_mem = '64MB'";
+    connect(&cluster.conninfo("postgres")).await.batch_execute(tuned).await.unwrap();
+    cluster
 }
 
 /// A database of one test.

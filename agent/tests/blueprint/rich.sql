@@ -1,8 +1,6 @@
 CREATE SCHEMA app;
 CREATE SCHEMA "Odd ""name";
 DO $$ BEGIN CREATE ROLE "Blueprint reader"; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-DO $$ BEGIN CREATE ROLE blueprint_tuned; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-ALTER ROLE blueprint_tuned SET work_mem = '64MB';
 CREATE COLLATION app.numeric_order (PROVIDER = icu, LOCALE = 'en-u-kn-true');
 CREATE COLLATION app.c_like (PROVIDER = libc, LOCALE = 'C');
 CREATE TYPE app.mood AS ENUM ('sad', 'ok', 'it''s fine', 'back\slash');

@@ -60,6 +60,8 @@ async fn password_file_and_service_file() {
     assert!(info.warnings()[0].contains("chmod 0600"));
     let error = Session::connect(&info, Purpose::Sample, &meter()).await.unwrap_err();
     assert_eq!(error.connect_cause(), Some(ConnectCause::Authentication));
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("is ignored: group or others may access it; run chmod 0600"), "{hint}");
 }
 
 #[tokio::test]

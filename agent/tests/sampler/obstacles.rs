@@ -87,11 +87,17 @@ async fn a_role_without_privileges_learns_which_it_needs() {
     );
     assert_eq!(statement(&seen, "FROM own").role.as_deref(), Some(role.as_str()));
     let hidden = table(&seen, "t");
-    assert!(!hidden.may_index && hidden.columns[0].stats.is_none());
+    assert!(!hidden.may_index && !hidden.may_analyze && hidden.columns[0].stats.is_none());
     assert!(!seen.server.superuser);
 
     db.run(&error.remedy()[0]).await;
+    let maintain = seen.server.version_num >= 170_000;
+    if maintain {
+        db.run(&format!("GRANT MAINTAIN ON t TO {role}")).await;
+    }
     let seen = db.try_sample(Some(&role), &SampleOptions::default()).await.unwrap();
+    assert_eq!((table(&seen, "t").may_index, table(&seen, "t").may_analyze), (false, maintain));
+    db.run(&format!("REVOKE ALL ON t FROM {role}")).await;
     assert!(!seen.intake.left_out.contains_key(&LeftOut::InsufficientPrivilege));
     assert_eq!(statement(&seen, "FROM t WHERE").calls, 1);
     guest.batch_execute("DROP TABLE own").await.unwrap();

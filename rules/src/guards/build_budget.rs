@@ -9,7 +9,7 @@ declare_guard! {
     /// # Refuses when
     /// The build would bring the run over `--max-build-time` (what its builds took, and what this one is expected to
     /// take) or over `--max-build-bytes` (what their indexes take, and what this one is expected to). Smaller actions
-    /// behind it are still tried.
+    /// behind it are still tried. A build that is at work when the time is up is cancelled, and what failed counts as well.
     ///
     /// # Where it cannot be known
     /// An index whose size nobody could estimate counts as large as its table.

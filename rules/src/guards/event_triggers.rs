@@ -1,4 +1,4 @@
-use super::{Answer, Guard, Premises, Scope, Work, declare_guard};
+use super::{Answer, Guard, Premises, Scope, declare_guard};
 
 declare_guard! {
     /// Event triggers that run on our statement.
@@ -21,7 +21,7 @@ declare_guard! {
 
 impl Guard for EventTriggers {
     fn judge(&self, premises: &Premises<'_>) -> Answer {
-        let Some(target) = premises.target.filter(|target| target.work != Work::Analyze) else {
+        let Some(target) = premises.target.filter(|target| !target.work.refreshes()) else {
             return Answer::Pass;
         };
         Answer::refuse_if(target.table.event_triggers.first().map(|trigger| {

@@ -46,17 +46,41 @@ pub enum Work {
     CreateIndex,
     /// `DROP INDEX CONCURRENTLY`.
     DropIndex,
+    /// Making the index of a partitioned table whole: `CREATE INDEX … ON ONLY` and `ALTER INDEX … ATTACH PARTITION`.
+    AttachIndexes,
+    /// `DROP INDEX` of a partitioned table, with all that is attached.
+    DropPartitionedIndex,
     /// `ANALYZE`.
     Analyze,
+    /// `CREATE STATISTICS`.
+    CreateStatistics,
+    /// `DROP STATISTICS`.
+    DropStatistics,
+    /// `VACUUM`.
+    Vacuum,
 }
 
 impl Work {
-    /// The command's tag, as event triggers know it.
+    /// Whether it only refreshes what the server keeps of a table: no event trigger sees it.
+    pub fn refreshes(self) -> bool {
+        matches!(self, Self::Analyze | Self::Vacuum)
+    }
+
+    /// The command's tag, as event triggers know it; of two commands, the first one's.
     pub fn command(self) -> &'static str {
+        self.commands()[0]
+    }
+
+    /// The tags of all its commands.
+    pub fn commands(self) -> &'static [&'static str] {
         match self {
-            Self::CreateIndex => "CREATE INDEX",
-            Self::DropIndex => "DROP INDEX",
-            Self::Analyze => "ANALYZE",
+            Self::CreateIndex => &["CREATE INDEX"],
+            Self::DropIndex | Self::DropPartitionedIndex => &["DROP INDEX"],
+            Self::AttachIndexes => &["CREATE INDEX", "ALTER INDEX"],
+            Self::Analyze => &["ANALYZE"],
+            Self::CreateStatistics => &["CREATE STATISTICS"],
+            Self::DropStatistics => &["DROP STATISTICS"],
+            Self::Vacuum => &["VACUUM"],
         }
     }
 }
@@ -141,9 +165,11 @@ pub struct TableFacts {
     pub owner: String,
     /// Whether our role counts as its owner.
     pub own: bool,
+    /// Whether our role is a member of its owner, be it one that does not inherit the owner's rights.
+    pub member: bool,
     /// Whether our role may make an index in its schema.
     pub may_create: bool,
-    /// Whether our role may analyze it.
+    /// Whether our role may analyze and vacuum it.
     pub may_analyze: bool,
     /// Whether it belongs to an extension.
     pub extension_member: bool,

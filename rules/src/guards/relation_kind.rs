@@ -8,8 +8,9 @@ declare_guard! {
     /// unlogged is empty after a crash; what belongs to an extension is the extension's to change.
     ///
     /// # Refuses when
-    /// The relation is neither an ordinary table nor a materialized view (for ANALYZE it may be a partitioned table), is
-    /// temporary or unlogged, or belongs to an extension. For an index of a partitioned table the recipe is told.
+    /// The relation is neither an ordinary table nor a materialized view (for ANALYZE and statistics it may be a
+    /// partitioned table), is temporary, or for an index unlogged, or belongs to an extension. The index of a partitioned
+    /// table is built on its partitions, of which each has to pass.
     ///
     /// # Where it cannot be known
     /// The catalog always tells.
@@ -28,18 +29,36 @@ impl Guard for RelationKind {
 
 fn wrong(table: &TableFacts, work: Work) -> Option<String> {
     let name = table.qualified();
-    let kinds: &[&str] = if work == Work::Analyze { &["r", "m", "p"] } else { &["r", "m"] };
-    if table.kind == "p" && work != Work::Analyze {
+    let kinds: &[&str] = match work {
+        Work::Analyze | Work::CreateStatistics | Work::DropStatistics => &["r", "m", "p"],
+        Work::AttachIndexes | Work::DropPartitionedIndex => &["p"],
+        Work::CreateIndex | Work::DropIndex | Work::Vacuum => &["r", "m"],
+    };
+    let index = matches!(
+        work,
+        Work::CreateIndex | Work::DropIndex | Work::AttachIndexes | Work::DropPartitionedIndex
+    );
+    if table.kind == "p" && index && !kinds.contains(&"p") {
         return Some(format!(
             "{name} is partitioned, and CONCURRENTLY does not work on it; by hand: CREATE INDEX … ON ONLY {name}, \
              then CREATE INDEX CONCURRENTLY on each partition, then ALTER INDEX … ATTACH PARTITION for each"
         ));
     }
     if !kinds.contains(&table.kind.as_str()) {
-        return Some(format!("{name} is no ordinary table or materialized view"));
+        let wanted = if kinds == ["p"] {
+            "partitioned table"
+        } else {
+            "ordinary table or materialized view"
+        };
+        return Some(format!("{name} is no {wanted}"));
     }
-    if table.persistence == "t" || (table.persistence == "u" && work != Work::Analyze) {
-        return Some(format!("{name} is a temporary or unlogged table"));
+    if table.persistence == "t" {
+        return Some(format!("{name} is a temporary table, which ends with its session"));
+    }
+    if table.persistence == "u" && index {
+        return Some(format!(
+            "{name} is an unlogged table, which a crash empties; have a person run the statement"
+        ));
     }
     table.extension_member.then(|| format!("{name} belongs to an extension"))
 }
@@ -58,6 +77,8 @@ mod tests {
             ("v", "p", Work::CreateIndex, "no ordinary table"),
             ("r", "u", Work::DropIndex, "unlogged"),
             ("r", "t", Work::Analyze, "temporary"),
+            ("r", "p", Work::AttachIndexes, "no partitioned table"),
+            ("f", "p", Work::CreateIndex, "no ordinary table"),
         ] {
             case.table.kind = kind.into();
             case.table.persistence = persistence.into();
@@ -66,7 +87,12 @@ mod tests {
         }
         case.table.persistence = "p".into();
         case.table.kind = "p".into();
-        assert!(case.passes(&RelationKind), "ANALYZE of a partitioned table");
+        case.work = Work::Vacuum;
+        assert!(case.reason(&RelationKind).contains("no ordinary table"));
+        for work in [Work::Analyze, Work::AttachIndexes, Work::DropPartitionedIndex] {
+            case.work = work;
+            assert!(case.passes(&RelationKind), "{work:?} of a partitioned table");
+        }
         case.table.extension_member = true;
         assert!(case.reason(&RelationKind).contains("extension"));
     }

@@ -7,7 +7,7 @@ declare_guard! {
     /// A deploy can keep us away with `touch`, from the same place from which pgwright is started.
     ///
     /// # Refuses when
-    /// The file of `--stop-file` exists, whatever it holds. An index build at work is cancelled, and its remains are
+    /// The file of `--stop-file` exists, whatever it holds, be it a link that leads nowhere. An index build at work is cancelled, and its remains are
     /// removed. A rollback is carried out all the same.
     ///
     /// # Where it cannot be known

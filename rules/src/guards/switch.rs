@@ -1,7 +1,7 @@
 use super::{Answer, Guard, Premises, Scope, declare_guard};
 
 declare_guard! {
-    /// The switch in the journal, for anyone with psql.
+    /// The switch in the journal, which a person sets with psql.
     ///
     /// # Why
     /// A person in trouble has psql and no time: `UPDATE pgwright."Control" SET "paused" = true;` stops every run at

@@ -50,6 +50,7 @@ impl Default for Case {
                 persistence: "p".into(),
                 owner: "appuser".into(),
                 own: true,
+                member: true,
                 may_create: true,
                 may_analyze: true,
                 age: 1_000_000,

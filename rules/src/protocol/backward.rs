@@ -27,7 +27,8 @@ pub(super) fn next(case: &Case, state: State, facts: &Facts, limits: &Limits) ->
     send(case, tries, statement, state, facts, limits)
 }
 
-/// The row of an action that a person has to look at: it is closed once they have taken it back.
+/// The row of an action that a person has to look at: it is closed once they have taken it back. Where the object is as
+/// we left it, half made or gone, what was in the way may be gone too, and as a person asks for it, it is tried again.
 pub(super) fn settled(case: &Case, facts: &Facts) -> Step {
     match &facts.found {
         _ if case.kind == Kind::Refresh || facts.contradiction.is_some() => {
@@ -37,7 +38,24 @@ pub(super) fn settled(case: &Case, facts: &Facts) -> Step {
         Some(found) if undone(case.kind, found) => {
             Step::noted(State::Reverting, "a person had settled it; its row is closed now")
         }
+        // Once a run: what fails again needs a person again.
+        Some(found) if ours_to_finish(case.kind, found) && !case.began() => match &facts.way {
+            None => Step::CheckWay,
+            Some(Err(reason)) => Step::End(End::Refused(reason.clone())),
+            Some(Ok(())) => Step::to(State::Reverting),
+        },
         Some(_) => Step::End(End::ForAPerson),
+    }
+}
+
+/// Whether an undo that a person has to look at can be tried again: no query uses what would be removed.
+fn ours_to_finish(kind: Kind, found: &Found) -> bool {
+    match kind {
+        Kind::Make => *found == Found::Half,
+        Kind::Remove => {
+            matches!(found, Found::Absent | Found::Half | Found::Whole { complete: false })
+        }
+        Kind::Refresh => false,
     }
 }
 
@@ -50,10 +68,14 @@ fn undone(kind: Kind, found: &Found) -> bool {
     }
 }
 
+/// What a person should know of an object that is not there any more, nor its table.
+pub const WENT_WITH_TABLE: &str = "its table was dropped, or made anew, and it went with that";
+
 /// What a person should know of an undo that we did not begin and find done.
 fn by_others(kind: Kind, found: &Found) -> &'static str {
     match (kind, found) {
-        (Kind::Make, _) => "the index had been removed already, not by pgwright",
+        (Kind::Make, Found::TableGone) => WENT_WITH_TABLE,
+        (Kind::Make, _) => "it had been removed already, not by pgwright",
         (_, Found::TableGone) => "the table is gone, and the index with it",
         _ => "the index had been made again already, not by pgwright",
     }

@@ -7,11 +7,11 @@ use super::State;
 /// Whether an action makes an object, removes one, or leaves no object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Makes an object that its undo removes (`CREATE INDEX CONCURRENTLY`).
+    /// Makes an object that its undo removes (`CREATE INDEX CONCURRENTLY`, `CREATE STATISTICS`).
     Make,
     /// Removes an object that its undo makes again (`DROP INDEX CONCURRENTLY`).
     Remove,
-    /// Refreshes something; there is nothing to clean up and nothing to undo (`ANALYZE`).
+    /// Refreshes something; there is nothing to clean up and nothing to undo (`ANALYZE`, `VACUUM`).
     Refresh,
 }
 
@@ -39,7 +39,7 @@ pub struct Case {
     pub main: Tries,
     /// Of the statement that removes a half-made object.
     pub clean: Tries,
-    /// Of the statements that give an object made again what its definition does not hold.
+    /// Of the statements that give an object what its definition does not hold.
     pub complete: Tries,
 }
 
@@ -83,6 +83,11 @@ impl Case {
         [&self.main, &self.complete, &self.clean]
             .into_iter()
             .find_map(|tries| tries.failure.as_ref())
+    }
+
+    /// Whether a statement was sent in this run.
+    pub(super) fn began(&self) -> bool {
+        [&self.main, &self.clean, &self.complete].into_iter().any(|tries| tries.sent > 0)
     }
 
     /// How many statements that change something were sent.
@@ -134,8 +139,19 @@ pub struct Failure {
     pub message: String,
     /// Whether trying again can help.
     pub chance: Chance,
-    /// Whether it failed since the user wants to stop.
-    pub stopped: bool,
+    /// Who ended it.
+    pub by: EndedBy,
+}
+
+/// Who ended a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndedBy {
+    /// The server, or we to spare others.
+    Itself,
+    /// The user, who wants to stop.
+    User,
+    /// The switch, the stop file or the maintenance window: the run may not go on.
+    Hold,
 }
 
 /// Whether the same statement can succeed later.
@@ -177,9 +193,11 @@ pub enum Found {
     TableGone,
     /// It is there, half made or half removed.
     Half,
+    /// Of what is made in parts, some are there; the statement goes on from them.
+    Parts,
     /// It is there and usable. For [`Kind::Refresh`]: it has happened.
     Whole {
-        /// Whether it also has everything that its definition does not hold; so it is with one that is new.
+        /// Whether it also has everything that its definition does not hold; so it is with an index that is new.
         complete: bool,
     },
     /// It is there, but serves something else by now, or somebody is at work on it: the reason.
@@ -243,7 +261,7 @@ pub enum Statement {
     Undo,
     /// What removes a half-made object.
     Clean,
-    /// What gives an object that was made again its comment and the like.
+    /// What gives an object that was made again its comment and the like, and fills new statistics.
     Complete,
 }
 

@@ -17,17 +17,24 @@ pub(super) fn next(case: &Case, state: State, facts: &Facts, limits: &Limits) ->
     let again = ours && case.main.may_send(limits) && !facts.stop;
     match (case.kind, found) {
         (_, Found::Other(what)) => Step::noted(State::Conflict, what),
+        // It stands; that it cannot be completed now is no reason to take it back.
+        (Kind::Make, Found::Whole { complete: false })
+            if state == State::Verifying && !facts.stop && case.complete.may_send(limits) =>
+        {
+            case.complete.send(Statement::Complete)
+        }
         (Kind::Make | Kind::Refresh, Found::Whole { .. } | Found::Busy(_))
         | (Kind::Remove, Found::Absent | Found::TableGone) => reached(case.kind, state),
-        (Kind::Make, Found::Half) if case.clean.may_send(limits) => {
+        (Kind::Make, Found::Parts) if again => case.main.send(Statement::Do),
+        (Kind::Make, Found::Half | Found::Parts) if case.clean.may_send(limits) => {
             case.clean.send(Statement::Clean)
         }
         // An earlier run, or a try of ours, has removed one half.
         (Kind::Remove, Found::Half) if again || (!ours && case.main.may_send(limits)) => {
             case.main.send(Statement::Do)
         }
-        (_, Found::Half) if state == State::CleanupPending => Step::End(End::Left),
-        (_, Found::Half) => Step::to(State::CleanupPending),
+        (_, Found::Half | Found::Parts) if state == State::CleanupPending => Step::End(End::Left),
+        (_, Found::Half | Found::Parts) => Step::to(State::CleanupPending),
         (Kind::Remove, Found::Busy(reason)) => Step::noted(State::Aborted, reason),
         (_, Found::Absent | Found::Whole { .. }) if again => case.main.send(Statement::Do),
         _ => Step::to(State::Aborted),
@@ -38,7 +45,7 @@ pub(super) fn next(case: &Case, state: State, facts: &Facts, limits: &Limits) ->
 fn first(case: &Case, found: &Found) -> Step {
     match (case.kind, found) {
         (_, Found::Other(what)) => Step::noted(State::Conflict, what),
-        (Kind::Make, Found::Half | Found::Whole { .. } | Found::Busy(_)) => {
+        (Kind::Make, Found::Half | Found::Parts | Found::Whole { .. } | Found::Busy(_)) => {
             Step::noted(State::Aborted, "somebody else has made it meanwhile")
         }
         (Kind::Remove, Found::Busy(reason)) => Step::noted(State::Aborted, reason),

@@ -16,9 +16,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use backward::WENT_WITH_TABLE;
 pub use case::{
-    Answer, Case, Chance, End, Facts, Failure, Found, Kind, Limits, Orphan, Premises, Statement,
-    Step, Tries, Wish,
+    Answer, Case, Chance, End, EndedBy, Facts, Failure, Found, Kind, Limits, Orphan, Premises,
+    Statement, Step, Tries, Wish,
 };
 pub use state::State;
 

@@ -79,7 +79,7 @@ impl State {
             Self::Observing => &[Self::Kept, Self::Reverting],
             Self::Kept | Self::RevertPending => &[Self::Reverting],
             Self::Reverting => &[Self::Reverted, Self::RevertPending, Self::Conflict],
-            // Only to write down that a person has settled it.
+            // Because a person has settled it, or asks to try again.
             Self::Conflict => &[Self::Reverting],
             Self::Aborted | Self::Reverted => &[],
         };

@@ -5,8 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    Answer, Case, Chance, End, Facts, Failure, Found, Kind, Limits, Orphan, Premises, State,
-    Statement, Step, Wish, next,
+    Answer, Case, Chance, End, EndedBy, Facts, Failure, Found, Kind, Limits, Orphan, Premises,
+    State, Statement, Step, Wish, next,
 };
 
 const LIMITS: Limits = Limits { tries: 3, orphan_patience: Duration::from_secs(10) };
@@ -15,11 +15,12 @@ const MANY: usize = 60;
 
 fn failure() -> impl Strategy<Value = Failure> {
     let code = prop::sample::select(vec!["55P03", "40P01", "57014", "23505", "53100", "54000"]);
-    (code, any::<bool>()).prop_map(|(code, stopped)| Failure {
+    let by = prop::sample::select(vec![EndedBy::Itself, EndedBy::User, EndedBy::Hold]);
+    (code, by).prop_map(|(code, by)| Failure {
         sqlstate: Some(code.to_owned()),
         message: format!("failed with {code}"),
         chance: Chance::of(Some(code)),
-        stopped,
+        by,
     })
 }
 
@@ -32,6 +33,7 @@ fn found() -> impl Strategy<Value = Found> {
         3 => Just(Found::Absent),
         1 => Just(Found::TableGone),
         3 => Just(Found::Half),
+        2 => Just(Found::Parts),
         3 => any::<bool>().prop_map(|complete| Found::Whole { complete }),
         1 => Just(Found::Busy("busy".to_owned())),
         1 => Just(Found::Other("other".to_owned())),
@@ -131,10 +133,16 @@ fn held(did: &[Did], kind: Kind) -> Result<(), TestCaseError> {
                 let ours = !matches!(found, Found::Other(_) | Found::Busy(_));
                 prop_assert!(ours || kind == Kind::Refresh, "{statement:?} upon {found:?}");
                 match statement {
+                    Statement::Complete if kind == Kind::Make => {
+                        prop_assert_eq!(*state, State::Verifying);
+                        prop_assert_eq!(found, &Found::Whole { complete: false });
+                    }
                     Statement::Undo | Statement::Complete => {
                         prop_assert_eq!(*state, State::Reverting);
                     }
-                    Statement::Clean => prop_assert_eq!(found, &Found::Half),
+                    Statement::Clean => {
+                        prop_assert!(matches!(found, Found::Half | Found::Parts), "{found:?}");
+                    }
                     Statement::Do => prop_assert!(!state.is_undoing()),
                 }
             }
@@ -198,7 +206,7 @@ proptest! {
                 row = case.state;
             }
         }
-        prop_assert_ne!(real, Object::Half, "row {:?}", row);
+        prop_assert!(!matches!(real, Object::Half | Object::Parts), "row {row:?}");
         let made = real == Object::Whole;
         let in_place = made == (kind == Kind::Make);
         match row {
@@ -214,6 +222,7 @@ proptest! {
 enum Object {
     Absent,
     Half,
+    Parts,
     Whole,
 }
 
@@ -246,6 +255,7 @@ fn honest(
                 facts.found = Some(match real {
                     Object::Absent => Found::Absent,
                     Object::Half => Found::Half,
+                    Object::Parts => Found::Parts,
                     Object::Whole => Found::Whole { complete: true },
                 });
             }
@@ -255,11 +265,15 @@ fn honest(
                     (case.kind, statement),
                     (Kind::Make, Statement::Do) | (Kind::Remove, Statement::Undo)
                 );
-                prop_assert!(!makes || *real == Object::Absent, "made upon {real:?}");
+                let fresh = matches!(real, Object::Absent | Object::Parts);
+                prop_assert!(!makes || fresh, "made upon {real:?}");
                 let wanted = if makes { Object::Whole } else { Object::Absent };
                 let lucky = luck();
                 match lucky {
                     0 | 1 => *real = wanted,
+                    2 if case.kind == Kind::Make && case.state == Some(State::Applying) => {
+                        *real = if luck() == 0 { Object::Parts } else { Object::Half };
+                    }
                     2 => *real = Object::Half,
                     _ => {}
                 }
@@ -268,7 +282,7 @@ fn honest(
                     sqlstate: Some(code.to_owned()),
                     message: String::new(),
                     chance: Chance::of(Some(code)),
-                    stopped: false,
+                    by: EndedBy::Itself,
                 };
                 let answer = if lucky == 0 { Answer::Done } else { Answer::Failed(failed) };
                 facts.found = None;

@@ -1,9 +1,13 @@
+use serde_json::Value;
+
 use crate::candidate::{Candidate, Change, Findings};
+use crate::change_plan::is_index_name;
 use crate::context::Context;
 use crate::evidence::Fact;
 use crate::reach::Reach;
 use crate::rule::{Rule, declare_rule};
 use crate::snapshot::{Index, Table, TableKind};
+use crate::statement::syntax_tree;
 
 declare_rule! {
     /// Two indexes of one table with the very same definition.
@@ -20,7 +24,8 @@ declare_rule! {
     /// Anything in the definitions differs; an index is invalid (another rule's matter) or a partition's share of a
     /// partitioned index; both serve constraints; the table is an extension's or excluded. A duplicate of a unique
     /// index, or one with a mark of its own, is only shown; so is one on a partitioned table, or on one that another
-    /// role owns.
+    /// role owns, and one of which pgwright made either: the journal knows what to do with its own, and would not know
+    /// that it was dropped. So is one whose expression calls a function of users: perhaps it could not be made again.
     ///
     /// # Undo
     /// The dropped index is made again as it was: definition, tablespace, comment, statistics targets.
@@ -99,8 +104,49 @@ fn duplicate(table: &Table, index: &Index, kept: &Index) -> Candidate {
         let what = if more { &index.name } else { &kept.name };
         let reason = format!("{what} is more than a plain index");
         candidate.facts.push(Fact::NotAlone { reason });
+    } else if let Some(ours) = [index, kept].into_iter().find(|one| is_index_name(&one.name)) {
+        candidate.reach = Reach::Advise;
+        let reason = format!(
+            "pgwright made {} and watches it; `pgwright rollback` takes it back",
+            ours.name
+        );
+        candidate.facts.push(Fact::NotAlone { reason });
+    } else if index.statistics_targets != kept.statistics_targets {
+        candidate.reach = Reach::Advise;
+        let reason = format!(
+            "{} and {} have other statistics targets, and the planner knows their expressions by the statistics of both",
+            index.name, kept.name
+        );
+        candidate.facts.push(Fact::NotAlone { reason });
     }
     candidate
+}
+
+/// The first function or operator of an index that is not the server's. The definition is printed where `pg_catalog` is
+/// all of the `search_path`, so that the names of such ones come with their schema.
+fn function_of_users(definition: &str) -> Option<String> {
+    let tree = syntax_tree(definition).ok()?;
+    let mut open = vec![&tree];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Array(items) => open.extend(items),
+            Value::Object(fields) => {
+                let call = fields.get("FuncCall").map(|call| &call["funcname"]);
+                let operator = fields.get("AExpr").map(|expression| &expression["name"]);
+                let name =
+                    call.or(operator).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+                let part =
+                    |part: &Value| part.pointer("/node/String/sval")?.as_str().map(str::to_owned);
+                let parts: Vec<String> = name.iter().filter_map(part).collect();
+                if parts.len() > 1 && parts[0] != "pg_catalog" {
+                    return Some(parts.join("."));
+                }
+                open.extend(fields.values());
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A candidate to drop an index: as far as `reach` where the table does not hold it back.
@@ -122,10 +168,15 @@ pub(super) fn drop_index(
     let reason = if table.kind == TableKind::Partitioned {
         "an index of a partitioned table cannot be dropped concurrently: plain DROP INDEX locks every partition"
             .to_owned()
-    } else if table.may_index {
-        return candidate;
+    } else if let Some(reason) = super::by_hand(table) {
+        reason
+    } else if let Some(name) = function_of_users(&index.definition) {
+        format!(
+            "its expression calls {name}, which may need a search_path that pgwright's sessions do not have, so that \
+             nobody knows whether pgwright could make the index again"
+        )
     } else {
-        super::rights(table)
+        return candidate;
     };
     candidate.reach = Reach::Advise;
     candidate.facts.push(Fact::NotAlone { reason });

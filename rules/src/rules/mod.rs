@@ -2,6 +2,8 @@
 
 mod duplicate_index;
 mod invalid_index;
+mod misjudged_columns;
+mod overdue_vacuum;
 mod redundant_index;
 mod stale_statistics;
 mod unindexed_containment;
@@ -15,8 +17,9 @@ pub(crate) use self::unserved_predicate::create;
 
 use crate::candidate::Findings;
 use crate::context::Context;
+use crate::quote::ident;
 use crate::rule::Rule;
-use crate::snapshot::Table;
+use crate::snapshot::{Persistence, Table};
 
 /// Every rule, in the order of the reference page.
 pub static RULES: &[&dyn Rule] = &[
@@ -30,6 +33,8 @@ pub static RULES: &[&dyn Rule] = &[
     &redundant_index::RedundantIndex,
     &invalid_index::InvalidIndex,
     &stale_statistics::StaleStatistics,
+    &misjudged_columns::MisjudgedColumns,
+    &overdue_vacuum::OverdueVacuum,
 ];
 
 /// Runs every rule and merges equal candidates of several.
@@ -50,8 +55,21 @@ pub fn propose(cx: &Context<'_>) -> Findings {
     all
 }
 
+/// Why the indexes of a table are for a person to make and to drop, if they are.
+pub(crate) fn by_hand(table: &Table) -> Option<String> {
+    if table.persistence == Persistence::Unlogged {
+        let name = table.qualified();
+        return Some(format!(
+            "{name} is unlogged: a crash empties it, and what it holds then decides what an index is worth"
+        ));
+    }
+    // Who drops one has to be able to make it again.
+    (!table.may_index)
+        .then(|| format!("{}, and CREATE on schema {}", rights(table), ident(&table.schema)))
+}
+
 /// Why a change to a table is for somebody else to make.
-fn rights(table: &Table) -> String {
+pub(crate) fn rights(table: &Table) -> String {
     format!("needs the rights of {}, the owner of {}", table.owner, table.qualified())
 }
 

@@ -58,7 +58,7 @@ fn reads(cx: &Context<'_>, statement: usize, table: u32) -> bool {
 fn analyze(table: &Table, readers: Vec<usize>, share: Option<f64>) -> Candidate {
     let mut facts = vec![Fact::StatisticsNeeded { share, statements: readers.len() }];
     let mut reach = Reach::Act;
-    if !table.may_index {
+    if !table.may_index && !table.may_analyze {
         reach = Reach::Advise;
         facts.push(Fact::NotAlone { reason: super::rights(table) });
     }

@@ -26,7 +26,7 @@ declare_rule! {
     /// a GIN index whose operator class serves the operators exists; an expression is not immutable, such as
     /// `to_tsvector(body)` without its configuration (said in the report); the plans keep so many of the table's rows (a twelfth
     /// or more), or read it so cheaply, that under a tenth of their cost would be saved; or the table is tiny, foreign,
-    /// excluded or an extension's. On a partitioned table, or one that another role owns, it is only shown.
+    /// excluded or an extension's. Where another role owns the table or a partition, it is only shown.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.

@@ -31,7 +31,7 @@ declare_rule! {
     /// later row (text to number, arithmetic), or is not part of PostgreSQL itself; its values could outgrow a B-tree
     /// page; a constant in it is neither known nor guessed with 30 % or more; an index on the expression exists; more
     /// than a fifth of the rows match and no LIMIT cuts them; the table is tiny, foreign, excluded or an extension's.
-    /// On a partitioned table, or one that another role owns, it is only shown.
+    /// Where another role owns the table or a partition, it is only shown.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; the ANALYZE that follows the build needs none.

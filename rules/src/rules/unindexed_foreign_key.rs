@@ -26,8 +26,8 @@ declare_rule! {
     /// An index covers the key, also one `WHERE column IS NOT NULL` on the key's own column; the
     /// referencing table is tiny, foreign, excluded, an extension's, or a partition (the partitioned table is looked
     /// at instead), or it is empty and neither deletes nor joins are known. Without counted deletes it is only shown, or
-    /// refused where statements that join along it gain too little; on a partitioned table, or one that another role
-    /// owns, it is only shown.
+    /// refused where statements that join along it gain too little; where another role owns the
+    /// table or a partition of it, it is only shown.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.

@@ -22,7 +22,7 @@ declare_rule! {
     /// Whether a pattern begins with fixed characters is not known (`LIKE $1`), since a B-tree may serve then; the
     /// pattern holds no three letters or digits in a row, so that trigrams do not narrow it down; a trigram index on
     /// the text exists; or the table is tiny, foreign, excluded or an extension's. Where the extension pg_trgm is
-    /// not installed, the report says so. On a partitioned table, or one that another role owns, it is only shown.
+    /// not installed, the report says so. Where another role owns the table or a partition, it is only shown.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.

@@ -25,8 +25,8 @@ declare_rule! {
     ///
     /// # Silent when
     /// A valid index already begins with these keys; the table is tiny, foreign, excluded or an extension's; a
-    /// column's type has no order or its values could outgrow a B-tree page. On a partitioned table, or one that
-    /// another role owns, it is only shown.
+    /// column's type has no order or its values could outgrow a B-tree page. Where another
+    /// role owns the table or a partition of it, it is only shown.
     ///
     /// # Undo
     /// `DROP INDEX CONCURRENTLY`; no data changes.
@@ -156,14 +156,10 @@ pub(crate) fn create(
 ) -> Candidate {
     let mut facts = table_facts(table);
     let mut reach = Reach::Act;
-    if table.kind == TableKind::Partitioned {
+    // Of a partitioned table the partitions have a say as well, which is heard when the action is made.
+    if let Some(reason) = super::by_hand(table).filter(|_| table.kind != TableKind::Partitioned) {
         reach = Reach::Advise;
-        let reason = "a partitioned table cannot be indexed concurrently as a whole: make the index ON ONLY the \
-                      parent, one concurrently on each partition, then attach them";
-        facts.push(Fact::NotAlone { reason: reason.to_owned() });
-    } else if !table.may_index {
-        reach = Reach::Advise;
-        facts.push(Fact::NotAlone { reason: super::rights(table) });
+        facts.push(Fact::NotAlone { reason });
     }
     Candidate {
         rules: vec![rule],

@@ -316,12 +316,8 @@ impl Greedy<'_, '_> {
         missing: &mut BTreeSet<Question>,
     ) -> Result<f64, String> {
         let next: Configuration = current.union(candidate_move).copied().collect();
-        if let Some(budget) =
-            self.of.task.storage_budget.filter(|&budget| self.of.bytes(next.iter()) > budget)
-        {
-            return Err(format!(
-                "does not fit the storage budget of {budget} bytes beside what saves more"
-            ));
+        if let Some(reason) = self.of.over_budget(self.of.bytes(next.iter()), "what saves more") {
+            return Err(reason);
         }
         self.not_crowded(&next, candidate_move)?;
         self.spares_inserts(&next, candidate_move)?;

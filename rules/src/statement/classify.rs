@@ -1,6 +1,9 @@
 //! What a text of the workload is, told from the text alone: the sampler's first sieve.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use pg_query::protobuf::CmdType;
+use serde_json::Value;
 
 use super::analyzer::is_single_plannable;
 use super::parse::{self, Lexeme, NodeEnum, Outline, Token};
@@ -68,6 +71,7 @@ pub fn classify_within(text: &str, size_max: Option<usize>) -> Class {
     };
     match kind(text, &outline) {
         Ok(_) if catalog_only(&outline) => Class::CatalogOnly,
+        Ok(_) if journal_only(&outline) => Class::Own,
         Ok(kind) => match parse::fingerprint(text) {
             Ok(fingerprint) => Class::Statement { kind, fingerprint },
             Err(reason) => Class::Unparsable(reason.to_string()),
@@ -84,22 +88,65 @@ pub fn classify_within(text: &str, size_max: Option<usize>) -> Class {
     }
 }
 
+/// A relation as a statement names it: its schema, empty where it names none, and its name.
+pub type Mention = (String, String);
+
 /// What a statement touches, by the names that it writes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touched {
-    /// Tables and views, without their schemas.
-    pub relations: BTreeSet<String>,
+    /// Tables and views.
+    pub relations: BTreeSet<Mention>,
     /// Whether it writes rows, be it in a common table expression.
     pub writes: bool,
+    /// The columns that it sets in rows that are there: by UPDATE, ON CONFLICT DO UPDATE or MERGE.
+    pub sets: BTreeMap<Mention, BTreeSet<String>>,
 }
 
 /// Tells what a statement touches; nothing for a text that is no statement.
 pub fn touched(text: &str) -> Touched {
     let Ok(outline) = parse::outline(text) else { return Touched::default() };
     let writing = ["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
-    Touched {
-        relations: outline.tables.into_iter().map(|(_, name)| name).collect(),
-        writes: outline.kinds.iter().any(|kind| writing.contains(&kind.as_str())),
+    let writes = outline.kinds.iter().any(|kind| writing.contains(&kind.as_str()));
+    let mut sets = BTreeMap::new();
+    if writes && let Ok(tree) = parse::syntax_tree(text) {
+        collect_sets(&tree, &mut sets);
+    }
+    Touched { relations: outline.tables.into_iter().collect(), writes, sets }
+}
+
+/// Collects the columns that are set anywhere in a tree.
+fn collect_sets(tree: &Value, sets: &mut BTreeMap<Mention, BTreeSet<String>>) {
+    match tree {
+        Value::Array(items) => items.iter().for_each(|item| collect_sets(item, sets)),
+        Value::Object(fields) => {
+            for (kind, node) in fields {
+                let lists: Vec<&Value> = match kind.as_str() {
+                    "UpdateStmt" => vec![&node["target_list"]],
+                    "InsertStmt" => vec![&node["on_conflict_clause"]["target_list"]],
+                    "MergeStmt" => {
+                        let clauses = node["merge_when_clauses"].as_array().into_iter().flatten();
+                        let clauses = clauses.map(|clause| &clause["node"]["MergeWhenClause"]);
+                        let updates = |clause: &&Value| {
+                            clause["command_type"].as_i64() == Some(CmdType::CmdUpdate as i64)
+                        };
+                        clauses.filter(updates).map(|clause| &clause["target_list"]).collect()
+                    }
+                    _ => Vec::new(),
+                };
+                let columns = lists.into_iter().filter_map(Value::as_array).flatten();
+                let name = |target: &Value| {
+                    target["node"]["ResTarget"]["name"].as_str().map(str::to_owned)
+                };
+                let columns: BTreeSet<String> = columns.filter_map(name).collect();
+                if !columns.is_empty() {
+                    let part =
+                        |name: &str| node["relation"][name].as_str().unwrap_or_default().to_owned();
+                    sets.entry((part("schemaname"), part("relname"))).or_default().extend(columns);
+                }
+                collect_sets(node, sets);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -132,6 +179,11 @@ fn catalog_only(outline: &Outline) -> bool {
         if schema.is_empty() { system_relation(name) } else { system_schema(schema) }
     };
     !outline.tables.is_empty() && outline.tables.iter().all(system)
+}
+
+/// Whether all relations are those of the journal, which people look at and write to.
+fn journal_only(outline: &Outline) -> bool {
+    !outline.tables.is_empty() && outline.tables.iter().all(|(schema, _)| schema == "pgwright")
 }
 
 /// What a COPY is.
@@ -270,6 +322,9 @@ mod tests {
     #[test]
     fn ours_hidden_and_cut_texts_are_told() {
         assert_eq!(classify("SELECT /* pgwright */ 1"), Class::Own);
+        assert_eq!(classify("UPDATE pgwright.\"Control\" SET \"paused\" = true"), Class::Own);
+        let both = "SELECT 1 FROM pgwright.\"Actions\", orders";
+        assert!(matches!(classify(both), Class::Statement { .. }));
         assert_eq!(classify("<insufficient privilege>"), Class::InsufficientPrivilege);
         for cut in [
             "SELECT * FROM orders WHERE",

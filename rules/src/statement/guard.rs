@@ -6,10 +6,13 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AlterTableStmt, AlterTableType, CommentStmt, DropBehavior, DropStmt, IndexStmt, ObjectType,
-    RangeVar, VacuumStmt,
+    AlterTableCmd, AlterTableStmt, AlterTableType, CommentStmt, CreateStatsStmt, DropBehavior,
+    DropStmt, IndexStmt, Node, ObjectType, RangeVar, VacuumStmt,
 };
 use serde_json::Value;
+
+use super::statistics_shape;
+use crate::statistics::StatisticsDefinition;
 
 /// Access methods of indexes that pgwright proposes by itself.
 const METHODS: &[&str] = &["btree", "hash", "gin", "gist", "spgist", "brin"];
@@ -22,6 +25,9 @@ pub enum Purpose {
     /// Making a dropped index again as it was: its tablespace, storage options and access method
     /// are not ours to judge, and its comment and statistics targets come back with it.
     Restore,
+    /// Making an index of a partitioned table whole, or dropping it, in a short transaction: what only changes the
+    /// catalog, and knows no CONCURRENTLY.
+    Partitioned,
 }
 
 /// A statement that may be sent, with the names in it as the server will read them.
@@ -38,8 +44,31 @@ pub enum Permitted {
         /// Tablespace, if one is named.
         tablespace: Option<String>,
     },
+    /// `CREATE INDEX … ON ONLY`: on a partitioned table, what those of its partitions are attached to.
+    CreateIndexOnly {
+        /// Name of the new index.
+        name: String,
+        /// Schema of the table.
+        schema: String,
+        /// The table.
+        table: String,
+    },
+    /// `ALTER INDEX … ATTACH PARTITION`.
+    AttachIndex {
+        /// Schema of the index that is attached.
+        schema: String,
+        /// That index.
+        name: String,
+    },
     /// `DROP INDEX CONCURRENTLY`.
     DropIndex {
+        /// Schema of the index.
+        schema: String,
+        /// The index.
+        name: String,
+    },
+    /// `DROP INDEX`, with what is attached to it.
+    DropPartitionedIndex {
         /// Schema of the index.
         schema: String,
         /// The index.
@@ -51,6 +80,29 @@ pub enum Permitted {
         schema: String,
         /// The table.
         table: String,
+    },
+    /// `VACUUM (ANALYZE, TRUNCATE off, PARALLEL 0)`, and with no other options.
+    Vacuum {
+        /// Schema of the table.
+        schema: String,
+        /// The table.
+        table: String,
+    },
+    /// `CREATE STATISTICS`, of columns.
+    CreateStatistics {
+        /// Schema of the statistics.
+        schema: String,
+        /// Their name.
+        name: String,
+        /// What they are of.
+        definition: StatisticsDefinition,
+    },
+    /// `DROP STATISTICS`.
+    DropStatistics {
+        /// Schema of the statistics.
+        schema: String,
+        /// Their name.
+        name: String,
     },
     /// `COMMENT ON INDEX`.
     CommentOnIndex {
@@ -82,9 +134,13 @@ pub fn permitted(sql: &str, purpose: Purpose) -> Result<Permitted, Forbidden> {
     };
     let node = statement.stmt.as_ref().and_then(|node| node.node.as_ref());
     match (node, purpose) {
+        (Some(NodeEnum::IndexStmt(index)), Purpose::Partitioned) => create_only(index),
+        (Some(NodeEnum::DropStmt(drop)), Purpose::Partitioned) => drop_partitioned(drop),
+        (Some(NodeEnum::AlterTableStmt(alter)), Purpose::Partitioned) => attach_index(alter),
         (Some(NodeEnum::IndexStmt(index)), _) => create_index(index, purpose),
-        (Some(NodeEnum::DropStmt(drop)), _) => drop_index(drop),
-        (Some(NodeEnum::VacuumStmt(vacuum)), Purpose::Change) => analyze(vacuum),
+        (Some(NodeEnum::DropStmt(drop)), _) => drop_one(drop),
+        (Some(NodeEnum::VacuumStmt(vacuum)), Purpose::Change) => refresh(vacuum),
+        (Some(NodeEnum::CreateStatsStmt(create)), Purpose::Change) => create_statistics(create),
         (Some(NodeEnum::CommentStmt(comment)), Purpose::Restore) => comment_on_index(comment),
         (Some(NodeEnum::AlterTableStmt(alter)), Purpose::Restore) => set_statistics(alter),
         _ => forbid("it is no statement that pgwright ever sends for this purpose"),
@@ -100,25 +156,34 @@ fn require(holds: bool, why: &str) -> Result<(), Forbidden> {
 }
 
 fn relation(range: Option<&RangeVar>) -> Result<(String, String), Forbidden> {
+    require(range.is_none_or(|range| range.inh), "it is limited to ONLY one table")?;
+    named(range)
+}
+
+fn named(range: Option<&RangeVar>) -> Result<(String, String), Forbidden> {
     let Some(range) = range else { return forbid("it names no table") };
     require(!range.schemaname.is_empty(), "the table is not qualified with its schema")?;
     require(range.catalogname.is_empty(), "the table is qualified with a database")?;
-    require(range.inh, "it is limited to ONLY one table")?;
     Ok((range.schemaname.clone(), range.relname.clone()))
+}
+
+/// On a table that is not partitioned it would be an index build that keeps writers out, hence ONLY.
+fn create_only(index: &IndexStmt) -> Result<Permitted, Forbidden> {
+    let (schema, table) = named(index.relation.as_ref())?;
+    let only = index.relation.as_ref().is_some_and(|range| !range.inh);
+    require(only, "the index would be built on the partitions as well")?;
+    require(!index.concurrent, "CONCURRENTLY does not work on a partitioned table")?;
+    plain_index(index)?;
+    Ok(Permitted::CreateIndexOnly { name: index.idxname.clone(), schema, table })
 }
 
 fn create_index(index: &IndexStmt, purpose: Purpose) -> Result<Permitted, Forbidden> {
     let (schema, table) = relation(index.relation.as_ref())?;
     require(index.concurrent, "the index would be built without CONCURRENTLY")?;
-    require(!index.unique && !index.primary && !index.isconstraint, "the index would be unique")?;
-    require(!index.if_not_exists, "IF NOT EXISTS would take an invalid index for success")?;
-    require(!index.idxname.is_empty(), "the index has no name")?;
-    require(index.exclude_op_names.is_empty(), "the index would be an exclusion constraint")?;
     if purpose == Purpose::Change {
-        require(METHODS.contains(&index.access_method.as_str()), "the access method is unknown")?;
-        require(index.table_space.is_empty(), "it names a tablespace")?;
-        require(index.options.is_empty(), "it sets storage options")?;
-        built_in_only(&serde_json::to_value(index).unwrap_or_default())?;
+        plain_index(index)?;
+    } else {
+        usual_index(index)?;
     }
     Ok(Permitted::CreateIndex {
         name: index.idxname.clone(),
@@ -126,6 +191,23 @@ fn create_index(index: &IndexStmt, purpose: Purpose) -> Result<Permitted, Forbid
         table,
         tablespace: Some(index.table_space.clone()).filter(|space| !space.is_empty()),
     })
+}
+
+/// An index without anything that is more than an index.
+fn usual_index(index: &IndexStmt) -> Result<(), Forbidden> {
+    require(!index.unique && !index.primary && !index.isconstraint, "the index would be unique")?;
+    require(!index.if_not_exists, "IF NOT EXISTS would take an invalid index for success")?;
+    require(!index.idxname.is_empty(), "the index has no name")?;
+    require(index.exclude_op_names.is_empty(), "the index would be an exclusion constraint")
+}
+
+/// One as we propose it ourselves.
+fn plain_index(index: &IndexStmt) -> Result<(), Forbidden> {
+    usual_index(index)?;
+    require(METHODS.contains(&index.access_method.as_str()), "the access method is unknown")?;
+    require(index.table_space.is_empty(), "it names a tablespace")?;
+    require(index.options.is_empty(), "it sets storage options")?;
+    built_in_only(&serde_json::to_value(index).unwrap_or_default())
 }
 
 /// Refuses functions and operators outside `pg_catalog`: an index runs them on every write, in the name
@@ -147,16 +229,33 @@ fn built_in_only(tree: &Value) -> Result<(), Forbidden> {
     children.into_iter().try_for_each(built_in_only)
 }
 
-fn drop_index(drop: &DropStmt) -> Result<Permitted, Forbidden> {
-    require(drop.remove_type == ObjectType::ObjectIndex as i32, "it drops something else")?;
+fn drop_one(drop: &DropStmt) -> Result<Permitted, Forbidden> {
+    let (schema, name) = dropped(drop)?;
+    if drop.remove_type == ObjectType::ObjectStatisticExt as i32 {
+        return Ok(Permitted::DropStatistics { schema, name });
+    }
     require(drop.concurrent, "the index would be dropped without CONCURRENTLY")?;
+    Ok(Permitted::DropIndex { schema, name })
+}
+
+fn drop_partitioned(drop: &DropStmt) -> Result<Permitted, Forbidden> {
+    let (schema, name) = dropped(drop)?;
+    require(drop.remove_type == ObjectType::ObjectIndex as i32, "it drops something else")?;
+    require(!drop.concurrent, "CONCURRENTLY does not work on a partitioned table")?;
+    Ok(Permitted::DropPartitionedIndex { schema, name })
+}
+
+/// The one index, or the one statistics object, that is dropped.
+fn dropped(drop: &DropStmt) -> Result<(String, String), Forbidden> {
+    let statistics = drop.remove_type == ObjectType::ObjectStatisticExt as i32;
+    let index = drop.remove_type == ObjectType::ObjectIndex as i32;
+    require(index || statistics, "it drops something else")?;
     require(drop.behavior != DropBehavior::DropCascade as i32, "CASCADE drops what depends on it")?;
     require(!drop.missing_ok, "IF EXISTS would take a wrong name for success")?;
     let [object] = drop.objects.as_slice() else {
-        return forbid("it drops more than one index");
+        return forbid("it drops more than one object");
     };
-    let (schema, name) = pair(object.node.as_ref())?;
-    Ok(Permitted::DropIndex { schema, name })
+    pair(object.node.as_ref())
 }
 
 /// `schema.name` out of a list of two names.
@@ -176,9 +275,12 @@ fn pair(node: Option<&NodeEnum>) -> Result<(String, String), Forbidden> {
     }
 }
 
-fn analyze(vacuum: &VacuumStmt) -> Result<Permitted, Forbidden> {
-    require(!vacuum.is_vacuumcmd, "it is a VACUUM")?;
-    require(vacuum.options.is_empty(), "it has options")?;
+fn refresh(vacuum: &VacuumStmt) -> Result<Permitted, Forbidden> {
+    if vacuum.is_vacuumcmd {
+        require(is_polite(vacuum), "it is a VACUUM with other options than ours")?;
+    } else {
+        require(vacuum.options.is_empty(), "it has options")?;
+    }
     let [table] = vacuum.rels.as_slice() else {
         return forbid("it does not name exactly one table");
     };
@@ -187,7 +289,38 @@ fn analyze(vacuum: &VacuumStmt) -> Result<Permitted, Forbidden> {
     };
     require(table.va_cols.is_empty(), "it is limited to some columns")?;
     let (schema, table) = relation(table.relation.as_ref())?;
-    Ok(Permitted::Analyze { schema, table })
+    Ok(if vacuum.is_vacuumcmd {
+        Permitted::Vacuum { schema, table }
+    } else {
+        Permitted::Analyze { schema, table }
+    })
+}
+
+/// Whether a VACUUM has exactly our options. Cutting off the table's end takes a lock that keeps everybody out,
+/// also on standbys; parallel workers take what others need.
+fn is_polite(vacuum: &VacuumStmt) -> bool {
+    let option = |node: &pg_query::protobuf::Node| match &node.node {
+        Some(NodeEnum::DefElem(option)) => {
+            let value = option.arg.as_ref().and_then(|value| value.node.as_ref());
+            match (option.defname.as_str(), value) {
+                ("analyze", None) => Some(0),
+                ("truncate", Some(NodeEnum::String(off))) if off.sval == "off" => Some(1),
+                ("parallel", Some(NodeEnum::Integer(none))) if none.ival == 0 => Some(2),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    let found: Vec<Option<u8>> = vacuum.options.iter().map(option).collect();
+    found == [Some(0), Some(1), Some(2)]
+}
+
+fn create_statistics(create: &CreateStatsStmt) -> Result<Permitted, Forbidden> {
+    require(!create.if_not_exists, "IF NOT EXISTS would take others for success")?;
+    require(!create.stat_types.is_empty(), "it does not name the kinds of statistics")?;
+    let (schema, name, definition) = statistics_shape::read(create).map_err(Forbidden)?;
+    require(definition.columns.len() > 1, "it is of fewer than two columns")?;
+    Ok(Permitted::CreateStatistics { schema, name, definition })
 }
 
 fn comment_on_index(comment: &CommentStmt) -> Result<Permitted, Forbidden> {
@@ -196,14 +329,32 @@ fn comment_on_index(comment: &CommentStmt) -> Result<Permitted, Forbidden> {
     Ok(Permitted::CommentOnIndex { schema, name })
 }
 
-fn set_statistics(alter: &AlterTableStmt) -> Result<Permitted, Forbidden> {
+/// The one thing that is altered about an index.
+fn altered(alter: &AlterTableStmt) -> Result<&AlterTableCmd, Forbidden> {
     require(alter.objtype == ObjectType::ObjectIndex as i32, "it alters something else")?;
     require(!alter.missing_ok, "IF EXISTS would take a wrong name for success")?;
-    let [command] = alter.cmds.as_slice() else {
-        return forbid("it alters more than one thing");
+    match alter.cmds.as_slice() {
+        [Node { node: Some(NodeEnum::AlterTableCmd(command)) }] => Ok(command),
+        _ => forbid("it alters more than one thing"),
+    }
+}
+
+fn attach_index(alter: &AlterTableStmt) -> Result<Permitted, Forbidden> {
+    let command = altered(alter)?;
+    let attaches = command.subtype == AlterTableType::AtAttachPartition as i32;
+    require(attaches, "it does something other than attaching a partition")?;
+    relation(alter.relation.as_ref())?;
+    let Some(NodeEnum::PartitionCmd(attached)) =
+        command.def.as_ref().and_then(|def| def.node.as_ref())
+    else {
+        return forbid("it attaches nothing");
     };
-    let sets = matches!(&command.node, Some(NodeEnum::AlterTableCmd(command))
-        if command.subtype == AlterTableType::AtSetStatistics as i32);
+    let (schema, name) = relation(attached.name.as_ref())?;
+    Ok(Permitted::AttachIndex { schema, name })
+}
+
+fn set_statistics(alter: &AlterTableStmt) -> Result<Permitted, Forbidden> {
+    let sets = altered(alter)?.subtype == AlterTableType::AtSetStatistics as i32;
     require(sets, "it alters something other than a statistics target")?;
     let (schema, name) = relation(alter.relation.as_ref())?;
     Ok(Permitted::SetStatistics { schema, name })
@@ -216,6 +367,7 @@ mod tests {
     use super::{Permitted, Purpose, permitted};
     use crate::index::{IndexDefinition, Key};
     use crate::quote::{literal, qualified};
+    use crate::statistics::{StatisticsDefinition, StatisticsKind};
 
     const RESTORED: &str = "CREATE INDEX CONCURRENTLY i ON s.t USING bloom (a) WITH (length='80') TABLESPACE x WHERE a > 1";
 
@@ -226,6 +378,9 @@ mod tests {
             "CREATE INDEX CONCURRENTLY i ON s.t USING gin (doc public.gin_trgm_ops)",
             "DROP INDEX CONCURRENTLY s.i",
             "ANALYZE s.t",
+            "VACUUM (ANALYZE, TRUNCATE off, PARALLEL 0) s.t",
+            "CREATE STATISTICS s.x (ndistinct, dependencies) ON a, \"B\" FROM s.t",
+            "DROP STATISTICS s.x",
         ];
         for sql in sent {
             permitted(sql, Purpose::Change).unwrap();
@@ -238,6 +393,43 @@ mod tests {
             permitted(sql, Purpose::Restore).unwrap();
             permitted(sql, Purpose::Change).unwrap_err();
         }
+    }
+
+    #[test]
+    fn what_makes_a_partitioned_index_whole_passes_for_that_alone() {
+        for sql in [
+            "CREATE INDEX i ON ONLY s.t USING btree (a DESC) INCLUDE (c) WHERE a > 1",
+            "ALTER INDEX s.i ATTACH PARTITION s.j",
+            "DROP INDEX s.i",
+        ] {
+            permitted(sql, Purpose::Partitioned).unwrap();
+            permitted(sql, Purpose::Change).unwrap_err();
+            permitted(sql, Purpose::Restore).unwrap_err();
+        }
+        for sql in [
+            "CREATE INDEX i ON s.t USING btree (a)",
+            "CREATE INDEX CONCURRENTLY i ON ONLY s.t USING btree (a)",
+            "CREATE UNIQUE INDEX i ON ONLY s.t USING btree (a)",
+            "CREATE INDEX i ON ONLY s.t USING btree (a) TABLESPACE x",
+            "CREATE INDEX i ON ONLY s.t (evil.f(a))",
+            "CREATE INDEX ON ONLY s.t (a)",
+            "ALTER INDEX i ATTACH PARTITION s.j",
+            "ALTER INDEX s.i ATTACH PARTITION j",
+            "ALTER INDEX IF EXISTS s.i ATTACH PARTITION s.j",
+            "ALTER INDEX s.i SET (fillfactor = 10)",
+            "ALTER TABLE s.t ATTACH PARTITION s.u DEFAULT",
+            "ALTER TABLE s.t DETACH PARTITION s.u",
+            "DROP INDEX CONCURRENTLY s.i",
+            "DROP INDEX s.i CASCADE",
+            "DROP INDEX s.i, s.j",
+            "DROP TABLE s.t",
+            "ANALYZE s.t",
+            "COMMENT ON INDEX s.i IS 'x'",
+        ] {
+            permitted(sql, Purpose::Partitioned).unwrap_err();
+        }
+        let attach = permitted("ALTER INDEX s.i ATTACH PARTITION \"S\".j", Purpose::Partitioned);
+        assert_eq!(attach, Ok(Permitted::AttachIndex { schema: "S".into(), name: "j".into() }));
     }
 
     #[test]
@@ -269,6 +461,28 @@ mod tests {
             "ANALYZE VERBOSE s.t",
             "ANALYZE s.t, s.u",
             "VACUUM s.t",
+            "VACUUM FULL s.t",
+            "VACUUM (ANALYZE) s.t",
+            "VACUUM (ANALYZE, TRUNCATE off, PARALLEL 0)",
+            "VACUUM (ANALYZE, TRUNCATE on, PARALLEL 0) s.t",
+            "VACUUM (ANALYZE, TRUNCATE off, PARALLEL 2) s.t",
+            "VACUUM (ANALYZE off, TRUNCATE off, PARALLEL 0) s.t",
+            "VACUUM (ANALYZE, TRUNCATE off, PARALLEL 0, FREEZE) s.t",
+            "VACUUM (FULL, TRUNCATE off, PARALLEL 0) s.t",
+            "VACUUM (ANALYZE, TRUNCATE off, PARALLEL 0) s.t, s.u",
+            "VACUUM (ANALYZE, TRUNCATE off, PARALLEL 0) s.t (a)",
+            "CREATE STATISTICS s.x ON a, b FROM s.t",
+            "CREATE STATISTICS x (mcv) ON a, b FROM s.t",
+            "CREATE STATISTICS s.x (mcv) ON a, b FROM t",
+            "CREATE STATISTICS s.x (mcv) ON a FROM s.t",
+            "CREATE STATISTICS s.x (mcv) ON a, (evil.f(b)) FROM s.t",
+            "CREATE STATISTICS IF NOT EXISTS s.x (mcv) ON a, b FROM s.t",
+            "CREATE STATISTICS s.x (mcv) ON a, b FROM s.t, s.u",
+            "DROP STATISTICS x",
+            "DROP STATISTICS s.x, s.y",
+            "DROP STATISTICS s.x CASCADE",
+            "DROP STATISTICS IF EXISTS s.x",
+            "ALTER STATISTICS s.x SET STATISTICS 5",
             "COMMENT ON TABLE s.t IS 'x'",
             "ALTER INDEX s.i SET (fillfactor = 10)",
             "ALTER TABLE s.t ALTER COLUMN a SET STATISTICS 5",
@@ -332,7 +546,18 @@ mod tests {
             let drop = permitted(&format!("DROP INDEX CONCURRENTLY {full}"), Purpose::Change).unwrap();
             prop_assert_eq!(drop, Permitted::DropIndex { schema: schema.clone(), name: index.clone() });
             let analyze = permitted(&format!("ANALYZE {}", qualified(&schema, &table)), Purpose::Change).unwrap();
-            prop_assert_eq!(analyze, Permitted::Analyze { schema: schema.clone(), table });
+            prop_assert_eq!(analyze, Permitted::Analyze { schema: schema.clone(), table: table.clone() });
+            let vacuum = format!("VACUUM (ANALYZE, TRUNCATE off, PARALLEL 0) {}", qualified(&schema, &table));
+            let vacuum = permitted(&vacuum, Purpose::Change).unwrap();
+            prop_assert_eq!(vacuum, Permitted::Vacuum { schema: schema.clone(), table: table.clone() });
+            let columns = [column.clone(), format!("{column}2")].into();
+            let kinds = [StatisticsKind::Mcv].into();
+            let definition = StatisticsDefinition { schema: schema.clone(), table, columns, kinds };
+            let create = permitted(&definition.create(&index), Purpose::Change).unwrap();
+            let made = Permitted::CreateStatistics { schema: schema.clone(), name: index.clone(), definition };
+            prop_assert_eq!(create, made);
+            let drop = permitted(&format!("DROP STATISTICS {full}"), Purpose::Change).unwrap();
+            prop_assert_eq!(drop, Permitted::DropStatistics { schema: schema.clone(), name: index.clone() });
             let comment = format!("COMMENT ON INDEX {full} IS {}", literal(&column));
             let comment = permitted(&comment, Purpose::Restore).unwrap();
             prop_assert_eq!(comment, Permitted::CommentOnIndex { schema, name: index });

@@ -4,7 +4,7 @@
 //! parentheses, writes IN as `= ANY (ARRAY[…])`, BETWEEN as two comparisons, and leaves defaults out.
 //! Both texts are parsed with the server's grammar, brought to one spelling as trees, and compared whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pg_query::protobuf::{AExprKind, SortByDir, SortByNulls};
 use serde_json::{Map, Value, json};
@@ -35,10 +35,67 @@ impl IndexShape {
         Ok(Self { tree, casts })
     }
 
+    /// The same without its table, for indexes of one table: people rename it and move it, and between two looks at the
+    /// catalog as well.
+    #[must_use]
+    pub fn without_table(mut self) -> Self {
+        self.tree.as_object_mut().map(|index| index.remove("relation"));
+        self
+    }
+
+    /// The columns that it names.
+    pub fn columns(&self) -> BTreeSet<String> {
+        let (mut names, mut tree) = (BTreeSet::new(), self.tree.clone());
+        each_column(&mut tree, &mut |name| {
+            names.insert(name.clone());
+        });
+        names
+    }
+
+    /// The same with columns under other names: name -> the other one.
+    #[must_use]
+    pub fn with_columns(mut self, names: &BTreeMap<String, String>) -> Self {
+        each_column(&mut self.tree, &mut |name| {
+            if let Some(other) = names.get(name) {
+                name.clone_from(other);
+            }
+        });
+        self
+    }
+
+    /// Whether this is the same index, whatever its table is called.
+    pub fn is_same_elsewhere(&self, other: &Self) -> bool {
+        self.clone().without_table() == other.clone().without_table()
+    }
+
     /// Whether the server's print of an index is what was planned: the same but for casts, where the
     /// server may add to those planned but take none away.
     pub fn is_printed_as(&self, printed: &Self) -> bool {
         self.tree == printed.tree && self.casts.is_subset(&printed.casts)
+    }
+}
+
+/// Visits the name of every column in a tree: of keys and INCLUDE, and in expressions, where the server prints them
+/// without their table.
+fn each_column(value: &mut Value, visit: &mut impl FnMut(&mut String)) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| each_column(item, visit)),
+        Value::Object(fields) => {
+            for (kind, field) in fields {
+                let name = match kind.as_str() {
+                    "IndexElem" => field.get_mut("name"),
+                    "ColumnRef" => field.pointer_mut("/fields/0/node/String/sval"),
+                    _ => None,
+                };
+                if let Some(Value::String(name)) = name
+                    && !name.is_empty()
+                {
+                    visit(name);
+                }
+                each_column(field, visit);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -245,6 +302,18 @@ mod tests {
                 != IndexShape::of("CREATE INDEX i ON s.u (a)")
         );
         assert!(IndexShape::of("DROP INDEX i").is_err() && IndexShape::of("").is_err());
+    }
+
+    #[test]
+    fn columns_are_named_and_renamed_wherever_they_stand() {
+        let shape = |body: &str| IndexShape::of(&format!("CREATE INDEX i ON s.t {body}")).unwrap();
+        let planned = shape("(a, (lower(b)) DESC) INCLUDE (\"C d\") WHERE (e > 5 AND a(e) > 'a')");
+        let names = ["C d", "a", "b", "e"].map(str::to_owned);
+        assert_eq!(planned.columns(), names.clone().into());
+        let now = shape("(a2, (lower(b)) DESC) INCLUDE (c) WHERE (a > 5 AND a(a) > 'a')");
+        let renamed = [("a2", "a"), ("c", "C d"), ("a", "e")];
+        let renamed = renamed.map(|(now, then)| (now.to_owned(), then.to_owned())).into();
+        assert_eq!(now.with_columns(&renamed), planned);
     }
 
     #[test]

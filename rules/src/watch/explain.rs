@@ -2,14 +2,14 @@
 
 use chrono::TimeDelta;
 
-use super::compare::CONTROL_LEAST;
+use super::control::CONTROL_LEAST;
 use super::judge::calls_of_meant;
 use super::{Baseline, Case, Comparison, Judgement, Limits, Verdict};
 
 /// Statements named one by one.
 const NAMED: usize = 3;
 
-pub(super) fn slower(statements: &[&Comparison]) -> (Verdict, String) {
+pub(super) fn slower(statements: &[&Comparison], growth: f64) -> (Verdict, String) {
     let mut named: Vec<&Comparison> = statements.to_vec();
     named.sort_by(|a, b| b.share.total_cmp(&a.share));
     let reads = named.iter().any(|statement| !statement.writes);
@@ -20,7 +20,16 @@ pub(super) fn slower(statements: &[&Comparison]) -> (Verdict, String) {
         0 => String::new(),
         more => format!("; {more} more became slower"),
     };
-    (verdict, format!("{}{rest}", all.join("; ")))
+    (verdict, format!("{}{rest}{}", all.join("; "), grown(growth)))
+}
+
+/// What the table grew by, where it is worth a word.
+fn grown(growth: f64) -> String {
+    if growth > 1.05 {
+        format!("; the table has {growth:.1} times as many rows, which is allowed for")
+    } else {
+        String::new()
+    }
 }
 
 fn one_slower(statement: &Comparison) -> String {
@@ -28,7 +37,7 @@ fn one_slower(statement: &Comparison) -> String {
     let ratio = |estimate: Option<super::Estimate>| estimate.map_or(1.0, |estimate| estimate.ratio);
     let before = match statement.baseline {
         Some(Baseline::Lifetime) => "its whole life before".to_owned(),
-        _ => format!("{} windows before", statement.windows.0),
+        _ => format!("{} before", windows(statement.windows.0)),
     };
     format!(
         "statement {} takes {:.2} times as long per call ({:.3} ms before, {:.3} ms after; {before}, {} after) and touches \
@@ -51,7 +60,7 @@ pub(super) fn unused(calls: f64, watched: TimeDelta) -> String {
     )
 }
 
-pub(super) fn kept(judgement: &Judgement) -> String {
+pub(super) fn kept(judgement: &Judgement, limits: &Limits) -> String {
     let meant = judgement.statements.iter().filter(|statement| statement.meant);
     let best =
         meant.filter_map(|s| Some((s, s.time?))).min_by(|a, b| a.1.ratio.total_cmp(&b.1.ratio));
@@ -67,7 +76,15 @@ pub(super) fn kept(judgement: &Judgement) -> String {
     };
     let scans =
         judgement.scans.map_or(String::new(), |scans| format!(", {scans:.0} scans of the index"));
-    format!("no statement became slower in {} windows{scans}{gain}", judgement.windows.1)
+    // Of those that decide something and were looked at, as many windows as of the one with the fewest.
+    let decide = judgement.statements.iter().filter(|s| s.share >= limits.share);
+    let looked_at = decide.filter(|s| s.looked_at > 0).map(|s| s.looked_at).min();
+    let (looked_at, grown) = (windows(looked_at.unwrap_or(0)), grown(judgement.growth));
+    format!("no statement became slower in {looked_at}{scans}{gain}{grown}")
+}
+
+fn windows(count: usize) -> String {
+    if count == 1 { "1 window".to_owned() } else { format!("{count} windows") }
 }
 
 pub(super) fn undecided(case: &Case<'_>, judgement: &Judgement, limits: &Limits) -> String {
@@ -99,20 +116,29 @@ pub(super) fn undecided(case: &Case<'_>, judgement: &Judgement, limits: &Limits)
         reasons.push("statements on the table were called too seldom".to_owned());
     }
     if judgement.control < CONTROL_LEAST {
-        reasons.push(format!(
-            "only {} other statements tell what load does to all, so time alone proves nothing",
-            judgement.control
-        ));
+        let others = match judgement.control {
+            0 => "no other statement tells".to_owned(),
+            1 => "only one other statement tells".to_owned(),
+            more => format!("only {more} other statements tell"),
+        };
+        reasons.push(format!("{others} what load does to all, so time alone proves nothing"));
     }
     if judgement.statements.iter().any(|s| s.baseline == Some(Baseline::Lifetime)) {
-        reasons.push(
-            "there are too few windows from before it, so that the statements' whole life is the baseline".to_owned(),
-        );
+        let few = if judgement.windows.0 < limits.windows_before {
+            "there are too few windows from before it"
+        } else {
+            "statements were called in too few of the windows before it"
+        };
+        reasons.push(format!("{few}, so that the statements' whole life is the baseline"));
     }
     if judgement.windows.2 > 0 {
         reasons.push(format!(
-            "{} windows were discarded (a reset, a crash, statements thrown away, or nobody looked)",
-            judgement.windows.2
+            "{} discarded (a reset, a crash, nobody looked, or pg_stat_statements threw entries away, which a \
+             larger pg_stat_statements.max prevents)",
+            match judgement.windows.2 {
+                1 => "1 window was".to_owned(),
+                more => format!("{more} windows were"),
+            }
         ));
     }
     let end = if watched >= limits.at_most {
@@ -120,7 +146,8 @@ pub(super) fn undecided(case: &Case<'_>, judgement: &Judgement, limits: &Limits)
     } else {
         format!("watched for {} so far, {} at most", span(watched), span(limits.at_most))
     };
-    if reasons.is_empty() { end } else { format!("{end}: {}", reasons.join("; ")) }
+    let grown = grown(judgement.growth);
+    if reasons.is_empty() { end + &grown } else { format!("{end}: {}{grown}", reasons.join("; ")) }
 }
 
 /// `3 days`, `5 hours`, `12 minutes`.

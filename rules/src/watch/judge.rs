@@ -1,12 +1,21 @@
 //! From comparisons to a verdict.
 
-use super::compare::{CONTROL_LEAST, Control, Halves, compare, share_of_alpha, total};
+use super::compare::{Halves, LAST_LOOK, LAST_SHARE, Look, compare, share_of_alpha, total};
+use super::control::{CONTROL_LEAST, Control};
 use super::tripwire::{hot, tripped};
 use super::window::Window;
 use super::{Baseline, Case, Comparison, Judgement, Limits, Verdict, explain};
 
 /// By what factor time alone must have grown where the baseline does not tell how it changes from hour to hour.
-const TIMES_OVER_LIFE: f64 = 2.5;
+const TIMES_OVER_LIFE: f64 = 2.1;
+
+/// By what factor a table is believed to grow while an action is watched. Its number of rows is an estimate, and far
+/// off after a reset of the counters until the next ANALYZE.
+const GROWTH_MOST: f64 = 4.0;
+
+/// The share of alpha that time may spend, and blocks the rest (a weighted Bonferroni correction, since the better of the
+/// two is taken): blocks hardly vary, so that little is enough for them.
+const SHARE_OF_TIME: f64 = 0.8;
 
 /// Share of the time of the statements on the table that must have been looked at in full before the action is kept.
 const LOOKED_AT: f64 = 0.8;
@@ -15,14 +24,21 @@ const LOOKED_AT: f64 = 0.8;
 pub fn judge(case: &Case<'_>, limits: &Limits) -> Judgement {
     let halves = Halves::of(case);
     let control = Control::of(case, &halves, limits);
+    let drift = control.drift(case, &halves, limits);
     let growth = growth(case, &halves);
-    let mut statements: Vec<Comparison> = case
-        .concerned
-        .iter()
-        .map(|(id, concern)| compare(case, &halves, &control, limits, (id, *concern), growth))
-        .filter(|comparison| comparison.calls != (0.0, 0.0))
-        .collect();
-    weigh(&mut statements);
+    let look = |which: Look| {
+        let mut statements: Vec<Comparison> = case
+            .concerned
+            .iter()
+            .map(|(id, concern)| {
+                compare(case, &halves, (&control, drift), limits, (id, *concern), growth, which)
+            })
+            .filter(|comparison| comparison.calls != (0.0, 0.0))
+            .collect();
+        weigh(&mut statements);
+        statements
+    };
+    let statements = look(Look::Due);
     let scans = case.index.and_then(|index| scans(&halves, index));
     let mut judgement = Judgement {
         verdict: Verdict::Undecided,
@@ -33,23 +49,41 @@ pub fn judge(case: &Case<'_>, limits: &Limits) -> Judgement {
         control: control.len(),
         scans,
         hot: hot(case, &halves),
+        growth,
         statements,
     };
-    if let Some((verdict, why)) = tripped(case, &halves, limits) {
+    if let Some((verdict, why)) = tripped(case, &halves, &judgement.statements, limits) {
         return Judgement { verdict, at_once: true, ends: true, why, ..judgement };
     }
-    let slower = slower(&judgement, limits, growth);
-    let decided = if slower.is_empty() {
-        unused(case, &judgement, limits).or_else(|| kept(case, &judgement, limits))
+    let slower_now = slower(case, &judgement, limits, share_of_alpha);
+    let mut decided = if slower_now.is_empty() {
+        unused(case, &halves, &judgement, limits).or_else(|| kept(case, &judgement, limits))
     } else {
-        Some(explain::slower(&slower))
+        Some(explain::slower(&slower_now, growth))
     };
+    let over = case.now - case.applied >= limits.at_most;
+    let harmless = decided.as_ref().map_or(over, |(verdict, _)| *verdict == Verdict::Kept);
+    if harmless {
+        // What came since the last look, once: whatever it shows, the watch ends.
+        let since = Judgement { statements: look(Look::Last), ..judgement.clone() };
+        let late = slower(case, &since, limits, |_| LAST_SHARE);
+        if !late.is_empty() {
+            decided = Some(explain::slower(&late, growth));
+            judgement.statements = since.statements;
+        } else if let Some((Verdict::Kept, why)) = &mut decided {
+            for statement in &mut judgement.statements {
+                if statement.windows.1 >= statement.looked_at + LAST_LOOK {
+                    statement.looked_at = statement.windows.1;
+                }
+            }
+            *why = explain::kept(&judgement, limits);
+        }
+    }
     (judgement.verdict, judgement.why) = match decided {
         Some((verdict, why)) => (verdict, why),
         None => (Verdict::Undecided, explain::undecided(case, &judgement, limits)),
     };
-    judgement.ends =
-        judgement.verdict != Verdict::Undecided || case.now - case.applied >= limits.at_most;
+    judgement.ends = judgement.verdict != Verdict::Undecided || over;
     judgement
 }
 
@@ -61,7 +95,7 @@ fn growth(case: &Case<'_>, halves: &Halves<'_>) -> f64 {
     };
     let life = || case.lifetime?.tables.get(&case.table).map(|table| table.live);
     match (live(&halves.before).or_else(life), live(&halves.after)) {
-        (Some(before), Some(after)) if before > 0.0 => after / before,
+        (Some(before), Some(after)) if before > 0.0 => (after / before).clamp(1.0, GROWTH_MOST),
         _ => 1.0,
     }
 }
@@ -88,25 +122,30 @@ fn scans(halves: &Halves<'_>, index: u32) -> Option<f64> {
 /// The statements that have become slower beyond chance. What time says counts where the control group says what
 /// time alone does and the difference is large; what blocks say counts where time does not contradict it. The blocks
 /// of a writer prove nothing: each index adds its own, wanted or not.
-fn slower<'a>(judgement: &'a Judgement, limits: &Limits, growth: f64) -> Vec<&'a Comparison> {
+fn slower<'a>(
+    case: &Case<'_>,
+    judgement: &'a Judgement,
+    limits: &Limits,
+    share_of_alpha: fn(u32) -> f64,
+) -> Vec<&'a Comparison> {
     let chance = |statement: &Comparison| {
         let (time, blocks) = (statement.time?, statement.touched?);
         let alone = match statement.baseline {
             Some(Baseline::Lifetime) => TIMES_OVER_LIFE,
             _ => 1.0 + limits.margin_of_time_alone,
         };
-        let growth = growth.max(1.0);
+        let growth = judgement.growth;
         let by_time = judgement.control >= CONTROL_LEAST && time.ratio > alone * growth;
         let by_blocks = !statement.writes && time.ratio > (1.0 + limits.margin) * growth;
-        let p = match (by_time, by_blocks) {
-            (true, true) => time.p.min(blocks.p),
-            (true, false) => time.p,
-            (false, true) => blocks.p,
-            (false, false) => 1.0,
-        };
+        let p = |may: bool, p: f64, share: f64| if may { p / share } else { 1.0 };
+        let time = p(by_time, time.p, SHARE_OF_TIME);
+        let p = time.min(p(by_blocks, blocks.p, 1.0 - SHARE_OF_TIME)).min(1.0);
         Some(p / share_of_alpha(statement.look))
     };
-    let heavy = judgement.statements.iter().filter(|statement| statement.share >= limits.share);
+    let decides = |statement: &&Comparison| {
+        statement.share >= limits.share && case.blames(&statement.statement)
+    };
+    let heavy = judgement.statements.iter().filter(decides);
     let mut tests: Vec<(f64, &Comparison)> =
         heavy.filter_map(|statement| Some((chance(statement)?, statement))).collect();
     tests.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -116,18 +155,28 @@ fn slower<'a>(judgement: &'a Judgement, limits: &Limits, growth: f64) -> Vec<&'a
     tests.iter().enumerate().take_while(beyond).map(|(_, (_, statement))| *statement).collect()
 }
 
-fn unused(case: &Case<'_>, judgement: &Judgement, limits: &Limits) -> Option<(Verdict, String)> {
+fn unused(
+    case: &Case<'_>,
+    halves: &Halves<'_>,
+    judgement: &Judgement,
+    limits: &Limits,
+) -> Option<(Verdict, String)> {
     if case.standbys || judgement.scans != Some(0.0) {
         return None;
     }
-    let watched = case.now - case.applied;
-    let meant = judgement.statements.iter().filter(|statement| statement.meant);
-    let calls: f64 = meant.map(|statement| statement.calls.1).sum();
+    // After REINDEX CONCURRENTLY scans are counted anew, under another oid: what came before is not known.
+    let counts =
+        |window: &&&Window| case.index.is_some_and(|index| window.scans.contains_key(&index));
+    let counted: Vec<&Window> = halves.after.iter().filter(counts).copied().collect();
+    let meant = case.concerned.iter().filter(|(_, concern)| concern.meant && !concern.doubtful);
+    let calls = meant.map(|(id, _)| total(&counted, id).calls).fold(0.0, |all, more| all + more);
+    let since = counted.first().map_or(case.now, |window| window.begins);
+    let watched = case.now - since;
     let enough = watched >= limits.at_least
-        && judgement.windows.1 >= limits.windows_after
+        && counted.len() >= limits.windows_after
         && calls >= limits.calls_for_unused;
     // Windows that were discarded may have held a scan.
-    let seen = judgement.windows.1 >= judgement.windows.2.max(limits.windows_after);
+    let seen = counted.len() >= judgement.windows.2.max(limits.windows_after);
     (enough || (watched >= limits.at_most && seen))
         .then(|| (Verdict::Unused, explain::unused(calls, watched)))
 }
@@ -143,12 +192,13 @@ fn kept(case: &Case<'_>, judgement: &Judgement, limits: &Limits) -> Option<(Verd
     };
     let looked_at: f64 = judgement.statements.iter().filter(full).map(|s| time(&s)).sum();
     (long && used && all > 0.0 && looked_at >= LOOKED_AT * all)
-        .then(|| (Verdict::Kept, explain::kept(judgement)))
+        .then(|| (Verdict::Kept, String::new()))
 }
 
 /// Calls of the statements that the action was meant for, since it is in place.
 pub(super) fn calls_of_meant(case: &Case<'_>) -> f64 {
     let halves = Halves::of(case);
-    let meant = case.concerned.iter().filter(|(_, concern)| concern.meant);
-    meant.map(|(id, _)| total(&halves.after, id).calls).sum()
+    let meant = case.concerned.iter().filter(|(_, concern)| concern.meant && !concern.doubtful);
+    // The sum of nothing would be -0, and be printed so.
+    meant.map(|(id, _)| total(&halves.after, id).calls).fold(0.0, |all, more| all + more)
 }

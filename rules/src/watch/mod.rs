@@ -3,10 +3,12 @@
 //! Counters are read again and again ([`Reading`]) and become [`Window`]s. Statements that touch the table of the
 //! action are compared, before against after, by the logarithm of their mean time per call in each window; what the
 //! statements that do not touch it did in the same windows is taken off first (difference in differences), so that a
-//! load shock to everything is nobody's fault. `docs/verify.md` tells the method, the thresholds and their sources.
+//! load shock to everything is nobody's fault, and how far they drift on their own is what a change must exceed. `docs/verify.md` tells the method, the thresholds and their sources.
 
 mod compare;
+mod control;
 mod explain;
+mod hours;
 mod judge;
 #[doc(hidden)]
 pub mod simulation;
@@ -70,10 +72,11 @@ pub struct Limits {
     /// By how much a statement may become slower: a fifth, as Azure's `max_regression_factor` allows at most and as
     /// the least that windows can tell from drift.
     pub margin: f64,
-    /// By how much when its time alone says so, and not its blocks: time drifts by 15 % on its own, and of five
-    /// statements one in a hundred must not be called slower for that (`cargo bench --bench watch`).
+    /// By how much when its time alone says so, and not its blocks: below, a doubling is found hardly more often, and
+    /// harmless drifts are reverted more often (`cargo bench --bench watch`).
     pub margin_of_time_alone: f64,
-    /// Probability of calling a statement slower that is not, over all statements of an action and all looks.
+    /// Probability of calling a statement slower that is not, over all statements of an action and all looks: under
+    /// the 1 % that is aimed for, since the world is never quite the model.
     pub alpha: f64,
     /// Calls of a statement without which a window is joined with the next one: below, means of skewed times say
     /// little, and windows of three calls miss two of three statements that became twice as slow.
@@ -94,8 +97,8 @@ impl Default for Limits {
             at_least: TimeDelta::days(3),
             at_most: TimeDelta::days(35),
             margin: 0.2,
-            margin_of_time_alone: 0.8,
-            alpha: 0.05,
+            margin_of_time_alone: 0.6,
+            alpha: 0.0075,
             calls_per_window: 5.0,
             windows_before: 6,
             windows_after: 24,
@@ -112,6 +115,12 @@ pub struct Concern {
     pub meant: bool,
     /// It writes rows.
     pub writes: bool,
+    /// It updates rows of the table; and whether it then sets a column of the action's index: of its key, of INCLUDE, of
+    /// an expression or of its predicate.
+    pub sets: Option<bool>,
+    /// It names the table without its schema, and another schema has one of that name, so that its counters may be of both:
+    /// nothing is taken back for it.
+    pub doubtful: bool,
 }
 
 /// One action and what was counted around it.
@@ -137,10 +146,18 @@ pub struct Case<'a> {
     pub index: Option<u32>,
     /// The statements that touch the table, by id.
     pub concerned: BTreeMap<String, Concern>,
-    /// The statements that do not, nor any other table of which an action is being watched.
+    /// The statements that do not, nor any other table of which an action is being watched. Those of which that cannot be
+    /// known are in neither.
     pub control: BTreeSet<String>,
     /// Whether there are standbys, whose use of the index nobody here sees.
     pub standbys: bool,
+}
+
+impl Case<'_> {
+    /// Whether what a statement does tells of this very table.
+    fn blames(&self, statement: &str) -> bool {
+        self.concerned.get(statement).is_some_and(|concern| !concern.doubtful)
+    }
 }
 
 /// What the counters of a statement before the action are.
@@ -158,7 +175,8 @@ pub enum Baseline {
 pub struct Estimate {
     /// After by before, with what the control group did taken off.
     pub ratio: f64,
-    /// Probability of as large a difference, were the ratio no more than the margin allows.
+    /// Probability of as large a difference by chance, and by how far statements drift on their own: of time, were
+    /// nothing changed; of blocks, were the ratio no more than the margin allows.
     pub p: f64,
 }
 
@@ -189,6 +207,8 @@ pub struct Comparison {
     pub touched: Option<Estimate>,
     /// Which look it was: the first after 6 windows, then after 12, 24, 48 and so on.
     pub look: u32,
+    /// How many of the windows after were looked at so far.
+    pub looked_at: usize,
 }
 
 /// What the counters say of an action.
@@ -202,6 +222,8 @@ pub struct Judgement {
     pub ends: bool,
     /// Why, in a sentence with figures.
     pub why: String,
+    /// By what factor the table has grown; a statement may have become slower by as much.
+    pub growth: f64,
     /// The statements on the table, the ones with the largest share first.
     pub statements: Vec<Comparison>,
     /// Windows before and after the action, and discarded ones.

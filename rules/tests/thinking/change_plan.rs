@@ -40,7 +40,7 @@ fn create(schema: &str, name: &str, keys: Vec<Key>) -> Action {
     };
     let key = action_key(&table, &format!("create index {}", definition.canonical()));
     let name = index_name(&definition, &key);
-    action(table, Operation::CreateIndex { name, definition }, key)
+    action(table, Operation::CreateIndex { name, definition, parts: Vec::new() }, key)
 }
 
 fn existing() -> Index {

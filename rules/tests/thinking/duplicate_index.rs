@@ -161,12 +161,31 @@ fn only_shows_a_marked_twin_of_a_marked_one() {
 }
 
 #[test]
+fn only_shows_what_may_not_come_back_or_has_statistics_of_its_own() {
+    for (call, reach) in
+        [("app.folded(a)", "advise"), ("lower(b)", "act"), ("pg_catalog.lower(b)", "act")]
+    {
+        let definition = format!("CREATE INDEX t_a_again ON public.t USING btree ({call}, b)");
+        let seen = after(|index| index.definition = definition);
+        assert_eq!(seen.proposed(), [format!("drop t_a_again: {reach}")], "{call}");
+    }
+    let operator = "CREATE INDEX t_a_again ON public.t USING btree ((b OPERATOR(app.||) b))";
+    let seen = after(|index| index.definition = operator.to_owned());
+    assert!(seen.facts()[1].contains("its expression calls app.||"), "{:?}", seen.facts());
+    let seen = after(|index| index.statistics_targets = [(1, 300)].into());
+    assert_eq!(seen.proposed(), ["drop t_a_again: advise"]);
+}
+
+#[test]
 fn only_shows_what_another_role_owns_or_what_is_partitioned() {
     let mut snapshot = twins();
     table_mut(&mut snapshot, "t").may_index = false;
     let seen = look("duplicate_index", &snapshot);
     assert_eq!(seen.proposed(), ["drop t_a_again: advise"]);
-    assert_eq!(seen.facts()[1], "needs the rights of test, the owner of public.t");
+    assert_eq!(
+        seen.facts()[1],
+        "needs the rights of test, the owner of public.t, and CREATE on schema public"
+    );
     let mut snapshot = twins();
     table_mut(&mut snapshot, "t").kind = TableKind::Partitioned;
     let seen = look("duplicate_index", &snapshot);

@@ -11,6 +11,8 @@ mod evidence;
 mod index;
 mod invalid_index;
 mod judge;
+mod misjudged_columns;
+mod overdue_vacuum;
 mod quote;
 mod redundant_index;
 mod stale_statistics;

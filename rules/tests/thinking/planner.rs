@@ -170,6 +170,10 @@ pub(crate) fn lines(actions: &[Action]) -> Vec<String> {
         }
         rules::change_plan::Operation::DropIndex { index } => format!("drop {}", index.name),
         rules::change_plan::Operation::Analyze => format!("analyze {}", action.table.name),
+        rules::change_plan::Operation::CreateStatistics { definition, .. } => {
+            format!("statistics {}", definition.canonical())
+        }
+        rules::change_plan::Operation::Vacuum => format!("vacuum {}", action.table.name),
     };
     actions.iter().map(line).collect()
 }

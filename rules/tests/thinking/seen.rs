@@ -79,6 +79,10 @@ pub(crate) fn line(candidate: &Candidate) -> String {
         }
         Change::DropIndex { index, .. } => format!("drop {}", index.name),
         Change::Analyze { table } => format!("analyze {table}"),
+        Change::CreateStatistics { definition, .. } => {
+            format!("statistics {}", definition.canonical())
+        }
+        Change::Vacuum { table } => format!("vacuum {table}"),
     };
     format!("{what}: {}", candidate.reach)
 }

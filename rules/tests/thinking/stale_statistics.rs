@@ -93,9 +93,11 @@ fn stays_silent_on_small_foreign_excluded_and_unread_tables() {
 }
 
 #[test]
-fn only_shows_it_on_another_roles_table() {
+fn only_shows_it_on_another_roles_table_unless_it_may_maintain_it() {
     let mut snapshot = read();
     table_mut(&mut snapshot, "t").may_index = false;
+    assert_eq!(proposed(&snapshot), ["analyze 16384: act"]);
+    table_mut(&mut snapshot, "t").may_analyze = false;
     let seen = look("stale_statistics", &snapshot);
     assert_eq!(seen.proposed(), ["analyze 16384: advise"]);
     assert_eq!(seen.facts()[1], "needs the rights of test, the owner of public.t");

@@ -86,6 +86,26 @@ fn what_was_chosen_before_it_counts_against_the_budget() {
 }
 
 #[test]
+fn what_earlier_runs_made_counts_against_the_budget_and_a_persons_indexes_do_not() {
+    let mut case = proposed(&[CONTAINS]);
+    let needed = u64::try_from(case.outcome(&indexed(10.0)).actions[0].impact.bytes.unwrap());
+    let needed = needed.unwrap();
+    case.storage_budget = Some(needed + 4095);
+    let mut made = table_mut(&mut case.snapshot, "t").indexes[0].clone();
+    (made.name, made.primary, made.constraint) = ("t_by_id".to_owned(), false, None);
+    made.bytes = 4096;
+    table_mut(&mut case.snapshot, "t").indexes.push(made);
+    assert_eq!(case.outcome(&indexed(10.0)).actions.len(), 1);
+    table_mut(&mut case.snapshot, "t").indexes[1].name = "pgw_t_id_0a1b2c3d".to_owned();
+    let found = case.outcome(&indexed(10.0));
+    assert!(found.actions.is_empty(), "{:?}", lines(&found.actions));
+    let reason = "the 4096 bytes of indexes that earlier runs made";
+    assert!(found.refusals[0].reason.contains(reason), "{:?}", found.refusals);
+    case.storage_budget = Some(needed + 4096);
+    assert_eq!(case.outcome(&indexed(10.0)).actions.len(), 1);
+}
+
+#[test]
 fn it_never_passes_the_gate() {
     let action = &outcome(1000.0, 100.0).actions[0];
     assert_eq!(action.reach, Reach::Ask);

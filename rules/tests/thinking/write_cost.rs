@@ -172,6 +172,16 @@ fn inserts_slow_down_by_the_share_of_one_more_entry() {
     let cx = Context { snapshot: &durable, workload: &analyzed };
     let share = insert_slowdown(&cx, durable.tables[0].oid, 10.4).unwrap();
     assert!((share - 0.1).abs() < 1e-9, "{share}");
+    // An index that an earlier run made: its 10 µs are in the 130 that were measured, and were not there before.
+    let mut made = durable.tables[0].indexes[0].clone();
+    (made.name, made.primary, made.constraint) = ("pgw_t_a_0a1b2c3d".to_owned(), false, None);
+    let before = durable.tables[0].clone();
+    let us = entry_us(&before, &IndexDefinition::of(&before, &made));
+    durable.tables[0].indexes.push(made);
+    let cx = Context { snapshot: &durable, workload: &analyzed };
+    let both = insert_slowdown(&cx, durable.tables[0].oid, 10.4).unwrap();
+    let expected = (10.4 + us) * 1.25 / (130.0 - us * 1.25);
+    assert!((both - expected).abs() < 1e-9 && both > share, "{both} {expected}");
     let read = |calls: u64| run("SELECT id FROM t WHERE a = $1", calls);
     assert!(slowdown(vec![single(), read(900)], 8.0).is_some());
     assert_eq!(slowdown(vec![single(), read(901)], 8.0), None, "inserts are rare");

@@ -23,7 +23,11 @@ const CELLS: usize = 10;
 pub(super) fn headline(action: &ActionReport) -> String {
     let table = text::line(&action.table);
     let Some(index) = &action.index else {
-        return format!("{} {table}", action.kind.replace('_', " "));
+        let words = action.kind.replace('_', " ");
+        return match action.kind.as_str() {
+            "create_statistics" => format!("{words} on {table}"),
+            _ => format!("{words} {table}"),
+        };
     };
     let keys = text::line(&index.keys.join(", "));
     let mut line = if action.kind == "create_index" {
@@ -81,7 +85,9 @@ pub(super) fn write(
             ),
         );
     }
-    for (position, fact) in action.evidence.iter().chain(&action.against).enumerate() {
+    let told = |fact: &&FactReport| !action.by_a_person.contains(&fact.text);
+    let facts = action.evidence.iter().filter(told).chain(&action.against);
+    for (position, fact) in facts.enumerate() {
         stated(page, fact, position == 0);
     }
     script(page, document, "", &action.statement);
@@ -177,10 +183,14 @@ fn held_back(document: &Document<'_>, action: &ActionReport) -> Option<String> {
         return None;
     }
     let gate = document.report.run.min_confidence;
+    let why = match action.by_a_person.as_slice() {
+        [] => String::new(),
+        reasons => format!(": {}", text::line(&reasons.join("; "))),
+    };
     let mut reasons = Vec::new();
     match action.reach {
-        Reach::Advise => reasons.push("this is advice, a person decides and acts".to_owned()),
-        Reach::Ask => reasons.push("a person has to approve it".to_owned()),
+        Reach::Advise => reasons.push(format!("this is advice, a person decides and acts{why}")),
+        Reach::Ask => reasons.push(format!("a person has to approve it{why}")),
         Reach::Act => {}
     }
     if action.confidence < gate {

@@ -8,22 +8,29 @@ use crate::output::{Applied, Ending, Outcome, units};
 use crate::text;
 
 /// Writes the outcome of every action of a run and the way back.
-pub(super) fn write(page: &mut Page, report: &Report, applied: &Applied) {
+pub(super) fn write(page: &mut Page, report: &Report, applied: &Applied, unwatched: bool) {
     page.blank();
     let outcomes = &applied.outcomes;
     if outcomes.is_empty() {
-        let why =
-            if report.actions.is_empty() { "" } else { " None of these actions reaches the gate." };
+        let why = match report.actions.len() {
+            0 => "",
+            _ if super::only_gate(report) => " None of these actions reaches the gate.",
+            _ => " None of these actions may be carried out.",
+        };
         page.text(&format!("{BOLD}Nothing was changed.{BOLD:#}{why}"));
         return;
     }
     let done = || outcomes.iter().filter(|outcome| outcome.result == Ending::Applied);
     let seconds: f64 = outcomes.iter().filter_map(|outcome| outcome.seconds).sum();
+    let took = if seconds > 0.0 {
+        format!(" in {}", units::duration(seconds * 1000.0))
+    } else {
+        String::new()
+    };
     page.text(&format!(
-        "{BOLD}Carried out {} of {}{BOLD:#} in {}, run {}",
+        "{BOLD}Carried out {} of {}{BOLD:#}{took}, run {}",
         done().count(),
         units::plural(outcomes.len(), "action", "actions"),
-        units::duration(seconds * 1000.0),
         applied.run
     ));
     for outcome in outcomes {
@@ -38,12 +45,18 @@ pub(super) fn write(page: &mut Page, report: &Report, applied: &Applied) {
         ));
         page.whole_line(2, &format!("{BOLD}pgwright rollback --run {}{BOLD:#}", applied.run));
     }
+    // ANALYZE and VACUUM are not judged.
+    if unwatched && done().any(|outcome| outcome.index.is_some()) {
+        page.text(&format!(
+            "Whether it helps is judged by `{BOLD}pgwright verify{BOLD:#}` only: have it run every quarter of an hour."
+        ));
+    }
 }
 
 /// What a run did, without the report.
 pub(crate) fn carried_out(report: &Report, applied: &Applied, width: usize) -> String {
     let mut page = Page::new(width);
-    write(&mut page, report, applied);
+    write(&mut page, report, applied, false);
     page.finish().trim_start().to_owned()
 }
 

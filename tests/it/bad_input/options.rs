@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{CANARY, REFUSED, USAGE, cli_with, fails, fails_with, succeeds};
+use super::{
+    CANARY, REFUSED, SHOP, USAGE, cli, cli_with, fails, fails_unchanged, fails_with, run, succeeds,
+};
 use crate::harness::database;
 
 #[test]
@@ -25,6 +27,22 @@ fn wrong_options_are_named_with_what_is_expected() {
         (&["rollback", "banana"], &["'banana'", "[ID]"]),
         (&["rollback", "--run", "banana"], &["'banana'", "number of a run", "pgwright log"]),
         (&["rollback", "--since", "banana"], &["'banana'", "2026-03-01T08:00:00Z", "2h"]),
+        (
+            &["verify", "--at-least", "10d", "--at-most", "1d"],
+            &["--at-least (10.00 days)", "--at-most (1.00 days)"],
+        ),
+        (&["verify", "--every", "99999 weeks"], &["'99999 weeks'", "100 years at most"]),
+        (&["doctor", "--grants", "--role", ""], &["is empty"]),
+        (&["doctor", "--grants", "--role", "pg_x"], &["`pg_x`", "keeps for itself"]),
+        (
+            &[
+                "doctor",
+                "--grants",
+                "--role",
+                "an_owner_of_everything_with_a_name_of_sixty_three_bytes_exactly",
+            ],
+            &["63 bytes", "`_explain`", "room for 55"],
+        ),
         (&["log", "banana"], &["'banana'", "[ID]"]),
         (&["rules", "no-such-rule"], &["no-such-rule"]),
     ];
@@ -43,6 +61,68 @@ fn a_wrong_environment_variable_is_named_by_its_option() {
     ] {
         let output = cli_with(&["optimize"], &[(name, value)], "");
         fails_with(&output, USAGE, &[value, expected]);
+    }
+}
+
+#[test]
+fn a_switch_in_the_environment_takes_a_few_words_only() {
+    for (name, args) in [
+        ("PGWRIGHT_APPLY", &["optimize"][..]),
+        ("PGWRIGHT_QUIET", &["log"]),
+        ("PGWRIGHT_TWIN_ANY_VERSION", &["optimize"]),
+        ("PGWRIGHT_ROLLBACK", &["demo"]),
+        ("PGWRIGHT_KEEP", &["demo"]),
+    ] {
+        for word in ["disabled", "none", "nein", "2"] {
+            let output = cli_with(args, &[(name, word)], "");
+            fails_with(&output, USAGE, &[name, word, "true, yes, on or 1", "false, no, off or 0"]);
+        }
+    }
+    // What is understood gets as far as the server, which is not there.
+    for word in ["true", "No", "false ", "0", ""] {
+        let output = cli_with(&["log", "-d", "host=/nowhere"], &[("PGWRIGHT_QUIET", word)], "");
+        assert_eq!(output.status, Some(3), "{word}: {output:?}");
+        // A no contradicts nothing.
+        let output =
+            cli_with(&["log", "-v", "-d", "host=/nowhere"], &[("PGWRIGHT_QUIET", word)], "");
+        assert_eq!(output.status, Some(if word == "true" { 2 } else { 3 }), "{word}: {output:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_there_takes_no_protection_away() {
+    let Some(db) = database().await else { return };
+    run(&db.connect().await, SHOP).await;
+    db.sql("CREATE SCHEMA \"App\"; CREATE TABLE \"App\".\"Small\" (i int)").await;
+    let file = tempfile::Builder::new().suffix(".sql").tempfile().unwrap();
+    std::fs::write(file.path(), "SELECT * FROM orders WHERE customer = 5;\n").unwrap();
+    let (on, workload) = (db.conninfo(), file.path().to_str().unwrap().to_owned());
+    let usual = ["optimize", "-d", &on, "--workload", &workload, "--what-if", "none"];
+    for (given, words) in [
+        (
+            ["--exclude-table", "public.order"],
+            "public.order: there is no such table; did you mean public.orders?",
+        ),
+        (["--exclude-table", "app.small"], "did you mean \"App\".\"Small\"?"),
+        (["--exclude-table", "\"Orders\""], "did you mean orders?"),
+        (
+            ["--schema", "app"],
+            "--schema app: there is no table in such a schema; did you mean \"App\"?",
+        ),
+    ] {
+        let apply = [&usual[..], &given, &["--apply"]].concat();
+        fails_unchanged(&db, &apply, USAGE, &[words]).await;
+        let dry = cli(&[&usual[..], &given, &["--quiet"]].concat());
+        assert_eq!(dry.status, Some(0), "{dry:?}");
+        let told = dry.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.starts_with("warning: --") && told.contains(words), "{told}");
+    }
+    for given in
+        ["orders", "Orders", "PUBLIC.orders", "public.\"orders\"", "App.Small", "\"App\".\"Small\""]
+    {
+        let dry = cli(&[&usual[..], &["--exclude-table", given]].concat());
+        assert_eq!((dry.status, dry.stderr.as_str()), (Some(0), ""), "{given}: {dry:?}");
+        assert!(dry.stdout.contains("1 tables are kept from any change"), "{given}: {dry:?}");
     }
 }
 

@@ -133,7 +133,9 @@ async fn runs_as_script(db: &TestDatabase, script: &str) -> usize {
     for line in script.lines().filter(|line| !line.is_empty()) {
         assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
         let is_statement = |text: &str| {
-            ["CREATE INDEX", "DROP INDEX", "ANALYZE"].iter().any(|verb| text.starts_with(verb))
+            ["CREATE INDEX", "DROP INDEX", "ANALYZE", "SET default_tablespace = ''"]
+                .iter()
+                .any(|verb| text.starts_with(verb))
         };
         let text = line.trim_start_matches("-- ");
         if let Some(undo) = text.strip_prefix("undo: ") {

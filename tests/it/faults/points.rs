@@ -31,6 +31,12 @@ impl Tally {
         self.violations.extend(other.violations);
     }
 
+    /// Whether harm was really done. A run that takes another way than the one that was counted may pass a point by.
+    pub(super) fn is_telling(&self) -> bool {
+        let few = self.points < 20;
+        self.struck > 0 && self.struck * 10 >= self.points * if few { 5 } else { 9 }
+    }
+
     pub(super) fn line(&self, name: &str) -> String {
         format!(
             "{name}: {} of {} points tried, harm done at {}, {} violations",
@@ -130,7 +136,8 @@ fn at(
     prepare(stage, which);
     let Point { side, number, moment } = point;
     let forward = which == Loop::Apply;
-    let harmed = stage.harmed(forward, Some(Fault { side, number, moment, harm: harm(stage) }));
+    let harmed =
+        stage.harmed(forward, Some(Fault { side, with: "", number, moment, harm: harm(stage) }));
     *struck += usize::from(stage.proxy.struck());
     let mut wrong = Vec::new();
     if harmed.hung {

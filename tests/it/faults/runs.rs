@@ -19,14 +19,14 @@ const PLAN: &str = "PGWRIGHT_FAULTS_PLAN";
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How a run ended: well, with an error, or killed; and what it said.
-pub(super) struct Ended {
-    pub(super) well: bool,
-    pub(super) hung: bool,
-    pub(super) said: String,
+pub(crate) struct Ended {
+    pub(crate) well: bool,
+    pub(crate) hung: bool,
+    pub(crate) said: String,
 }
 
 /// Carries the plan out in a process of its own, or without a plan takes everything back by `pgwright rollback`.
-pub(super) fn run(connection: &str, plan: Option<&Path>, killer: &Killer, said: &Path) -> Ended {
+pub(crate) fn run(connection: &str, plan: Option<&Path>, killer: &Killer, said: &Path) -> Ended {
     let output = std::fs::File::create(said).unwrap();
     let mut command = if let Some(plan) = plan {
         let mut command = Command::new(std::env::current_exe().unwrap());

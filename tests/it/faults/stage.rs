@@ -1,15 +1,19 @@
 //! The server, its tables, the plan, and the checker.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use agent::cluster::{Binaries, Cluster, ClusterOptions};
-use rules::change_plan::{Action, ChangePlan, Impact, Operation, TableRef, action_key, index_name};
+use rules::change_plan::{
+    Action, ChangePlan, Impact, Operation, TableRef, action_key, index_name, statistics_name,
+};
 use rules::evidence::Confidence;
 use rules::index::{IndexDefinition, Key, Term};
+use rules::partitions::{Branch, Part};
 use rules::reach::Reach;
 use rules::snapshot::Index;
+use rules::statistics::{StatisticsDefinition, StatisticsKind};
 use serde_json::Value;
 
 use super::runs::{self, Ended};
@@ -18,6 +22,12 @@ use crate::harness::{Fault, Harm, Killer, Proxy};
 /// The applier's connection that changes things begins like this. The one that watches sends by the clock, and
 /// points counted over both would not come again.
 const COUNTED: &str = "pgwright/apply";
+/// What the application beside it does.
+pub(super) const PLAYED: [&str; 2] = [
+    "INSERT INTO app.\"Log\" (id, \"userId\") VALUES (1000001, 7); \
+     UPDATE app.\"Log\" SET email = 'x' WHERE id = 1000001; DELETE FROM app.\"Log\" WHERE id = 1000001",
+    "SELECT count(*) FROM app.\"Log\" WHERE \"userId\" = 7; SELECT email FROM app.visit WHERE id = 3",
+];
 /// What tells the plan's duplicate: dropping it must bring all of this back.
 const TABLES: &str = r#"CREATE SCHEMA app;
 CREATE TABLE app."Log" (id bigint PRIMARY KEY, "userId" int NOT NULL, "timestamp" timestamptz, email varchar(80))
@@ -25,6 +35,11 @@ CREATE TABLE app."Log" (id bigint PRIMARY KEY, "userId" int NOT NULL, "timestamp
 INSERT INTO app."Log" SELECT n, n % 100, timestamptz '2026-01-01' + n * interval '1 s', 'u' || n FROM generate_series(1, 3000) n;
 CREATE TABLE app.visit (id int PRIMARY KEY, email text) WITH (autovacuum_enabled = off);
 INSERT INTO app.visit SELECT n, 'u' || n FROM generate_series(1, 2000) n;
+CREATE TABLE app.part (id int, "userId" int) PARTITION BY LIST (id);
+CREATE TABLE app.part_1 PARTITION OF app.part FOR VALUES IN (1) WITH (autovacuum_enabled = off);
+CREATE TABLE app.part_2 PARTITION OF app.part FOR VALUES IN (2) PARTITION BY HASH ("userId");
+CREATE TABLE app."part 2a" PARTITION OF app.part_2 FOR VALUES WITH (MODULUS 1, REMAINDER 0) WITH (autovacuum_enabled = off);
+INSERT INTO app.part SELECT 1 + n % 2, n FROM generate_series(1, 2000) n;
 CREATE INDEX stays ON app.visit (lower(email));
 CREATE INDEX "It goes" ON app.visit (lower(email));
 COMMENT ON INDEX app."It goes" IS 'a comment with ''quotes''';
@@ -32,8 +47,14 @@ ALTER INDEX app."It goes" ALTER COLUMN 1 SET STATISTICS 500"#;
 /// Puts the database back to where it was before the first run.
 const RESET: &str = r#"DROP SCHEMA IF EXISTS pgwright CASCADE; TRUNCATE checker.moves;
 DO $$ DECLARE i regclass; BEGIN
-  FOR i IN SELECT c.oid::regclass FROM pg_class c WHERE c.relkind = 'i' AND c.relname LIKE 'pgw\_%' LOOP
+  FOR i IN SELECT c.oid::regclass FROM pg_class c
+           WHERE c.relkind IN ('i', 'I') AND NOT c.relispartition AND c.relname LIKE 'pgw\_%' LOOP
     EXECUTE 'DROP INDEX ' || i;
+  END LOOP;
+END $$;
+DO $$ DECLARE s text; BEGIN
+  FOR s IN SELECT format('app.%I', stxname) FROM pg_statistic_ext WHERE stxname LIKE 'pgw\_%' LOOP
+    EXECUTE 'DROP STATISTICS ' || s;
   END LOOP;
 END $$;
 DROP INDEX IF EXISTS app."It goes";
@@ -42,7 +63,15 @@ COMMENT ON INDEX app."It goes" IS 'a comment with ''quotes''';
 ALTER INDEX app."It goes" ALTER COLUMN 1 SET STATISTICS 500"#;
 /// All rows but those of the application beside it.
 const ROWS: &str = r#"SELECT md5(string_agg(l::text, '' ORDER BY id)) FROM app."Log" l WHERE id <= 1000000
-UNION ALL SELECT md5(string_agg(v::text, '' ORDER BY id)) FROM app.visit v"#;
+UNION ALL SELECT md5(string_agg(v::text, '' ORDER BY id)) FROM app.visit v
+UNION ALL SELECT md5(string_agg(p::text, '' ORDER BY "userId")) FROM app.part p"#;
+/// What the plan and its undo change, for servers without a `pg_dump` of their version.
+const SCHEMA: &str = r"SELECT n.nspname, c.relname, c.relkind, pg_get_indexdef(c.oid), i.indisvalid, c.reloptions,
+    obj_description(c.oid, 'pg_class'), (SELECT array_agg(a.attstattarget ORDER BY a.attnum)
+                                         FROM pg_attribute a WHERE a.attrelid = c.oid)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid
+WHERE n.nspname IN ('app', 'public') AND c.relname <> 'pg_stat_statements' ORDER BY 1, 2;
+SELECT stxname, pg_get_statisticsobjdef(oid) FROM pg_statistic_ext ORDER BY 1";
 
 pub(super) struct Stage {
     cluster: Arc<Mutex<Cluster>>,
@@ -185,8 +214,12 @@ impl Stage {
         self.folder.path().join("plan.json")
     }
 
+    /// A client program; one of another version where the server's has none beside it.
     fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(self.bin.join(name));
+        let beside = |bin: &Path| Some(bin.join(name)).filter(|path| path.is_file());
+        let others = || Binaries::find_all().iter().find_map(|found| beside(&found.bin));
+        let program = beside(&self.bin).or_else(others);
+        let mut command = Command::new(program.unwrap_or_else(|| name.into()));
         command.args(["-h"]).arg(&self.socket).args(["-p", &self.port.to_string()]);
         command.args(["-U", "postgres", "-d", "postgres"]);
         command
@@ -200,15 +233,19 @@ impl Stage {
         text(&mut psql)
     }
 
+    /// The schema, written by `pg_dump` where the server has one beside it: another version's may refuse.
     fn dump(&self) -> String {
+        if !self.bin.join("pg_dump").is_file() {
+            return self.sql(SCHEMA);
+        }
         let dump = text(self.program("pg_dump").args(["-s", "-N", "pgwright", "-N", "checker"]));
         // Later minor versions put a random key around the dump.
         dump.lines().filter(|line| !line.contains("restrict ")).collect::<Vec<_>>().join("\n")
     }
 
-    /// One action of each kind.
+    /// One action of each kind, and an index on a partitioned table.
     fn plan(&self) -> ChangePlan {
-        let (log, visit) = (self.table("Log"), self.table("visit"));
+        let (log, visit, part) = (self.table("Log"), self.table("visit"), self.table("part"));
         let timestamp = Key::ordered(Term::Column("timestamp".into()), true, true);
         let definition = IndexDefinition {
             schema: log.schema.clone(),
@@ -220,11 +257,27 @@ impl Stage {
         };
         let key = action_key(&log, &definition.canonical());
         let name = index_name(&definition, &key);
+        let of_part = IndexDefinition { keys: vec![Key::column("userId")], ..definition.on(&part) };
+        let part_key = action_key(&part, &of_part.canonical());
+        let part_name = index_name(&of_part, &part_key);
+        let leaf = Branch { table: self.table("part_1"), above: part.oid, partitioned: false };
+        let partitioned = Operation::CreateIndex {
+            parts: vec![Part::of(&part_key, &of_part, &leaf)],
+            name: part_name,
+            definition: of_part,
+        };
         let index = self.index("It goes");
         let drop_key = action_key(&visit, &index.definition);
         let actions = vec![
             action(action_key(&visit, "analyze"), visit.clone(), Operation::Analyze),
-            action(key, log, Operation::CreateIndex { name, definition }),
+            statistics(&visit),
+            action(
+                key,
+                log.clone(),
+                Operation::CreateIndex { name, definition, parts: Vec::new() },
+            ),
+            action(part_key, part, partitioned),
+            action(action_key(&log, "vacuum"), log, Operation::Vacuum),
             action(drop_key, visit, Operation::DropIndex { index: Box::new(index) }),
         ];
         ChangePlan { made_from: "test".into(), min_confidence: 0.9, actions }
@@ -253,6 +306,19 @@ impl Stage {
         all.extend(plain.iter().map(|(name, value)| (name.clone(), value.clone())));
         serde_json::from_value(index).unwrap()
     }
+}
+
+/// Makes statistics of both columns of a table together.
+fn statistics(table: &TableRef) -> Action {
+    let definition = StatisticsDefinition {
+        schema: table.schema.clone(),
+        table: table.name.clone(),
+        columns: ["id", "email"].map(str::to_owned).into(),
+        kinds: [StatisticsKind::Ndistinct, StatisticsKind::Dependencies].into(),
+    };
+    let key = action_key(table, &definition.canonical());
+    let name = statistics_name(&definition, &key);
+    action(key, table.clone(), Operation::CreateStatistics { name, definition })
 }
 
 fn action(key: String, table: TableRef, operation: Operation) -> Action {

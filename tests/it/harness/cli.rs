@@ -32,8 +32,8 @@ pub(crate) fn cli_with(args: &[&str], variables: &[(&str, &str)], input: &str) -
 
 /// Starts `pgwright` with these arguments, environment variables and input. The killer, made before, can end it.
 ///
-/// Nothing of the tester's own settings reaches it: the home folder is empty, and beside `PATH`
-/// only what is given here is in the environment.
+/// Nothing of the tester's own settings reaches it: the home folder is empty, and beside `PATH` and where
+/// server programs are, only what is given here is in the environment.
 pub(crate) fn start(
     args: &[&str],
     variables: &[(&str, &str)],
@@ -47,6 +47,8 @@ pub(crate) fn start(
         .args(args)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        // Where the server programs of the version under test are, for planner twins of it.
+        .envs(std::env::var_os("PGWRIGHT_SERVERS").map(|folder| ("PGWRIGHT_SERVERS", folder)))
         .env("HOME", home.path())
         .envs(variables.iter().copied())
         .current_dir(home.path())
@@ -108,6 +110,13 @@ impl Killer {
         child.wait().unwrap();
     }
 
+    /// Sends it a signal, by its name without `SIG`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.0.lock().unwrap().as_ref().unwrap().id().to_string();
+        // It may have ended by itself meanwhile.
+        Command::new("kill").args(["-s", name, &pid]).status().unwrap();
+    }
+
     /// Starts a program that it can end.
     pub(crate) fn start(&self, command: &mut Command) {
         let mut slot = self.0.lock().unwrap();
@@ -126,7 +135,8 @@ impl Killer {
         None
     }
 
-    fn status(&self) -> Option<ExitStatus> {
+    /// How it ended, if it has.
+    pub(crate) fn status(&self) -> Option<ExitStatus> {
         self.0.lock().unwrap().as_mut().unwrap().try_wait().unwrap()
     }
 }

@@ -6,7 +6,7 @@ mod cli;
 mod proxy;
 mod server;
 
-pub(crate) use cli::{Killer, Output, cli, cli_with, processes, start};
+pub(crate) use cli::{Killer, Output, Running, cli, cli_with, processes, start};
 pub(crate) use proxy::{Fault, Harm, Moment, Proxy, Side};
 pub(crate) use server::{TestDatabase, binaries, database, database_with_hypopg, server};
 

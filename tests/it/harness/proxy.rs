@@ -52,6 +52,8 @@ pub(crate) enum Harm {
     Delay(Duration),
     /// From here on all messages come byte by byte.
     Fragments,
+    /// From here on the first of these texts is replaced by the second, of the same length, in what the server says.
+    Rewrite(String, String),
     /// Something of the test's own, such as the end of the server.
     Call(Arc<dyn Fn() + Send + Sync>),
 }
@@ -60,7 +62,9 @@ pub(crate) enum Harm {
 #[derive(Clone)]
 pub(crate) struct Fault {
     pub(crate) side: Side,
-    /// The how-many-th message of that side, from 1.
+    /// Only messages with this in their statement are meant; the empty text is in all.
+    pub(crate) with: &'static str,
+    /// The how-many-th such message of that side, from 1.
     pub(crate) number: usize,
     pub(crate) moment: Moment,
     pub(crate) harm: Harm,
@@ -82,10 +86,12 @@ pub(crate) struct Message {
 #[derive(Default)]
 struct State {
     seen: Vec<Message>,
-    counts: [usize; 2],
+    /// How many messages of the kind that the fault means have gone by.
+    count: usize,
     fault: Option<Fault>,
     struck: bool,
     fragments: bool,
+    rewrite: Option<(String, String)>,
     /// The program is dead: nothing is passed on.
     dead: bool,
     /// Counts the calls of `arm`: connections of an earlier one may be silent while new ones are not.
@@ -260,6 +266,7 @@ impl Link {
                 self.wait_while_silent().await;
             }
             Harm::Fragments => lock(&self.state).fragments = true,
+            Harm::Rewrite(from, to) => lock(&self.state).rewrite = Some((from, to)),
             Harm::Call(call) => {
                 // The test's own may take its time.
                 let _ = tokio::task::spawn_blocking(move || call()).await;
@@ -276,16 +283,22 @@ impl Link {
             return None;
         }
         let message = Message { side, tag, name: self.name.clone(), sql: sql(side, tag, bytes) };
+        let meant = state
+            .fault
+            .as_ref()
+            .filter(|fault| fault.side == side && message.sql.contains(fault.with))
+            .map(|fault| fault.number);
         state.seen.push(message);
-        state.counts[side as usize] += 1;
-        let count = state.counts[side as usize];
-        let due =
-            state.fault.as_ref().is_some_and(|fault| fault.side == side && fault.number == count);
+        state.count += usize::from(meant.is_some());
+        let due = meant == Some(state.count);
         state.struck |= due;
         if due { state.fault.take() } else { None }
     }
 
     async fn write(&self, bytes: &[u8], to: &mut (impl AsyncWrite + Unpin)) -> Flow {
+        let rewritten =
+            lock(&self.state).rewrite.clone().map(|(from, to)| replaced(bytes, &from, &to));
+        let bytes = rewritten.as_deref().unwrap_or(bytes);
         let size = if lock(&self.state).fragments { 1 } else { bytes.len() };
         for piece in bytes.chunks(size.max(1)) {
             if to.write_all(piece).await.is_err() || to.flush().await.is_err() {
@@ -336,6 +349,17 @@ fn application_name(packet: &[u8]) -> String {
         .find(|text| *text == b"application_name")
         .and_then(|_| texts.next())
         .map_or(String::new(), |name| String::from_utf8_lossy(name).into_owned())
+}
+
+/// The bytes with one text in the place of another as long.
+fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len(), "lengths are told before");
+    let mut bytes = bytes.to_vec();
+    let at = |bytes: &[u8]| bytes.windows(from.len()).position(|part| part == from.as_bytes());
+    while let Some(at) = at(&bytes) {
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+    }
+    bytes
 }
 
 /// The statement in a Parse (name, statement) or Query message.

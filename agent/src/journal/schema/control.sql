@@ -1,9 +1,11 @@
 CREATE TABLE pgwright."Control" (
-    "single" boolean PRIMARY KEY DEFAULT true CONSTRAINT "Control_only_one_row" CHECK ("single"),
+    "single" boolean NOT NULL DEFAULT true,
     "format" integer NOT NULL,
     "paused" boolean NOT NULL DEFAULT false,
     "pausedUntil" timestamptz,
-    "pausedBecause" text
+    "pausedBecause" text,
+    CONSTRAINT "Control_pkey" PRIMARY KEY ("single"),
+    CONSTRAINT "Control_only_one_row" CHECK ("single")
 );
 INSERT INTO pgwright."Control" ("format") VALUES (2);
 COMMENT ON TABLE pgwright."Control" IS

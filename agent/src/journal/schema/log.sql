@@ -1,11 +1,9 @@
 CREATE TABLE pgwright."OptimizationLog" (
-    "id" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    "id" bigint GENERATED ALWAYS AS IDENTITY,
     "runId" uuid NOT NULL,
     "actionKey" text NOT NULL,
     "kind" text NOT NULL,
-    "state" text NOT NULL CONSTRAINT "OptimizationLog_state" CHECK ("state" IN (
-        'intent', 'applying', 'verifying', 'observing', 'kept', 'aborted', 'cleanup_pending', 'conflict',
-        'reverting', 'reverted', 'revert_pending')),
+    "state" text NOT NULL,
     "schemaName" text NOT NULL,
     "tableName" text NOT NULL,
     "tableOid" oid NOT NULL,
@@ -39,25 +37,29 @@ CREATE TABLE pgwright."OptimizationLog" (
     "verdictDetail" jsonb,
     "blockedUntil" timestamptz,
     "timeline" integer,
-    "serverAddress" text
+    "serverAddress" text,
+    CONSTRAINT "OptimizationLog_pkey" PRIMARY KEY ("id"),
+    CONSTRAINT "OptimizationLog_state" CHECK ("state" = ANY (ARRAY[
+        'intent', 'applying', 'verifying', 'observing', 'kept', 'aborted', 'cleanup_pending', 'conflict',
+        'reverting', 'reverted', 'revert_pending']))
 );
-CREATE UNIQUE INDEX "OptimizationLog_one_per_action" ON pgwright."OptimizationLog" ("actionKey")
-    WHERE "state" NOT IN ('kept', 'aborted', 'conflict', 'reverted');
-CREATE UNIQUE INDEX "OptimizationLog_one_per_table" ON pgwright."OptimizationLog" ("tableOid")
-    WHERE "state" IN ('intent', 'applying', 'verifying', 'reverting');
+CREATE UNIQUE INDEX "OptimizationLog_one_per_action" ON pgwright."OptimizationLog" USING btree ("actionKey")
+    WHERE "state" <> ALL (ARRAY['kept', 'aborted', 'conflict', 'reverted']);
+CREATE UNIQUE INDEX "OptimizationLog_one_per_table" ON pgwright."OptimizationLog" USING btree ("tableOid")
+    WHERE "state" = ANY (ARRAY['intent', 'applying', 'verifying', 'reverting']);
 COMMENT ON TABLE pgwright."OptimizationLog" IS
     'The journal of pgwright: one row per action, written before the action. Do not edit: pgwright log shows it, pgwright rollback undoes it.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."id" IS 'Number of the action, in the order of writing.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."runId" IS 'The run that it belongs to.';
-COMMENT ON COLUMN pgwright."OptimizationLog"."actionKey" IS 'SHA-256 of table and operation; equal actions have equal keys. Its first eight digits end the name of an index.';
-COMMENT ON COLUMN pgwright."OptimizationLog"."kind" IS 'create_index, drop_index or analyze.';
+COMMENT ON COLUMN pgwright."OptimizationLog"."actionKey" IS 'SHA-256 of table and operation; equal actions have equal keys. Its first eight digits end the name of an index or statistics.';
+COMMENT ON COLUMN pgwright."OptimizationLog"."kind" IS 'create_index, drop_index, analyze, create_statistics or vacuum.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."state" IS 'Where it stands: intent, applying, verifying; observing (in place), kept (in place for good), aborted (did not happen), cleanup_pending (an unusable index is left), conflict (a person has to look); reverting, reverted, revert_pending.';
-COMMENT ON COLUMN pgwright."OptimizationLog"."schemaName" IS 'Schema of the table and of the index.';
+COMMENT ON COLUMN pgwright."OptimizationLog"."schemaName" IS 'Schema of the table and of the index or statistics.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."tableName" IS 'The table.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."tableOid" IS 'Its oid.';
-COMMENT ON COLUMN pgwright."OptimizationLog"."indexName" IS 'The index that was made or dropped.';
+COMMENT ON COLUMN pgwright."OptimizationLog"."indexName" IS 'The index or statistics that were made or dropped.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."indexOid" IS 'Its oid when it was made or dropped.';
-COMMENT ON COLUMN pgwright."OptimizationLog"."definition" IS 'The index as the server printed it (pg_get_indexdef under search_path pg_catalog).';
+COMMENT ON COLUMN pgwright."OptimizationLog"."definition" IS 'The index or statistics as the server printed them (pg_get_indexdef or pg_get_statisticsobjdef under search_path pg_catalog).';
 COMMENT ON COLUMN pgwright."OptimizationLog"."rule" IS 'The rule that proposed it.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."statement" IS 'What was run, for people to read. Never executed from here.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."undo" IS 'What takes it back, for people to run by hand if they must. Never executed from here.';
@@ -67,7 +69,7 @@ COMMENT ON COLUMN pgwright."OptimizationLog"."impact" IS 'What it was expected t
 COMMENT ON COLUMN pgwright."OptimizationLog"."evidence" IS 'The facts for and against, with the weight of each.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."helps" IS 'The statements that it was meant to help, with their cost before and after.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."operation" IS 'The action as data: the ground of the undo.';
-COMMENT ON COLUMN pgwright."OptimizationLog"."before" IS 'What was there before: the whole index that was dropped, the time of the previous ANALYZE.';
+COMMENT ON COLUMN pgwright."OptimizationLog"."before" IS 'What was there before: the whole index that was dropped, the time of the previous ANALYZE or VACUUM.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."systemIdentifier" IS 'The server cluster in which it was done, where the role may read that.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."databaseOid" IS 'The database in which it was done.';
 COMMENT ON COLUMN pgwright."OptimizationLog"."serverVersion" IS 'server_version_num of the server.';

@@ -1,7 +1,6 @@
 CREATE TABLE pgwright."Observations" (
     "readAt" timestamptz NOT NULL,
-    "subject" text NOT NULL CONSTRAINT "Observations_subject" CHECK ("subject" IN (
-        'server', 'statement', 'table', 'index')),
+    "subject" text NOT NULL,
     "subjectId" text NOT NULL,
     "calls" double precision,
     "ms" double precision,
@@ -12,7 +11,8 @@ CREATE TABLE pgwright."Observations" (
     "hotUpdated" double precision,
     "live" double precision,
     "evicted" double precision,
-    PRIMARY KEY ("readAt", "subject", "subjectId")
+    CONSTRAINT "Observations_pkey" PRIMARY KEY ("readAt", "subject", "subjectId"),
+    CONSTRAINT "Observations_subject" CHECK ("subject" = ANY (ARRAY['server', 'statement', 'table', 'index']))
 );
 COMMENT ON TABLE pgwright."Observations" IS
     'Counters of the server as pgwright verify read them, one row per reading and statement, table or index; what happened in a window is the difference of two readings. Pruned by pgwright verify: some 8 days, or longer while an action is being watched. May be emptied at any time; what is watched then has no windows from before.';
