@@ -50,8 +50,14 @@ pub(crate) async fn server() -> Option<&'static Cluster> {
 
 async fn start() -> Option<Cluster> {
     let binaries = find_binaries()?;
-    // Statistics change when a test says ANALYZE and at no other time.
-    let settings = [("autovacuum", "off"), ("track_io_timing", "on"), ("max_connections", "50")];
+    let settings = [
+        // Statistics change when a test says ANALYZE and at no other time.
+        ("autovacuum", "off"),
+        ("track_io_timing", "on"),
+        ("max_connections", "50"),
+        // No test throws away what another one is counting.
+        ("pg_stat_statements.max", "100000"),
+    ];
     let options = ClusterOptions {
         settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         preload: vec!["pg_stat_statements".to_owned()],
