@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
@@ -28,13 +29,20 @@ pub(super) struct Felt {
 }
 
 impl Oracle {
-    /// Starts one connection for each of these lists of statements, separated by semicolons.
+    /// Starts one connection for each of these lists of statements, separated by semicolons; returns when each is at
+    /// work.
     pub(super) fn start(conninfo: &str, lists: [&'static str; 2]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        let (at_work, started) = mpsc::channel();
         let threads = lists.map(|statements| {
-            let (stop, conninfo) = (Arc::clone(&stop), conninfo.to_owned());
-            spawn(move || play(&conninfo, statements, &stop))
+            let (stop, conninfo, at_work) =
+                (Arc::clone(&stop), conninfo.to_owned(), at_work.clone());
+            spawn(move || play(&conninfo, statements, &at_work, &stop))
         });
+        drop(at_work);
+        for _ in lists {
+            started.recv().unwrap();
+        }
         Self { stop, threads: threads.into() }
     }
 
@@ -57,7 +65,7 @@ async fn client(conninfo: &str) -> Option<Client> {
     Some(client)
 }
 
-fn play(conninfo: &str, statements: &str, stop: &AtomicBool) -> Felt {
+fn play(conninfo: &str, statements: &str, at_work: &Sender<()>, stop: &AtomicBool) -> Felt {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut felt = Felt::default();
@@ -81,6 +89,8 @@ fn play(conninfo: &str, statements: &str, stop: &AtomicBool) -> Felt {
                 felt.statements += 1;
                 felt.longest = felt.longest.max(since.elapsed());
             }
+            // Waited for in the first round only.
+            let _ = at_work.send(());
             // Lets the runtime look after the connection, and the thread rest.
             tokio::time::sleep(Duration::ZERO).await;
             sleep(PACE);
